@@ -1,0 +1,1 @@
+//! Sigstore documents: bundle, DSSE envelope, statement, log entry, trusted root, signing config.

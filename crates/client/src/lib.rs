@@ -1,0 +1,1 @@
+//! Outward HTTP: identity, certificates, timestamps, log entries, tiles; signing; watching.

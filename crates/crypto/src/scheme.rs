@@ -1,0 +1,55 @@
+//! Signature schemes: a kind of key, a hash and a padding, as the Sigstore algorithm registry pairs them.
+
+use crate::{HashAlgorithm, KeyKind};
+use core::fmt;
+
+/// How a key signs. ECDSA signatures are ASN.1 DER, RSA and Ed25519 ones raw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// ECDSA on P-256, or another curve, with this hash.
+    Ecdsa(HashAlgorithm),
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) with this hash.
+    RsaPkcs1(HashAlgorithm),
+    /// RSASSA-PSS (RFC 8017 §8.1) with this hash, MGF1 with the same and a salt of its length.
+    RsaPss(HashAlgorithm),
+    /// Ed25519 over the message itself (RFC 8032 §5.1).
+    Ed25519,
+    /// Ed25519ph over the message's SHA-512 (RFC 8032 §5.1), empty context.
+    Ed25519ph,
+}
+
+impl Scheme {
+    /// The hash the message goes through before the key sees it; none for pure Ed25519.
+    #[must_use]
+    pub const fn prehash(self) -> Option<HashAlgorithm> {
+        match self {
+            Self::Ecdsa(h) | Self::RsaPkcs1(h) | Self::RsaPss(h) => Some(h),
+            Self::Ed25519ph => Some(HashAlgorithm::Sha512),
+            Self::Ed25519 => None,
+        }
+    }
+
+    /// The scheme a key of this kind uses where nothing else is said (the registry's first choice).
+    #[must_use]
+    pub const fn default_for(kind: KeyKind) -> Self {
+        match kind {
+            KeyKind::EcdsaP256 => Self::Ecdsa(HashAlgorithm::Sha256),
+            KeyKind::EcdsaP384 => Self::Ecdsa(HashAlgorithm::Sha384),
+            KeyKind::EcdsaP521 => Self::Ecdsa(HashAlgorithm::Sha512),
+            KeyKind::Rsa { .. } => Self::RsaPkcs1(HashAlgorithm::Sha256),
+            KeyKind::Ed25519 => Self::Ed25519,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ecdsa(h) => write!(f, "ECDSA with {h}"),
+            Self::RsaPkcs1(h) => write!(f, "RSA PKCS#1 v1.5 with {h}"),
+            Self::RsaPss(h) => write!(f, "RSA-PSS with {h}"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Ed25519ph => f.write_str("Ed25519ph"),
+        }
+    }
+}

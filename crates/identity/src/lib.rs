@@ -1,0 +1,1 @@
+//! OpenID Connect federation: tokens, issuer rules, and the principal a certificate names.

@@ -1,0 +1,1 @@
+//! One transparency log: sequencing, storage, recovery, publication.

@@ -1,0 +1,1 @@
+//! C2SP transparency logs as bytes: Merkle trees, tiles, signed notes, checkpoints, leaves.
