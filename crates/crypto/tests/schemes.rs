@@ -1,0 +1,154 @@
+//! Every scheme signs, verifies, and refuses what it must; keys outside the registry are refused.
+
+use sealog_crypto::{
+    Digest, HashAlgorithm, KeyError, KeyKind, PrivateKey, PublicKey, Scheme, SealError, SealingKey,
+    SignatureError, Signer as _, sha256,
+};
+use std::{num::NonZeroU32, process::Command};
+
+const KINDS: [KeyKind; 4] =
+    [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::Ed25519, KeyKind::Rsa { bits: 2048 }];
+
+#[test]
+fn what_a_key_signs_it_verifies_and_nothing_else() {
+    let other = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    for kind in KINDS {
+        let key = PrivateKey::generate(kind).unwrap();
+        assert_eq!(key.public_key().kind(), kind);
+        let signature = key.sign(b"message").unwrap();
+        let verify =
+            |message: &[u8], signature: &[u8]| key.public_key().verify(key.scheme(), message, signature);
+        verify(b"message", &signature).unwrap();
+        assert_eq!(verify(b"massage", &signature), Err(SignatureError::Invalid), "{kind}");
+        for at in 0..signature.len() {
+            let mut damaged = signature.clone();
+            damaged[at] ^= 1;
+            assert_eq!(verify(b"message", &damaged), Err(SignatureError::Invalid), "{kind} byte {at}");
+        }
+        assert!(verify(b"message", &[]).is_err());
+        assert!(other.public_key().verify(key.scheme(), b"message", &signature).is_err());
+        if let Some(hash) = key.scheme().prehash() {
+            let digest = hash.digest(b"message");
+            key.public_key().verify_digest(key.scheme(), &digest, &signature).unwrap();
+            let wrong = hash.digest(b"massage");
+            assert!(key.public_key().verify_digest(key.scheme(), &wrong, &signature).is_err());
+        }
+        let again = PrivateKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
+        assert_eq!(again.public_key(), key.public_key());
+        assert_eq!(PublicKey::from_pem(&key.public_key().to_pem()).unwrap(), *key.public_key());
+    }
+}
+
+#[test]
+fn a_scheme_of_another_kind_of_key_is_named_as_such() {
+    let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
+    let scheme = Scheme::Ecdsa(HashAlgorithm::Sha256);
+    let wrong = Err(SignatureError::WrongScheme { kind: KeyKind::Ed25519, scheme });
+    assert_eq!(key.public_key().verify(scheme, b"m", b"s"), wrong);
+    assert_eq!(key.public_key().verify_digest(scheme, &HashAlgorithm::Sha256.digest(b"m"), b"s"), wrong);
+    assert!(matches!(
+        PrivateKey::generate(KeyKind::EcdsaP256).unwrap().public_key().verify_digest(
+            scheme,
+            &HashAlgorithm::Sha384.digest(b"m"),
+            b"s"
+        ),
+        Err(SignatureError::WrongDigest { found: HashAlgorithm::Sha384, .. })
+    ));
+}
+
+/// RFC 8032 §7.3.
+#[test]
+fn ed25519ph_agrees_with_the_rfc() {
+    let point = hex::decode("ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf").unwrap();
+    let signature = hex::decode(
+        "98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae41\
+         31f85042463c2a355a2003d062adf5aaa10b8c61e636062aaad11c2a26083406",
+    )
+    .unwrap();
+    let key = PublicKey::from_ed25519(&point.try_into().unwrap()).unwrap();
+    key.verify(Scheme::Ed25519ph, b"abc", &signature).unwrap();
+    assert!(key.verify(Scheme::Ed25519ph, b"abd", &signature).is_err());
+    assert!(key.verify(Scheme::Ed25519, b"abc", &signature).is_err());
+}
+
+#[test]
+fn openssl_keys_outside_the_registry_are_refused() {
+    let spki = |args: &[&str]| {
+        let key = Command::new("openssl").args(args).output().unwrap().stdout;
+        let dir = std::env::temp_dir().join(format!("sealog-key-{}-{}", std::process::id(), args.len()));
+        std::fs::write(&dir, key).unwrap();
+        let out = Command::new("openssl")
+            .args(["pkey", "-pubout", "-in", dir.to_str().unwrap()])
+            .output()
+            .unwrap()
+            .stdout;
+        std::fs::remove_file(dir).unwrap();
+        PublicKey::from_pem(&String::from_utf8(out).unwrap())
+    };
+    let rsa =
+        |bits: &str| spki(&["genpkey", "-algorithm", "RSA", "-pkeyopt", &format!("rsa_keygen_bits:{bits}")]);
+    assert_eq!(rsa("1024"), Err(KeyError::WeakRsa { bits: 1024, exponent: 65537 }));
+    assert_eq!(rsa("2048").unwrap().kind(), KeyKind::Rsa { bits: 2048 });
+    let small_exponent = spki(&[
+        "genpkey",
+        "-algorithm",
+        "RSA",
+        "-pkeyopt",
+        "rsa_keygen_bits:2048",
+        "-pkeyopt",
+        "rsa_keygen_pubexp:3",
+        "-quiet",
+    ]);
+    assert!(matches!(small_exponent, Err(KeyError::WeakRsa { exponent: 3, .. }) | Err(KeyError::NotPem)));
+    let curve = |name: &str| {
+        spki(&[
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            &format!("ec_paramgen_curve:{name}"),
+            "-text",
+            "-outform",
+            "PEM",
+        ])
+    };
+    assert!(matches!(curve("secp256k1"), Err(KeyError::UnknownCurve(_))));
+    assert_eq!(curve("P-521").unwrap().kind(), KeyKind::EcdsaP521);
+    assert!(matches!(spki(&["genpkey", "-algorithm", "ED448"]), Err(KeyError::UnknownAlgorithm(_))));
+}
+
+#[test]
+fn points_off_the_curve_are_refused() {
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let mut der = key.public_key().spki_der().to_vec();
+    *der.last_mut().unwrap() ^= 1;
+    assert_eq!(PublicKey::from_spki_der(&der), Err(KeyError::InvalidPoint(KeyKind::EcdsaP256)));
+    assert_eq!(PublicKey::from_spki_der(b"not DER"), Err(KeyError::Malformed));
+    assert_eq!(PublicKey::from_pem("-----BEGIN CERTIFICATE-----"), Err(KeyError::NotPem));
+}
+
+#[test]
+fn digests_know_their_length_and_name() {
+    let digest = HashAlgorithm::Sha256.digest(b"");
+    assert_eq!(digest.as_bytes(), sha256(b""));
+    assert_eq!(digest.to_string(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(Digest::new(HashAlgorithm::Sha384, &[0; 32]).unwrap_err().expected, 48);
+    assert_eq!(HashAlgorithm::from_name("sha512"), Some(HashAlgorithm::Sha512));
+    assert_eq!(HashAlgorithm::from_name("SHA512"), None);
+}
+
+#[test]
+fn sealed_keys_open_only_with_passphrase_and_label() {
+    let key =
+        |passphrase: &[u8]| SealingKey::derive(passphrase, &[7; 32], NonZeroU32::new(1000).unwrap()).unwrap();
+    let sealed = key(b"right").seal("rekor", b"secret").unwrap();
+    assert_eq!(key(b"right").open("rekor", &sealed).unwrap().as_slice(), b"secret");
+    assert_eq!(key(b"wrong").open("rekor", &sealed), Err(SealError::DoesNotOpen));
+    assert_eq!(key(b"right").open("ctlog", &sealed), Err(SealError::DoesNotOpen));
+    for at in 0..sealed.len() {
+        let mut damaged = sealed.clone();
+        damaged[at] ^= 1;
+        assert_eq!(key(b"right").open("rekor", &damaged), Err(SealError::DoesNotOpen));
+    }
+    assert_eq!(key(b"right").open("rekor", &sealed[..5]), Err(SealError::DoesNotOpen));
+}
