@@ -19,6 +19,7 @@ impl HashAlgorithm {
     pub const ALL: [HashAlgorithm; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
 
     /// Length of a digest in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a digest is never empty")]
     #[must_use]
     pub const fn len(self) -> usize {
         match self {

@@ -3,6 +3,7 @@
 //! The test knows the scalar only as an exclusive-or with a mask, so that it does not itself keep what
 //! it looks for, and shows first that the search finds a key that is still alive.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _, Zeroize as _, random_array};
 use std::{
