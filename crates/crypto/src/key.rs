@@ -235,15 +235,7 @@ impl PublicKey {
         if scheme == Scheme::Ed25519ph {
             return self.verify_ed25519ph(digest, signature);
         }
-        let library_digest = aws_lc_rs::digest::Digest::import_less_safe(
-            digest.as_bytes(),
-            match digest.algorithm() {
-                HashAlgorithm::Sha256 => &aws_lc_rs::digest::SHA256,
-                HashAlgorithm::Sha384 => &aws_lc_rs::digest::SHA384,
-                HashAlgorithm::Sha512 => &aws_lc_rs::digest::SHA512,
-            },
-        )
-        .map_err(|_| SignatureError::Invalid)?;
+        let library_digest = library_digest(digest)?;
         UnparsedPublicKey::new(self.library_scheme(scheme)?, &self.bits)
             .verify_digest(&library_digest, signature)
             .map_err(|_| SignatureError::Invalid)
@@ -303,6 +295,19 @@ impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({}, {:?})", self.kind, HashAlgorithm::Sha256.digest(&self.spki))
     }
+}
+
+/// The digest in the primitive library's form.
+pub(crate) fn library_digest(digest: &Digest) -> Result<aws_lc_rs::digest::Digest, SignatureError> {
+    aws_lc_rs::digest::Digest::import_less_safe(
+        digest.as_bytes(),
+        match digest.algorithm() {
+            HashAlgorithm::Sha256 => &aws_lc_rs::digest::SHA256,
+            HashAlgorithm::Sha384 => &aws_lc_rs::digest::SHA384,
+            HashAlgorithm::Sha512 => &aws_lc_rs::digest::SHA512,
+        },
+    )
+    .map_err(|_| SignatureError::Invalid)
 }
 
 /// Size and exponent of an RSAPublicKey (RFC 8017 A.1.1).

@@ -2,7 +2,7 @@
 //!
 //! [`Signer`] is what services and clients hold; a key in a security module will implement it as well.
 
-use crate::{HashAlgorithm, KeyError, KeyKind, PublicKey, Scheme};
+use crate::{Digest, HashAlgorithm, KeyError, KeyKind, PublicKey, Scheme, SignatureError};
 use alloc::vec::Vec;
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
@@ -43,6 +43,14 @@ pub enum SignError {
     /// We verify such keys but do not make or hold them.
     #[error("private keys of kind {0} are not supported")]
     Unsupported(KeyKind),
+    /// Such keys do not sign digests of this algorithm.
+    #[error("a private key of kind {kind} does not sign a {found} digest")]
+    WrongDigest {
+        /// The key at hand.
+        kind: KeyKind,
+        /// The digest's algorithm.
+        found: HashAlgorithm,
+    },
     /// The public half is not usable.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -118,6 +126,22 @@ impl PrivateKey {
                 let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
                 Ok(Zeroizing::new(der.as_ref().to_vec()))
             }
+        }
+    }
+
+    /// A signature over a message of which only the digest is at hand: a file read once, in pieces.
+    ///
+    /// # Errors
+    /// [`SignError::WrongDigest`] unless the key is an ECDSA one and the digest its scheme's;
+    /// [`SignError::Backend`] when the library fails.
+    pub fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, SignError> {
+        match &self.secret {
+            Secret::Ecdsa(pair) if self.scheme().prehash() == Some(digest.algorithm()) => {
+                let digest =
+                    crate::key::library_digest(digest).map_err(|_: SignatureError| SignError::Backend)?;
+                pair.sign_digest(&digest).map(|s| s.as_ref().to_vec()).map_err(|_| SignError::Backend)
+            }
+            _ => Err(SignError::WrongDigest { kind: self.public.kind(), found: digest.algorithm() }),
         }
     }
 

@@ -32,6 +32,10 @@ fn what_a_key_signs_it_verifies_and_nothing_else() {
             key.public_key().verify_digest(key.scheme(), &digest, &signature).unwrap();
             let wrong = hash.digest(b"massage");
             assert!(key.public_key().verify_digest(key.scheme(), &wrong, &signature).is_err());
+            if matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384) {
+                verify(b"message", &key.sign_digest(&digest).unwrap()).unwrap();
+                assert!(key.sign_digest(&HashAlgorithm::Sha512.digest(b"message")).is_err());
+            }
         }
         let again = PrivateKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
         assert_eq!(again.public_key(), key.public_key());
