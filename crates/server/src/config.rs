@@ -1,0 +1,357 @@
+//! The configuration file: one TOML document, a table per service, unknown keys refused.
+//!
+//! Every key is described in `docs/reference/configuration.md`. What a service listens on and the URL the
+//! world knows it by are two settings. Relative paths are taken from the file's own directory.
+
+use crate::{
+    files,
+    keys::{self, KeyStoreError, Protection},
+};
+use sealog_crypto::Zeroizing;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// A longer file is not a configuration.
+const MAX_FILE: u64 = 1024 * 1024;
+/// A longer passphrase is not typed by anyone.
+const MAX_PASSPHRASE: u64 = 4096;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where logs lie: a directory per log.
+    pub data_dir: PathBuf,
+    /// Where keys lie; `keys` beside `data_dir`'s logs unless said.
+    pub keys_dir: Option<PathBuf>,
+    /// Where the files for clients are written; `client` under `data_dir` unless said.
+    pub client_dir: Option<PathBuf>,
+    /// The file whose first line opens the keys.
+    pub passphrase_file: Option<PathBuf>,
+    /// Or the systemd credential (`LoadCredential=`) that does.
+    pub passphrase_credential: Option<String>,
+    /// Keys in the clear: for `dev` and tests.
+    #[serde(default)]
+    pub plain_keys: bool,
+    /// The organization in certificate subjects, and the operator in the signing configuration.
+    #[serde(default = "default_organization")]
+    pub organization: String,
+    /// The log of signatures.
+    pub rekor: Option<crate::rekor::config::Config>,
+    /// The log of certificates.
+    pub ctlog: Option<crate::ctlog::config::Config>,
+    /// The certificate authority.
+    pub ca: Option<crate::ca::config::Config>,
+    /// The timestamp authority.
+    pub tsa: Option<crate::tsa::config::Config>,
+    /// The identity provider.
+    pub oidc: Option<crate::oidc::config::Config>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML of this shape.
+    #[error("{} is not a valid configuration", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// Two settings that do not go together, or one that is missing.
+    #[error("in {}: {what}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The passphrase file is exposed or unreadable.
+    #[error(transparent)]
+    Passphrase(#[from] KeyStoreError),
+}
+
+fn default_organization() -> String {
+    "Sealog".to_owned()
+}
+
+impl Config {
+    /// Loads and checks the file.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let content = files::read_bounded(path, MAX_FILE)
+            .map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
+        let wrong = |what: String| ConfigError::Wrong { path: path.to_owned(), what };
+        let text = std::str::from_utf8(&content).map_err(|_| wrong("it is not UTF-8 text".to_owned()))?;
+        let mut config: Self = toml::from_str(text)
+            .map_err(|e| ConfigError::Toml { path: path.to_owned(), source: Box::new(e) })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.resolve(base);
+        config.check().map_err(wrong)?;
+        Ok(config)
+    }
+
+    /// Where keys lie.
+    #[must_use]
+    pub fn keys_dir(&self) -> PathBuf {
+        self.keys_dir.clone().unwrap_or_else(|| self.data_dir.join("keys"))
+    }
+
+    /// Where the files for clients are written.
+    #[must_use]
+    pub fn client_dir(&self) -> PathBuf {
+        self.client_dir.clone().unwrap_or_else(|| self.data_dir.join("client"))
+    }
+
+    /// How the keys lie on disk, with the passphrase read from where the file says.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn protection(&self) -> Result<Protection, ConfigError> {
+        if self.plain_keys {
+            return Ok(Protection::Plain);
+        }
+        let path = match (&self.passphrase_file, &self.passphrase_credential) {
+            (Some(path), _) => {
+                keys::refuse_exposed(path, files::MODE_SECRET)?;
+                path.clone()
+            }
+            // systemd guards its credentials directory itself.
+            (None, Some(name)) => credentials_dir()?.join(name),
+            (None, None) => unreachable_protection(),
+        };
+        let content = files::read_bounded(&path, MAX_PASSPHRASE)
+            .map(Zeroizing::new)
+            .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+        let line = content.split(|b| *b == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Err(ConfigError::Wrong { path, what: "the passphrase is empty".to_owned() });
+        }
+        Ok(Protection::Passphrase(Zeroizing::new(line.to_vec())))
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let absolute = |path: &mut PathBuf| *path = base.join(&*path);
+        absolute(&mut self.data_dir);
+        self.keys_dir.iter_mut().for_each(absolute);
+        self.client_dir.iter_mut().for_each(absolute);
+        self.passphrase_file.iter_mut().for_each(absolute);
+        if let Some(ctlog) = &mut self.ctlog {
+            ctlog.roots.iter_mut().for_each(absolute);
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let ways = [self.plain_keys, self.passphrase_file.is_some(), self.passphrase_credential.is_some()];
+        if ways.into_iter().filter(|on| *on).count() != 1 {
+            return Err("exactly one of `passphrase_file`, `passphrase_credential` and `plain_keys = true` \
+                        must be set"
+                .to_owned());
+        }
+        if self.passphrase_credential.as_deref().is_some_and(|n| n.is_empty() || n.contains(['/', '\0'])) {
+            return Err("`passphrase_credential` is the name of a credential, not a path".to_owned());
+        }
+        if self.organization.is_empty() || self.organization.len() > 64 {
+            return Err("`organization` must have 1 to 64 bytes (RFC 5280 upper bound)".to_owned());
+        }
+        if let Some(ca) = &self.ca {
+            ca.check(self.ctlog.is_some())?;
+        }
+        let mut seen: Vec<(&'static str, &Listen)> = Vec::new();
+        for (name, listen) in self.listens() {
+            if let Some((other, _)) = seen.iter().find(|(_, l)| *l == listen && listen.port() != 0) {
+                return Err(format!("[{name}] and [{other}] both listen on {listen}"));
+            }
+            seen.push((name, listen));
+        }
+        match seen.is_empty() {
+            true => Err("no service is configured: add a table such as [rekor]".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn listens(&self) -> impl Iterator<Item = (&'static str, &Listen)> {
+        [
+            self.oidc.as_ref().map(|c| ("oidc", &c.listen)),
+            self.ca.as_ref().map(|c| ("ca", &c.listen)),
+            self.rekor.as_ref().map(|c| ("rekor", &c.listen)),
+            self.ctlog.as_ref().map(|c| ("ctlog", &c.listen)),
+            self.tsa.as_ref().map(|c| ("tsa", &c.listen)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// `check` has seen to it that there is a way; plain is never the answer to a doubt.
+fn unreachable_protection() -> PathBuf {
+    PathBuf::from("passphrase_file")
+}
+
+fn credentials_dir() -> Result<PathBuf, ConfigError> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).ok_or_else(|| ConfigError::Wrong {
+        path: PathBuf::from("CREDENTIALS_DIRECTORY"),
+        what: "`passphrase_credential` is set, but systemd passed no credentials: use LoadCredential= or \
+               `passphrase_file`"
+            .to_owned(),
+    })
+}
+
+/// Where a service listens: an address and port, or `localhost:PORT` for both loopback addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `127.0.0.1` and, where the machine has it, `::1`.
+    Localhost(u16),
+    /// One address.
+    Address(SocketAddr),
+}
+
+impl Listen {
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Localhost(port) => *port,
+            Self::Address(address) => address.port(),
+        }
+    }
+
+    /// Whether only this machine can reach it.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Localhost(_) => true,
+            Self::Address(address) => address.ip().is_loopback(),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("localhost:") {
+            Some(port) => port.parse().ok().map(Self::Localhost),
+            None => text.parse().ok().map(Self::Address),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Localhost(port) => write!(f, "localhost:{port}"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not an address to listen on: expected IP:PORT, [IPv6]:PORT or localhost:PORT"
+            ))
+        })
+    }
+}
+
+/// The URL the world knows a service by: scheme, host and port, nothing after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// Without a trailing slash.
+    text: String,
+    host: String,
+    authority: String,
+    secure: bool,
+}
+
+impl PublicUrl {
+    /// Parses `https://HOST[:PORT]`, or `http://` of the same.
+    ///
+    /// # Errors
+    /// In words, for a person who wrote it into the configuration.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = url::Url::parse(text).map_err(|e| format!("`{text}` is not a URL: {e}"))?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            other => return Err(format!("`{text}`: scheme {other} is not http or https")),
+        };
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.clone(),
+        };
+        let plain = format!("{}://{authority}", url.scheme());
+        if host.is_empty() || text != plain {
+            return Err(format!(
+                "`{text}` must be scheme and host (and port) only, in lower case, with nothing after it: \
+                 expected something like `{plain}`"
+            ));
+        }
+        Ok(Self { text: plain, host, authority, secure })
+    }
+
+    /// The URL, without a trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The bare host name.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Host, and port when it is not the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Whether it is https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether it names this machine's loopback.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        self.host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for PublicUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}

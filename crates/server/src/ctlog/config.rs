@@ -1,0 +1,28 @@
+//! The `[ctlog]` table.
+
+use crate::config::{Listen, PublicUrl};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Submissions waiting to be made durable before newcomers are asked to come back.
+const DEFAULT_MAX_PENDING: usize = 4096;
+
+/// Settings of the log of certificates.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: Listen,
+    /// The URL the world knows it by; without its scheme it is the checkpoint origin.
+    pub url: PublicUrl,
+    /// PEM files of root certificates accepted besides our own authority's.
+    #[serde(default)]
+    pub roots: Vec<PathBuf>,
+    /// Most submissions waiting at once; more are answered 503.
+    #[serde(default = "default_max_pending")]
+    pub max_pending: usize,
+}
+
+fn default_max_pending() -> usize {
+    DEFAULT_MAX_PENDING
+}

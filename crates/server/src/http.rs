@@ -1,0 +1,476 @@
+//! The listeners: sockets, limits, time-outs, error bodies, health, and a drain that ends.
+//!
+//! A service hands over a [`Service`] (a router and how to close what is behind it); everything a client
+//! can do to a connection is bounded here. Errors have two texts: the caller's, in the body, and the
+//! log's ([`ApiError::because`]). No header, query or body is ever logged: they carry tokens.
+//!
+//! No handler here redirects: HTTP libraries turn a redirected POST into a GET.
+
+use crate::config::{Listen, PublicUrl};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use std::{
+    borrow::Cow,
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+/// A request's head must have come by then; an idle connection is closed after it.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request's body must have come by then (the reference servers' read time-out).
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// No answer takes longer to make.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that are busy when asked to stop have this long; the whole stop must fit 10 s.
+const DRAIN: Duration = Duration::from_secs(7);
+/// Bytes of a request's head, and of a connection's read buffer.
+const MAX_HEAD: usize = 32 * 1024;
+/// Connections one service holds at a time; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 8192;
+/// Length of that queue.
+const BACKLOG: u32 = 4096;
+/// After a failure to accept (no file descriptors left, say) the listener pauses this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// gRPC status codes as they stand in error bodies, with the HTTP status each maps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The caller's request is at fault.
+    InvalidArgument,
+    /// No such thing.
+    NotFound,
+    /// Not by this method.
+    Unimplemented,
+    /// Our fault.
+    Internal,
+    /// Come back later.
+    Unavailable,
+}
+
+impl Code {
+    /// The number in the body.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::InvalidArgument => 3,
+            Self::NotFound => 5,
+            Self::Unimplemented => 12,
+            Self::Internal => 13,
+            Self::Unavailable => 14,
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidArgument => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unimplemented => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// An answer that is not success: one text for the caller, one for the log.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: u16,
+    message: Cow<'static, str>,
+    reason: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// With the status that belongs to `code`.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status: code.status(),
+            code: code.number(),
+            message: message.into(),
+            reason: None,
+            retry_after: None,
+        }
+    }
+
+    /// For services whose bodies carry the HTTP status as their code.
+    #[must_use]
+    pub fn with_status(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: status.as_u16(), message: message.into(), reason: None, retry_after: None }
+    }
+
+    /// 400, code 3.
+    #[must_use]
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidArgument, message)
+    }
+
+    /// 500, code 13.
+    #[must_use]
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Internal, message)
+    }
+
+    /// 404, code 5.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "Not Found")
+    }
+
+    /// What the operator reads in the log; never sent. It must not hold a token or a key.
+    #[must_use]
+    pub fn because(mut self, reason: impl std::fmt::Display) -> Self {
+        self.reason = Some(reason.to_string());
+        self
+    }
+
+    /// Adds `Retry-After`, rounded up to a second.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The caller's text.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// The log's text, carried beside a response to where requests are logged.
+#[derive(Clone)]
+struct Reason(String);
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({"code": self.code, "message": self.message, "details": []});
+        let mut response = json(self.status, body.to_string());
+        if let Some(after) = self.retry_after {
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
+                response.headers_mut().insert(header::RETRY_AFTER, value);
+            }
+        }
+        if let Some(reason) = self.reason {
+            response.extensions_mut().insert(Reason(reason));
+        }
+        response
+    }
+}
+
+/// A response with a JSON body that is already text.
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    content(status, "application/json", body)
+}
+
+/// A response with a body of this type.
+pub fn content(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Why a request's body could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// More bytes than the service takes.
+    #[error("request body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// It did not come in time.
+    #[error("request body did not arrive in time")]
+    TimedOut,
+    /// The connection broke, or the framing is wrong.
+    #[error("request body is incomplete")]
+    Incomplete,
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        // The reference gateways answer 400 for a body over the limit as well.
+        Self::invalid(error.to_string())
+    }
+}
+
+/// Reads a request's body of at most `limit` bytes.
+///
+/// # Errors
+/// See [`BodyError`].
+pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(e)) if e.downcast_ref::<LengthLimitError>().is_some() => Err(BodyError::TooLarge(limit)),
+        Ok(Err(_)) => Err(BodyError::Incomplete),
+        Err(_) => Err(BodyError::TimedOut),
+    }
+}
+
+/// Lets pages of any origin call these routes, as the reference servers do: nothing here goes by cookies.
+pub fn with_cors(router: Router) -> Router {
+    router.layer(middleware::from_fn(async |request: Request, next: Next| {
+        let preflight = request.method() == Method::OPTIONS;
+        let mut response = match preflight {
+            true => StatusCode::NO_CONTENT.into_response(),
+            false => next.run(request).await,
+        };
+        let headers = response.headers_mut();
+        let mut put = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
+        put(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        if preflight {
+            put(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
+            put(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type");
+            put(header::ACCESS_CONTROL_MAX_AGE, "600");
+        }
+        response
+    }))
+}
+
+/// Closes what is behind a service once its last request is answered.
+pub type Close = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One service, ready to be served.
+pub struct Service {
+    /// Its table's name.
+    pub name: &'static str,
+    /// The URL the world knows it by.
+    pub url: PublicUrl,
+    /// Its routes; health and the JSON 404 are added by [`serve`].
+    pub router: Router,
+    /// Whether it could serve now.
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Run after the drain.
+    pub close: Option<Close>,
+}
+
+impl Service {
+    /// A service that is ready as long as it runs, with nothing to close.
+    #[must_use]
+    pub fn new(name: &'static str, url: PublicUrl, router: Router) -> Self {
+        Self { name, url, router, ready: Arc::new(|| true), close: None }
+    }
+}
+
+/// A service's sockets, bound but not yet accepting.
+#[derive(Debug)]
+pub struct Bound {
+    listeners: Vec<TcpListener>,
+    port: u16,
+}
+
+/// A port that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {listen}")]
+pub struct BindError {
+    /// What was asked for.
+    pub listen: Listen,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Bound {
+    /// Binds; port 0 takes a free one, the same for both loopback addresses.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn bind(listen: Listen) -> Result<Self, BindError> {
+        /// Free on IPv4 may be taken on IPv6: then another is tried.
+        const ATTEMPTS: usize = 16;
+        let fail = |source| BindError { listen, source };
+        let Listen::Localhost(port) = listen else {
+            let Listen::Address(address) = listen else { return Err(fail(io::ErrorKind::InvalidInput.into())) };
+            let listener = listen_on(address).map_err(fail)?;
+            let port = listener.local_addr().map_err(fail)?.port();
+            return Ok(Self { listeners: vec![listener], port });
+        };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let v4 = listen_on((Ipv4Addr::LOCALHOST, port).into()).map_err(fail)?;
+            let chosen = v4.local_addr().map_err(fail)?.port();
+            match listen_on((Ipv6Addr::LOCALHOST, chosen).into()) {
+                Ok(v6) => return Ok(Self { listeners: vec![v4, v6], port: chosen }),
+                Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
+                    if port != 0 || attempt == ATTEMPTS {
+                        return Err(fail(e));
+                    }
+                }
+                // No IPv6 on this machine.
+                Err(_) => return Ok(Self { listeners: vec![v4], port: chosen }),
+            }
+        }
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for the last connection's TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Tells every listener to stop; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Shutdown(watch::Sender<bool>);
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl Shutdown {
+    /// Asks everything to stop.
+    pub fn trigger(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Resolves once stopping was asked for.
+    pub async fn asked(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.0.subscribe().wait_for(|stop| *stop).await;
+    }
+}
+
+/// Serves until asked to stop, then drains and closes what is behind the service.
+pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
+    let Service { name, url: _, router, ready, close } = service;
+    let router = finish(router, ready);
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let mut accepting = JoinSet::new();
+    let (give, mut take) = tokio::sync::mpsc::channel(64);
+    for listener in bound.listeners {
+        let give = give.clone();
+        accepting.spawn(async move {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) if give.send(stream).await.is_ok() => {}
+                    Ok(_) => return,
+                    Err(error) => {
+                        tracing::warn!(service = name, %error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        });
+    }
+    let stop = shutdown.asked();
+    tokio::pin!(stop);
+    loop {
+        let permit = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            permit = Arc::clone(&room).acquire_owned() => permit,
+        };
+        let stream: TcpStream = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(_) = connections.join_next() => continue,
+            Some(stream) = take.recv() => stream,
+        };
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let handler = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let router = router.clone();
+            async move { Ok::<_, std::convert::Infallible>(answer(name, router, request.map(Body::new)).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), handler);
+        let watched = graceful.watch(connection);
+        connections.spawn(async move {
+            let _permit = permit;
+            // A broken connection is the client's affair.
+            let _ = watched.await;
+        });
+    }
+    accepting.shutdown().await;
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!(service = name, "connections still busy after {DRAIN:?} were cut");
+    }
+    connections.shutdown().await;
+    if let Some(close) = close {
+        close.await;
+    }
+}
+
+fn finish(router: Router, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Router {
+    const SERVING: &str = r#"{"status":"SERVING"}"#;
+    router
+        .route("/healthz", get(async || json(StatusCode::OK, SERVING)))
+        .route(
+            "/readyz",
+            get(async move || match ready() {
+                true => json(StatusCode::OK, SERVING),
+                false => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"NOT_SERVING"}"#),
+            }),
+        )
+        .fallback(async || ApiError::not_found())
+        .method_not_allowed_fallback(async || ApiError::new(Code::Unimplemented, "Method Not Allowed"))
+}
+
+async fn answer(service: &'static str, mut router: Router, request: Request) -> Response {
+    let begun = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let called = tower::Service::call(&mut router, request);
+    let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, called).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => ApiError::internal("the answer took too long").into_response(),
+    };
+    let reason = response.extensions_mut().remove::<Reason>().map(|Reason(text)| text);
+    let reason = reason.as_deref().unwrap_or_default();
+    let status = response.status();
+    let took_us = begun.elapsed().as_micros();
+    // The path, never the query: authorization codes travel there.
+    match status.as_u16() {
+        500.. => tracing::error!(service, %method, path, status = status.as_u16(), took_us, reason),
+        400..500 => tracing::info!(service, %method, path, status = status.as_u16(), took_us, reason),
+        _ => tracing::debug!(service, %method, path, status = status.as_u16(), took_us),
+    }
+    response
+}

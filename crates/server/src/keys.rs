@@ -1,0 +1,420 @@
+//! The key store: one directory (0700) with each private key in a file of its own (0600).
+//!
+//! A key is PKCS#8 sealed under a passphrase, or, where the configuration says `plain_keys`, PKCS#8 in
+//! PEM as OpenSSL reads it. One salt and iteration count (`sealing.toml`) serve the whole directory, so a
+//! start derives once however many keys there are. `NAME.pub` keeps the public half and `NAME.pem` a
+//! certificate chain, both readable by anyone.
+//!
+//! Nothing here is ever overwritten, and a key file that others can read is refused: it may have leaked.
+
+use crate::files;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use sealog_crypto::{
+    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer as _, Zeroizing, random_array,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt, fs, io,
+    num::NonZeroU32,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Rounds of PBKDF2-HMAC-SHA256 for new stores (OWASP 2023).
+const ITERATIONS: u32 = 600_000;
+/// Fewer are not believed: somebody would have weakened the file.
+const MIN_ITERATIONS: u32 = 100_000;
+/// More would be a way to make a start take hours.
+const MAX_ITERATIONS: u32 = 10_000_000;
+/// No key, public key, chain or parameter file is longer.
+const MAX_FILE: u64 = 64 * 1024;
+const PARAMETERS: &str = "sealing.toml";
+/// Its label when sealed: proves the passphrase before any key is needed.
+const PROOF_LABEL: &str = "sealing.toml";
+const PEM_SEALED: &str = "SEALOG SEALED PRIVATE KEY";
+const PEM_PLAIN: &str = "PRIVATE KEY";
+
+/// How private keys lie on disk.
+pub enum Protection {
+    /// PKCS#8 in the clear.
+    Plain,
+    /// Sealed under this passphrase.
+    Passphrase(Zeroizing<Vec<u8>>),
+}
+
+/// An opened key store.
+pub struct KeyStore {
+    dir: PathBuf,
+    /// None: keys in plain.
+    sealing: Option<SealingKey>,
+}
+
+/// Why the key store refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyStoreError {
+    /// The file system's complaint about one file.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no such key: `init` was not run, or another directory is meant.
+    #[error("no key at {}", .0.display())]
+    Missing(PathBuf),
+    /// Keys are made once.
+    #[error("{} exists already and is left untouched", .0.display())]
+    Exists(PathBuf),
+    /// Others may have read it.
+    #[error("{} has mode {found:04o}, expected {expected:04o}: others can read it", path.display())]
+    Exposed {
+        /// The file or directory.
+        path: PathBuf,
+        /// Mode that would do.
+        expected: u32,
+        /// Mode found.
+        found: u32,
+    },
+    /// Sealed keys, and no passphrase to open them.
+    #[error("the keys in {} are sealed, and no passphrase is configured", .0.display())]
+    NeedsPassphrase(PathBuf),
+    /// A passphrase, and a directory of plain keys.
+    #[error("the keys in {} are in plain, but a passphrase is configured", .0.display())]
+    NotSealed(PathBuf),
+    /// Wrong passphrase.
+    #[error("the configured passphrase does not open {}", .0.display())]
+    WrongPassphrase(PathBuf),
+    /// Not a file this program wrote.
+    #[error("{} is not a file of this key store: {what}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Written by a newer program.
+    #[error("{} has format {found}, this program reads up to {expected}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Newest format known here.
+        expected: u32,
+        /// Format found.
+        found: u32,
+    },
+    /// The key could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The key could not be made or read.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The public half is unusable.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// `sealing.toml`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    format: u32,
+    salt: String,
+    iterations: u32,
+    proof: String,
+}
+
+const FORMAT: u32 = 1;
+
+impl KeyStore {
+    /// Opens the directory, making it (and its sealing parameters) when there is none.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`]. An existing store is never changed.
+    pub fn create(dir: &Path, protection: Protection) -> Result<Self, KeyStoreError> {
+        files::create_secret_dir(dir).map_err(|e| io_error(dir, e))?;
+        let parameters = dir.join(PARAMETERS);
+        if let Protection::Passphrase(passphrase) = &protection
+            && !parameters.exists()
+        {
+            if dir_has_keys(dir)? {
+                return Err(KeyStoreError::NotSealed(dir.to_owned()));
+            }
+            let salt: [u8; 32] = random_array().map_err(SealError::from)?;
+            let iterations = NonZeroU32::new(ITERATIONS).unwrap_or(NonZeroU32::MAX);
+            let sealing = SealingKey::derive(passphrase, &salt, iterations)?;
+            let text = toml::to_string(&Parameters {
+                format: FORMAT,
+                salt: hex::encode(salt),
+                iterations: ITERATIONS,
+                proof: BASE64.encode(sealing.seal(PROOF_LABEL, b"sealog")?),
+            })
+            .map_err(|_| malformed(&parameters, "cannot be written as TOML"))?;
+            files::write_new(&parameters, text.as_bytes(), files::MODE_SECRET)
+                .map_err(|e| io_error(&parameters, e))?;
+            return Ok(Self { dir: dir.to_owned(), sealing: Some(sealing) });
+        }
+        Self::open(dir, protection)
+    }
+
+    /// Opens an existing directory; with a passphrase this is the one derivation of a start.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`].
+    pub fn open(dir: &Path, protection: Protection) -> Result<Self, KeyStoreError> {
+        if !dir.is_dir() {
+            return Err(KeyStoreError::Missing(dir.to_owned()));
+        }
+        refuse_exposed(dir, 0o700)?;
+        let parameters = dir.join(PARAMETERS);
+        let sealing = match (protection, parameters.exists()) {
+            (Protection::Plain, false) => None,
+            (Protection::Plain, true) => return Err(KeyStoreError::NeedsPassphrase(dir.to_owned())),
+            (Protection::Passphrase(_), false) => return Err(KeyStoreError::NotSealed(dir.to_owned())),
+            (Protection::Passphrase(passphrase), true) => Some(derive(&parameters, &passphrase)?),
+        };
+        Ok(Self { dir: dir.to_owned(), sealing })
+    }
+
+    /// Whether private keys lie here in plain.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.sealing.is_none()
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether there is a private key of that name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.path(name, "key").exists()
+    }
+
+    /// Makes a key and stores both halves.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
+    pub fn generate(&self, name: &str, kind: KeyKind) -> Result<PrivateKey, KeyStoreError> {
+        let path = self.path(name, "key");
+        if path.exists() {
+            return Err(KeyStoreError::Exists(path));
+        }
+        let key = PrivateKey::generate(kind)?;
+        let der = key.to_pkcs8_der()?;
+        let text = match &self.sealing {
+            Some(sealing) => pem(PEM_SEALED, &sealing.seal(name, &der)?),
+            None => pem(PEM_PLAIN, &der),
+        };
+        // The public half first: a crash in between leaves no private key that nobody knows of.
+        let public = self.path(name, "pub");
+        files::replace(&public, key.public_key().to_pem().as_bytes(), files::MODE_PUBLIC)
+            .map_err(|e| io_error(&public, e))?;
+        files::write_new(&path, text.as_bytes(), files::MODE_SECRET).map_err(|e| io_error(&path, e))?;
+        Ok(key)
+    }
+
+    /// Reads a private key.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`].
+    pub fn load(&self, name: &str) -> Result<PrivateKey, KeyStoreError> {
+        let path = self.path(name, "key");
+        if !path.exists() {
+            return Err(KeyStoreError::Missing(path));
+        }
+        refuse_exposed(&path, files::MODE_SECRET)?;
+        let content =
+            Zeroizing::new(files::read_bounded(&path, MAX_FILE).map_err(|e| io_error(&path, e))?);
+        let text = std::str::from_utf8(&content).map_err(|_| malformed(&path, "not text"))?;
+        match &self.sealing {
+            Some(sealing) => {
+                let sealed = unpem(PEM_SEALED, text).ok_or_else(|| malformed(&path, "not a sealed key"))?;
+                let der = sealing.open(name, &sealed).map_err(|_| {
+                    malformed(&path, "sealed under another passphrase or name, or changed since")
+                })?;
+                Ok(PrivateKey::from_pkcs8_der(&der)?)
+            }
+            None => {
+                let der = unpem(PEM_PLAIN, text).ok_or_else(|| malformed(&path, "not PKCS#8 in PEM"))?;
+                Ok(PrivateKey::from_pkcs8_der(&der)?)
+            }
+        }
+    }
+
+    /// Reads a public key; needs no passphrase.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`].
+    pub fn public(&self, name: &str) -> Result<PublicKey, KeyStoreError> {
+        Ok(PublicKey::from_pem(&self.read_text(&self.path(name, "pub"))?)?)
+    }
+
+    /// Stores a certificate chain in PEM beside the key; it replaces none.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] when there is one.
+    pub fn store_chain(&self, name: &str, pem: &str) -> Result<(), KeyStoreError> {
+        let path = self.path(name, "pem");
+        files::write_new(&path, pem.as_bytes(), files::MODE_PUBLIC).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => KeyStoreError::Exists(path.clone()),
+            _ => io_error(&path, e),
+        })
+    }
+
+    /// Reads a certificate chain in PEM.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`].
+    pub fn chain(&self, name: &str) -> Result<String, KeyStoreError> {
+        self.read_text(&self.path(name, "pem"))
+    }
+
+    /// Where a file of this key lies.
+    #[must_use]
+    pub fn path(&self, name: &str, extension: &str) -> PathBuf {
+        self.dir.join(format!("{name}.{extension}"))
+    }
+
+    fn read_text(&self, path: &Path) -> Result<String, KeyStoreError> {
+        if !path.exists() {
+            return Err(KeyStoreError::Missing(path.to_owned()));
+        }
+        let content = files::read_bounded(path, MAX_FILE).map_err(|e| io_error(path, e))?;
+        String::from_utf8(content).map_err(|_| malformed(path, "not text"))
+    }
+}
+
+impl fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyStore({})", self.dir.display())
+    }
+}
+
+fn derive(path: &Path, passphrase: &[u8]) -> Result<SealingKey, KeyStoreError> {
+    let content = files::read_bounded(path, MAX_FILE).map_err(|e| io_error(path, e))?;
+    let text = std::str::from_utf8(&content).map_err(|_| malformed(path, "not text"))?;
+    let parameters: Parameters =
+        toml::from_str(text).map_err(|_| malformed(path, "not the sealing parameters"))?;
+    if parameters.format > FORMAT {
+        return Err(KeyStoreError::Newer { path: path.to_owned(), expected: FORMAT, found: parameters.format });
+    }
+    let salt: [u8; 32] = hex::decode(&parameters.salt)
+        .ok()
+        .and_then(|salt| salt.try_into().ok())
+        .ok_or_else(|| malformed(path, "the salt is not 32 bytes in hex"))?;
+    let iterations = NonZeroU32::new(parameters.iterations)
+        .filter(|n| (MIN_ITERATIONS..=MAX_ITERATIONS).contains(&n.get()))
+        .ok_or_else(|| malformed(path, "the iteration count is out of bounds"))?;
+    let proof = BASE64.decode(&parameters.proof).map_err(|_| malformed(path, "the proof is not base64"))?;
+    let sealing = SealingKey::derive(passphrase, &salt, iterations)?;
+    match sealing.open(PROOF_LABEL, &proof) {
+        Ok(_) => Ok(sealing),
+        Err(SealError::DoesNotOpen) => Err(KeyStoreError::WrongPassphrase(path.to_owned())),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Refuses a file or directory that group or others can reach.
+pub(crate) fn refuse_exposed(path: &Path, expected: u32) -> Result<(), KeyStoreError> {
+    let found = fs::metadata(path).map_err(|e| io_error(path, e))?.permissions().mode() & 0o7777;
+    match found & 0o077 {
+        0 => Ok(()),
+        _ => Err(KeyStoreError::Exposed { path: path.to_owned(), expected, found }),
+    }
+}
+
+fn dir_has_keys(dir: &Path) -> Result<bool, KeyStoreError> {
+    let mut entries = fs::read_dir(dir).map_err(|e| io_error(dir, e))?;
+    Ok(entries.any(|entry| entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "key"))))
+}
+
+fn io_error(path: &Path, source: io::Error) -> KeyStoreError {
+    KeyStoreError::Io { path: path.to_owned(), source }
+}
+
+fn malformed(path: &Path, what: &'static str) -> KeyStoreError {
+    KeyStoreError::Malformed { path: path.to_owned(), what }
+}
+
+fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let body = Zeroizing::new(BASE64.encode(der));
+    let mut text = Zeroizing::new(format!("-----BEGIN {label}-----\n"));
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}
+
+fn unpem(label: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let inside = text
+        .trim()
+        .strip_prefix(&format!("-----BEGIN {label}-----"))?
+        .strip_suffix(&format!("-----END {label}-----"))?;
+    let joined: Zeroizing<String> = Zeroizing::new(inside.split_ascii_whitespace().collect());
+    BASE64.decode(joined.as_bytes()).ok().map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passphrase(text: &str) -> Protection {
+        Protection::Passphrase(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn plain_keys_come_back_and_are_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyStore::create(&dir.path().join("keys"), Protection::Plain).unwrap();
+        let made = keys.generate("rekor", KeyKind::Ed25519).unwrap();
+        assert_eq!(keys.load("rekor").unwrap().public_key(), made.public_key());
+        assert_eq!(&keys.public("rekor").unwrap(), made.public_key());
+        assert!(matches!(keys.generate("rekor", KeyKind::Ed25519), Err(KeyStoreError::Exists(_))));
+        assert!(matches!(keys.load("ctlog"), Err(KeyStoreError::Missing(_))));
+        assert!(matches!(
+            KeyStore::open(keys.dir(), passphrase("x")),
+            Err(KeyStoreError::NotSealed(_))
+        ));
+    }
+
+    #[test]
+    fn sealed_keys_need_their_passphrase_and_their_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let keys = KeyStore::create(&path, passphrase("correct horse")).unwrap();
+        let made = keys.generate("ca", KeyKind::EcdsaP384).unwrap();
+        drop(keys);
+        let text = fs::read_to_string(path.join("ca.key")).unwrap();
+        assert!(text.starts_with("-----BEGIN SEALOG SEALED"), "{text}");
+        assert!(matches!(
+            KeyStore::open(&path, passphrase("wrong")),
+            Err(KeyStoreError::WrongPassphrase(_))
+        ));
+        assert!(matches!(KeyStore::open(&path, Protection::Plain), Err(KeyStoreError::NeedsPassphrase(_))));
+        let keys = KeyStore::open(&path, passphrase("correct horse")).unwrap();
+        assert_eq!(keys.load("ca").unwrap().public_key(), made.public_key());
+        fs::copy(path.join("ca.key"), path.join("tsa.key")).unwrap();
+        assert!(matches!(keys.load("tsa"), Err(KeyStoreError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_key_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyStore::create(&dir.path().join("keys"), Protection::Plain).unwrap();
+        keys.generate("tsa", KeyKind::EcdsaP256).unwrap();
+        let path = keys.path("tsa", "key");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = keys.load("tsa").unwrap_err();
+        assert!(error.to_string().contains("mode 0640, expected 0600"), "{error}");
+    }
+}

@@ -1,0 +1,24 @@
+//! Every Sealog service, and the commands that create, check and run them.
+//!
+//! Each directory is one service and has the same shape: `mod.rs` (what it is, which specification, what
+//! may be lost), `config.rs` (its table), `api.rs` (the wire), and a file for the decision, written so that
+//! it needs no HTTP to test. Services never import each other: they meet over HTTP or in a pure crate.
+//!
+//! Not here: what a log entry, certificate or token *is* (`bundle`, `pki`, `tlog`, `identity`), how a log is
+//! sequenced and stored (`log-engine`), outward HTTP (`client`).
+
+pub mod ca;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod ctlog;
+pub mod dev;
+pub mod files;
+pub mod http;
+pub mod keys;
+pub mod oidc;
+pub mod rekor;
+pub mod run;
+pub mod setup;
+pub mod trust;
+pub mod tsa;

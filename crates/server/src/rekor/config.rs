@@ -1,0 +1,24 @@
+//! The `[rekor]` table.
+
+use crate::config::{Listen, PublicUrl};
+use serde::Deserialize;
+
+/// Entries waiting to be made durable before newcomers are asked to come back (the peers' default).
+const DEFAULT_MAX_PENDING: usize = 4096;
+
+/// Settings of the log of signatures.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: Listen,
+    /// The URL the world knows it by; its bare host name is the checkpoint origin.
+    pub url: PublicUrl,
+    /// Most entries waiting at once; more are answered 503.
+    #[serde(default = "default_max_pending")]
+    pub max_pending: usize,
+}
+
+fn default_max_pending() -> usize {
+    DEFAULT_MAX_PENDING
+}
