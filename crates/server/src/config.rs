@@ -133,7 +133,12 @@ impl Config {
             }
             // systemd guards its credentials directory itself.
             (None, Some(name)) => credentials_dir()?.join(name),
-            (None, None) => unreachable_protection(),
+            (None, None) => {
+                return Err(ConfigError::Wrong {
+                    path: self.keys_dir(),
+                    what: "no passphrase is configured for the keys".to_owned(),
+                });
+            }
         };
         let content = files::read_bounded(&path, MAX_PASSPHRASE)
             .map(Zeroizing::new)
@@ -197,11 +202,6 @@ impl Config {
         .into_iter()
         .flatten()
     }
-}
-
-/// `check` has seen to it that there is a way; plain is never the answer to a doubt.
-fn unreachable_protection() -> PathBuf {
-    PathBuf::from("passphrase_file")
 }
 
 fn credentials_dir() -> Result<PathBuf, ConfigError> {

@@ -4,6 +4,9 @@
 //! may be lost), `config.rs` (its table), `api.rs` (the wire), and a file for the decision, written so that
 //! it needs no HTTP to test. Services never import each other: they meet over HTTP or in a pure crate.
 //!
+//! A service offers `init(&Instance, &config::Config)`, which makes its keys and never touches existing
+//! ones, and `start(&Instance, &config::Config)`, which gives the [`http::Service`] to serve.
+//!
 //! Not here: what a log entry, certificate or token *is* (`bundle`, `pki`, `tlog`, `identity`), how a log is
 //! sequenced and stored (`log-engine`), outward HTTP (`client`).
 
@@ -15,6 +18,7 @@ pub mod ctlog;
 pub mod dev;
 pub mod files;
 pub mod http;
+pub mod instance;
 pub mod keys;
 pub mod oidc;
 pub mod rekor;
