@@ -386,8 +386,11 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
         accepting.spawn(async move {
             loop {
                 match listener.accept().await {
-                    Ok((stream, _)) if give.send(stream).await.is_ok() => {}
-                    Ok(_) => return,
+                    Ok((stream, _)) => {
+                        if give.send(stream).await.is_err() {
+                            return;
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(service = name, %error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
