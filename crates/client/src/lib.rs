@@ -1,1 +1,13 @@
-//! Outward HTTP: identity, certificates, timestamps, log entries, tiles; signing; watching.
+//! Outward: the services as a client asks them, and signing, which conducts them.
+//!
+//! In scope: HTTP with bounds and plain errors ([`http`]), signing in ([`oidc`]), one module per service
+//! ([`ca`], [`tsa`], [`rekor`], [`ct`], [`tiles`]), the trust files ([`trust`]), and the order in which a
+//! file becomes a bundle ([`sign`]).
+//!
+//! Not in scope: what makes a signature good (`sealog-verify`), how documents look (`sealog-bundle`), the
+//! terminal and the user's files (`sealog-cli`). Nothing is believed because a service said it: what comes
+//! back from one is verified before it is used.
+
+pub mod clock;
+pub mod http;
+pub mod oidc;

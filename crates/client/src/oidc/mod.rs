@@ -1,0 +1,120 @@
+//! OpenID Connect as a signer meets it: find a provider, sign in, receive an identity token.
+//!
+//! OpenID Connect Discovery 1.0, OAuth 2.0 for native applications (RFC 8252), PKCE (RFC 7636).
+//! Verification of tokens belongs to the authority that accepts them (`sealog-identity`).
+
+mod browser;
+mod loopback;
+mod token;
+
+pub use browser::{Notice, SignIn, sign_in};
+pub use loopback::Loopback;
+pub use token::{AUDIENCE, Claims, IdentityToken, TokenError};
+
+use crate::http::{self, Client, HttpError, Request};
+use serde::Deserialize;
+use std::time::Duration;
+use url::Url;
+
+/// The largest discovery document and token answer we read.
+const MAX_DOCUMENT_BYTES: usize = 256 << 10;
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why signing in did not end with a token.
+#[derive(Debug, thiserror::Error)]
+pub enum OidcError {
+    /// The provider could not be asked, or refused.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The discovery document is not one.
+    #[error("{url} is no OpenID provider's discovery document")]
+    NotDiscovery {
+        /// Where it was read.
+        url: http::Shown,
+    },
+    /// The document speaks for someone else.
+    #[error("the discovery document of `{expected}` is for the issuer `{found}`")]
+    OtherIssuer {
+        /// The issuer asked.
+        expected: Box<str>,
+        /// The issuer that answered.
+        found: Box<str>,
+    },
+    /// No proof key for code exchange.
+    #[error("the OpenID provider `{0}` does not offer PKCE with S256")]
+    NoPkce(Box<str>),
+    /// No port to be answered on.
+    #[error("no port could be opened on 127.0.0.1 for the browser to come back to")]
+    Listen(#[source] std::io::Error),
+    /// The person, or the provider, said no.
+    #[error("the OpenID provider refused: {0}")]
+    Refused(Box<str>),
+    /// Nobody came back.
+    #[error("nobody signed in within {} minutes", .0.as_secs() / 60)]
+    NobodyCame(Duration),
+    /// An answer without a token.
+    #[error("the OpenID provider's answer holds no identity token")]
+    NoToken,
+    /// A token of another sign-in, or another issuer.
+    #[error("the OpenID provider's token does not belong to this sign-in: its {0} differs")]
+    NotOurs(&'static str),
+    /// A token that could never be accepted.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] sealog_crypto::RandomError),
+}
+
+/// What a provider says of itself.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Its issuer string, compared exactly.
+    pub issuer: String,
+    /// Where people sign in.
+    pub authorization_endpoint: Url,
+    /// Where codes become tokens.
+    pub token_endpoint: Url,
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    #[serde(default)]
+    code_challenge_methods_supported: Vec<String>,
+}
+
+impl Provider {
+    /// Asks an issuer for its endpoints.
+    ///
+    /// # Errors
+    /// See [`OidcError`].
+    pub async fn discover(client: &Client, issuer: &str) -> Result<Self, OidcError> {
+        let url = http::below(&http::parse_url(issuer)?, ".well-known/openid-configuration");
+        let request = Request::get(url.clone())
+            .accept("application/json")
+            .limit(MAX_DOCUMENT_BYTES)
+            .timeout(DISCOVERY_TIMEOUT);
+        let response = client.send(request).await?;
+        let not_discovery = || OidcError::NotDiscovery { url: http::Shown::from(&url) };
+        let found: Discovery = serde_json::from_slice(&response.body).map_err(|_| not_discovery())?;
+        // A document may only speak for the issuer it was asked of (Discovery §4.3). Services name their
+        // provider by base URL, which people write with and without a final slash; providers do not.
+        if found.issuer.trim_end_matches('/') != issuer.trim_end_matches('/') {
+            return Err(OidcError::OtherIssuer {
+                expected: http::readable(issuer),
+                found: http::readable(&found.issuer),
+            });
+        }
+        if !found.code_challenge_methods_supported.iter().any(|method| method == "S256") {
+            return Err(OidcError::NoPkce(http::readable(issuer)));
+        }
+        Ok(Self {
+            issuer: found.issuer,
+            authorization_endpoint: http::parse_url(&found.authorization_endpoint)?,
+            token_endpoint: http::parse_url(&found.token_endpoint)?,
+        })
+    }
+}
