@@ -1,0 +1,64 @@
+//! PEM blocks (RFC 7468) of one expected label.
+
+use alloc::{string::String, vec::Vec};
+use der::pem::LineEnding;
+
+/// PEM texts above this size are refused before they are decoded.
+const MAX_PEM_BYTES: usize = 1 << 20;
+
+/// Text that is not the PEM block it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PemError {
+    /// Not PEM at all, or more than we read.
+    #[error("not a PEM block labelled {expected}")]
+    Malformed {
+        /// The label wanted.
+        expected: &'static str,
+    },
+    /// Another kind of block.
+    #[error("the PEM block is labelled {found}, not {expected}")]
+    WrongLabel {
+        /// The label wanted.
+        expected: &'static str,
+        /// The label found.
+        found: String,
+    },
+}
+
+pub(crate) fn decode(text: &str, expected: &'static str) -> Result<Vec<u8>, PemError> {
+    let malformed = PemError::Malformed { expected };
+    if text.len() > MAX_PEM_BYTES {
+        return Err(malformed);
+    }
+    match der::pem::decode_vec(text.trim().as_bytes()) {
+        Ok((label, der)) if label == expected => Ok(der),
+        Ok((label, _)) => Err(PemError::WrongLabel { expected, found: String::from(label) }),
+        Err(_) => Err(malformed),
+    }
+}
+
+/// Every block of a text that holds blocks of one label only, in order.
+pub(crate) fn decode_all(text: &str, expected: &'static str) -> Result<Vec<Vec<u8>>, PemError> {
+    let malformed = || PemError::Malformed { expected };
+    if text.len() > MAX_PEM_BYTES {
+        return Err(malformed());
+    }
+    let mut blocks = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        // The end line is found first, so that text between blocks cannot join two of them.
+        let end = rest.find("-----END ").ok_or_else(malformed)?;
+        let line = rest.get(end..).ok_or_else(malformed)?;
+        let end = end.saturating_add(line.find('\n').unwrap_or(line.len()));
+        let (block, after) = rest.split_at_checked(end).ok_or_else(malformed)?;
+        blocks.push(decode(block, expected)?);
+        rest = after.trim();
+    }
+    Ok(blocks)
+}
+
+/// One block, with a final newline.
+pub(crate) fn encode(label: &'static str, der: &[u8]) -> String {
+    // Fails only on lengths beyond `usize` and labels outside ASCII: ours are neither.
+    der::pem::encode_string(label, LineEnding::LF, der).unwrap_or_default()
+}
