@@ -10,7 +10,7 @@
 #![no_std]
 extern crate alloc;
 
-//ADM pub mod admission;
+pub mod admission;
 pub mod bundle;
 pub mod client_trust_config;
 pub mod dsse;

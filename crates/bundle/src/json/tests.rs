@@ -1,5 +1,4 @@
 use super::*;
-use alloc::string::ToString as _;
 
 fn parse(text: &str) -> Result<Value<'_>, JsonError> {
     Value::parse(text.as_bytes(), 1 << 20)
