@@ -1,0 +1,144 @@
+//! An issuer's discovery document (OpenID Connect Discovery 1.0 §3 and §4).
+//!
+//! Whoever fetches it does so from [`url`] of the issuer alone, follows no redirect to another host,
+//! and gives the bytes here.
+
+use crate::{
+    json::{self, Json, JsonError, Object},
+    token::Algorithm,
+    uri::Uri,
+};
+use alloc::{borrow::ToOwned as _, format, string::String, vec::Vec};
+
+/// A document longer than this is refused unread.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// Why a document is not this issuer's, or not usable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryError {
+    /// Longer than [`MAX_BYTES`].
+    #[error("the issuer's discovery document has {found} bytes, more than {MAX_BYTES}")]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
+    /// Not JSON as it is taken here.
+    #[error("the issuer's discovery document cannot be read: {0}")]
+    Json(JsonError),
+    /// Another issuer's document: a slash at the end is a difference.
+    #[error("the discovery document is of the issuer {found:?}, not {expected:?}")]
+    Issuer {
+        /// Whose it must be.
+        expected: String,
+        /// Whose it says it is.
+        found: String,
+    },
+    /// A member that must be there is not, or is not text.
+    #[error("the issuer's discovery document has no text {0:?}")]
+    Missing(&'static str),
+    /// Not an `https` URL, nor an `http` one on this machine.
+    #[error("the issuer's {member} {found:?} is neither https nor on this machine")]
+    Unprotected {
+        /// Which member.
+        member: &'static str,
+        /// Its value.
+        found: String,
+    },
+    /// None of the issuer's algorithms is one of ours.
+    #[error("the issuer signs with none of the algorithms known here")]
+    Algorithms,
+}
+
+/// What is used of the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// Where the issuer's keys are.
+    pub jwks_uri: String,
+    /// The algorithms of its tokens that are known here.
+    pub algorithms: Vec<Algorithm>,
+}
+
+/// Where an issuer's document is (§4.1).
+#[must_use]
+pub fn url(issuer: &str) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
+}
+
+impl Discovery {
+    /// Parses the document of `issuer`.
+    ///
+    /// # Errors
+    /// See [`DiscoveryError`].
+    pub fn parse(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
+        if document.len() > MAX_BYTES {
+            return Err(DiscoveryError::TooLong { found: document.len() });
+        }
+        let object = json::parse_object(document).map_err(DiscoveryError::Json)?;
+        let found = text(&object, "issuer")?;
+        if found != issuer {
+            return Err(DiscoveryError::Issuer {
+                expected: issuer.to_owned(),
+                found: json::shortened(found),
+            });
+        }
+        let jwks_uri = text(&object, "jwks_uri")?;
+        if !Uri::parse(jwks_uri).is_some_and(|uri| uri.is_confidential()) {
+            let found = json::shortened(jwks_uri);
+            return Err(DiscoveryError::Unprotected { member: "jwks_uri", found });
+        }
+        Ok(Self { jwks_uri: jwks_uri.to_owned(), algorithms: algorithms(&object)? })
+    }
+}
+
+fn text<'a>(object: &'a Object, name: &'static str) -> Result<&'a str, DiscoveryError> {
+    object.get(name).and_then(Json::as_text).ok_or(DiscoveryError::Missing(name))
+}
+
+/// Others than ours are passed over: a token signed with one of them is refused by its header.
+fn algorithms(object: &Object) -> Result<Vec<Algorithm>, DiscoveryError> {
+    let Some(named) = object.get("id_token_signing_alg_values_supported") else {
+        return Ok(Algorithm::DEFAULT.to_vec());
+    };
+    let named = named.as_array().unwrap_or_default();
+    let known: Vec<_> = Algorithm::ALL
+        .into_iter()
+        .filter(|algorithm| named.iter().any(|name| name.as_text() == Some(algorithm.name())))
+        .collect();
+    if known.is_empty() { Err(DiscoveryError::Algorithms) } else { Ok(known) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(issuer: &str, more: &str) -> Vec<u8> {
+        format!(r#"{{"issuer":"{issuer}","jwks_uri":"https://a.example/keys"{more}}}"#).into_bytes()
+    }
+
+    #[test]
+    fn the_issuer_must_be_the_same_text() {
+        let parsed = Discovery::parse(&document("https://a.example", ""), "https://a.example").unwrap();
+        assert_eq!(parsed.jwks_uri, "https://a.example/keys");
+        assert_eq!(parsed.algorithms, [Algorithm::Rs256]);
+        let error = Discovery::parse(&document("https://a.example/", ""), "https://a.example").unwrap_err();
+        assert!(matches!(error, DiscoveryError::Issuer { .. }));
+    }
+
+    #[test]
+    fn only_known_algorithms_count() {
+        let of = |list: &str| {
+            let more = format!(r#","id_token_signing_alg_values_supported":{list}"#);
+            Discovery::parse(&document("https://a.example", &more), "https://a.example")
+        };
+        let parsed = of(r#"["none","HS256","ES256","RS256"]"#).unwrap();
+        assert_eq!(parsed.algorithms, [Algorithm::Rs256, Algorithm::Es256]);
+        assert_eq!(of(r#"["none","HS256"]"#), Err(DiscoveryError::Algorithms));
+    }
+
+    #[test]
+    fn keys_are_not_fetched_in_the_open() {
+        let document = br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#;
+        let error = Discovery::parse(document, "https://a.example").unwrap_err();
+        assert!(matches!(error, DiscoveryError::Unprotected { member: "jwks_uri", .. }));
+    }
+}
