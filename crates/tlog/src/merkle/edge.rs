@@ -167,6 +167,12 @@ impl Edge {
         Some(nodes.iter().flat_map(|hash| hash.0).collect())
     }
 
+    /// Hashes in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.levels.iter().map(|row| row.nodes.len()).sum()
+    }
+
     /// Forgets what only finished tiles need. Leaves pushed before can no longer be proven from here.
     pub fn trim(&mut self) {
         for (level, row) in (0..).zip(&mut self.levels) {

@@ -176,8 +176,8 @@ impl KeyVerifier {
         Self::new(name, KeyType::TreeHead, public)
     }
 
-    /// Reads the text of a key: `<name>+<8 hex digits>+<base64(type ‖ key)>`. Ed25519 keys,
-    /// cosignature keys and ECDSA keys have one.
+    /// Reads the text of a key: `<name>+<8 hex digits>+<base64(type ‖ key)>`. All but RSA
+    /// keys have one.
     ///
     /// # Errors
     /// When it is malformed, of another type, or its ID is not the key's.
@@ -195,6 +195,7 @@ impl KeyVerifier {
             0x01 => (KeyType::Ed25519, ed25519()?),
             0x02 => (KeyType::Ecdsa, PublicKey::from_spki_der(key).map_err(|_| KeyError::Text)?),
             0x04 => (KeyType::Cosignature, ed25519()?),
+            0x05 => (KeyType::TreeHead, PublicKey::from_spki_der(key).map_err(|_| KeyError::Text)?),
             _ => return Err(KeyError::Text),
         };
         let verifier = Self::new(name, key_type, public)?;
@@ -206,8 +207,8 @@ impl KeyVerifier {
     pub fn to_vkey(&self) -> Option<String> {
         let key = match self.key.key_type {
             KeyType::Ed25519 | KeyType::Cosignature => self.public.key_bits(),
-            KeyType::Ecdsa => self.public.spki_der(),
-            KeyType::Rsa | KeyType::TreeHead => return None,
+            KeyType::Ecdsa | KeyType::TreeHead => self.public.spki_der(),
+            KeyType::Rsa => return None,
         };
         let mut bytes = alloc::vec![self.key.key_type.byte()];
         bytes.extend_from_slice(key);
