@@ -1,0 +1,3 @@
+//! Measurements: what ours takes, and what a peer takes on the same machine in the same run.
+
+pub(crate) mod path;

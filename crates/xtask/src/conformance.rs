@@ -1,0 +1,98 @@
+//! The verifier against bundles of others: the `test/assets` tree of the sigstore-conformance suite.
+//!
+//! A case whose name ends in `_fail` must be refused, every other accepted, by path and by digest. Entries
+//! of Rekor v1 are not verified yet, so only the cases of Rekor v2 count; the others are named.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::House;
+use crate::encoding;
+use crate::process;
+use crate::tally::Tally;
+
+/// The longest one verification may take.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Who signed the cases that do not say so themselves.
+const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/\
+    .github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
+/// Whose token they used.
+const ISSUER: &str = "https://token.actions.githubusercontent.com";
+
+/// Runs every case of a folder; `false` if one of those that count went wrong.
+pub(crate) fn command(house: &House, folder: &Path) -> Result<bool> {
+    let sealog = house.program("sealog");
+    if !sealog.exists() {
+        bail!("{} is not built: cargo build --release -p sealog-cli", sealog.display());
+    }
+    let cases = folder.join("bundle-verify");
+    let mut names: Vec<String> = std::fs::read_dir(&cases)
+        .with_context(|| format!("{} is not laid out like the suite's test/assets", folder.display()))?
+        .filter_map(|entry| entry.ok().filter(|entry| entry.path().is_dir()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let mut tally = Tally::default();
+    let mut older = 0;
+    for name in &names {
+        let case = cases.join(name);
+        let counts = is_rekor_v2(&case)?;
+        for by_digest in [false, true] {
+            let status = verify(&sealog, folder, &case, by_digest)?;
+            let must_refuse = name.ends_with("_fail");
+            let right = if must_refuse { status == Some(1) } else { status == Some(0) };
+            let how = if by_digest { "DIGEST" } else { "PATH" };
+            match (right, counts) {
+                (true, _) => tally.pass(1),
+                (false, true) => {
+                    let wanted = if must_refuse { "refused" } else { "accepted" };
+                    tally.fail(format!("{name} {how}: must be {wanted}, exit status {status:?}"));
+                }
+                (false, false) => {
+                    older += 1;
+                    println!("  not yet: {name} {how} (exit status {status:?})");
+                }
+            }
+        }
+    }
+    println!("{} cases, {older} runs of Rekor v1 not yet right", names.len());
+    tally.print();
+    Ok(tally.clean())
+}
+
+/// The bundle's log entry is of Rekor v2, or there is none that can be read.
+fn is_rekor_v2(case: &Path) -> Result<bool> {
+    let text = std::fs::read_to_string(case.join("bundle.sigstore.json"))?;
+    Ok(!text.contains("inclusionPromise") && !text.contains("\"0.0.1\""))
+}
+
+fn verify(sealog: &Path, folder: &Path, case: &Path, by_digest: bool) -> Result<Option<i32>> {
+    let own = case.join("artifact");
+    let artifact = if own.exists() { own } else { folder.join("bundle-verify/a.txt") };
+    let mut command = Command::new(sealog);
+    command.arg("verify");
+    if by_digest {
+        command.arg(format!("sha256:{}", encoding::sha256_hex(&artifact)?));
+    } else {
+        command.arg(&artifact);
+    }
+    command.arg("--bundle").arg(case.join("bundle.sigstore.json"));
+    let root = case.join("trusted_root.json");
+    let shared = folder.join("public-good-trusted_root.json");
+    command.arg("--trusted-root").arg(if root.exists() { root } else { shared });
+    let key = case.join("key.pub");
+    if key.exists() {
+        command.arg("--key").arg(key);
+    } else {
+        command.args(["--identity", &said(case.join("identity"), IDENTITY)]);
+        command.args(["--issuer", &said(case.join("issuer"), ISSUER)]);
+    }
+    Ok(process::run(&mut command, LIMIT)?.status)
+}
+
+fn said(file: PathBuf, otherwise: &str) -> String {
+    std::fs::read_to_string(file).map_or_else(|_| otherwise.to_owned(), |text| text.trim().to_owned())
+}

