@@ -422,3 +422,6 @@ fn check_critical_extensions(certificate: &Certificate, place: Place) -> Result<
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,13 +8,14 @@
 
 use crate::{
     Certificate, CertificateError, ExtensionValues, San, algorithm,
-    asn1::{self, OCTET_STRING, SEQUENCE},
+    asn1::{self, SEQUENCE},
     certificate::tbs_with,
     extension, name, oids,
 };
 use alloc::vec::Vec;
 use const_oid::ObjectIdentifier;
 use sealog_crypto::{PublicKey, Scheme, SignError, Signer, sha256};
+use sealog_tlog::ct::{SctError, SctList};
 
 /// Key usage with digitalSignature only, in DER.
 const USAGE_DIGITAL_SIGNATURE: [u8; 4] = [0x03, 0x02, 0x07, 0x80];
@@ -52,9 +53,12 @@ pub enum IssueError {
     /// X.509 has no name for how the key signs.
     #[error("{0} has no X.509 signature algorithm")]
     Scheme(Scheme),
-    /// The SCTs do not fit their list.
-    #[error("the SCTs are none or do not fit a list")]
-    Scts,
+    /// A leaf without an SCT verifies nowhere.
+    #[error("there is no signed certificate timestamp to embed")]
+    NoSct,
+    /// The SCTs cannot be encoded.
+    #[error(transparent)]
+    Sct(#[from] SctError),
     /// The leaf would not be what the log saw.
     #[error("the certificate differs from the logged precertificate")]
     NotAsLogged,
@@ -201,20 +205,20 @@ pub fn precertificate(
 
 /// Makes the certificate of a precertificate, with the log's answers in it.
 ///
-/// Each SCT is in its TLS encoding (RFC 6962 §3.2), without a length before it.
-///
 /// # Errors
 /// See [`IssueError`].
 pub fn finish(
     precert: &Precert,
-    scts: &[Vec<u8>],
+    scts: &SctList,
     issuer: &Certificate,
     signer: &dyn Signer,
 ) -> Result<Certificate, IssueError> {
     let (not_before, not_after) = precert.certificate.validity();
     check_issuer(issuer, signer, not_before, not_after)?;
-    let list = asn1::wrap(OCTET_STRING, &[&sct_list(scts).ok_or(IssueError::Scts)?]);
-    let scts = known(&oids::CT_PRECERT_SCTS, false, &list);
+    if scts.0.is_empty() {
+        return Err(IssueError::NoSct);
+    }
+    let scts = known(&oids::CT_PRECERT_SCTS, false, &asn1::octet_string(&scts.encode()?));
     let tbs = tbs_with(&precert.head, &[precert.extensions.as_slice(), &scts].concat());
     let certificate = sign(&tbs, signer)?;
     if certificate.tbs_without(&oids::CT_PRECERT_SCTS) != precert.tbs_for_ct() {
@@ -372,15 +376,4 @@ fn authority_key_id(issuer: &Certificate) -> Result<Vec<u8>, IssueError> {
 fn subject_alternative_name(san: &San) -> Result<Vec<u8>, IssueError> {
     let name = san.encode().ok_or_else(|| IssueError::San(san.clone()))?;
     Ok(known(&oids::SUBJECT_ALT_NAME, true, &asn1::sequence(&[&name])))
-}
-
-/// SignedCertificateTimestampList (RFC 6962 §3.3).
-fn sct_list(scts: &[Vec<u8>]) -> Option<Vec<u8>> {
-    let mut list = Vec::new();
-    for sct in scts {
-        list.extend(u16::try_from(sct.len()).ok().filter(|length| *length > 0)?.to_be_bytes());
-        list.extend_from_slice(sct);
-    }
-    let length = u16::try_from(list.len()).ok().filter(|length| *length > 0)?;
-    Some([length.to_be_bytes().as_slice(), &list].concat())
 }

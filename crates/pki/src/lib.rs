@@ -24,6 +24,7 @@ mod name;
 mod oids;
 mod pem;
 mod san;
+pub mod sct;
 pub mod timestamp;
 
 pub use asn1::DerError;
@@ -36,3 +37,8 @@ pub use fulcio_extensions::{ExtensionValues, FulcioExtension};
 pub use issue::{IssueError, LeafProfile, Precert, Serial};
 pub use pem::PemError;
 pub use san::San;
+
+#[cfg(test)]
+extern crate std;
+#[cfg(test)]
+mod testing;

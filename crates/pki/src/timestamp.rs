@@ -12,3 +12,6 @@ pub use request::{MAX_REQUEST_BYTES, RequestError, TimeStampReq};
 pub use respond::{ACCURACY_SECONDS, POLICY, RespondError, TsaIdentity, respond};
 pub use response::{MAX_RESPONSE_BYTES, ResponseError, TimeStampResp};
 pub use verify::{TimestampError, VerifiedTimestamp, verify};
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::{
     chain::{ChainError, Path, Purpose, verify_chain},
     oids,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use const_oid::ObjectIdentifier;
 use sealog_crypto::{Digest, KeyError, SignatureError};
 
@@ -20,9 +20,9 @@ pub enum TimestampError {
     #[error("the timestamp is for another message: expected {expected}, found {found}")]
     Imprint {
         /// Digest of the message at hand.
-        expected: Digest,
+        expected: Box<Digest>,
         /// Digest in the token.
-        found: Digest,
+        found: Box<Digest>,
     },
     /// The signed attributes speak of another content type.
     #[error("the signed content type is {0}, not timestamp information")]
@@ -101,7 +101,8 @@ pub fn verify(
     // 1. The imprint is the message's, under the hash the token names.
     let expected = info.imprint.algorithm().digest(message);
     if expected != info.imprint {
-        return Err(TimestampError::Imprint { expected, found: info.imprint });
+        let (expected, found) = (Box::new(expected), Box::new(info.imprint));
+        return Err(TimestampError::Imprint { expected, found });
     }
     // 2. What is signed is the digest of just this time information.
     if signed.content_type != oids::TST_INFO {
