@@ -1,1 +1,40 @@
 //! One transparency log: sequencing, storage, recovery, publication.
+//!
+//! A [`Log`] gives entries their place in a Merkle tree, makes them durable, publishes a signed checkpoint over them
+//! and hands out receipts, in one order only: **stage, commit, apply, cosign, publish, answer** (`sequencer`). It keeps:
+//!
+//! - never two signed trees of one size; never a signature outside before its batch is durable (`wal`);
+//! - never a published checkpoint whose tiles cannot be read (`view` for our own readers, `flusher` for others);
+//! - one leaf for one entry, over the whole log and for ever (`index`, `recent`);
+//! - nothing acknowledged is lost by a kill, a full disk or a failed write (`recovery`).
+//!
+//! What an entry means is the leaf kind's affair ([`sealog_tlog::Leaf`]); who may append, and how receipts look on the
+//! wire, is the service's. The clock and the keys are handed in.
+
+mod error;
+mod files;
+mod flusher;
+mod health;
+mod index;
+mod layout;
+mod log;
+mod logged;
+mod outbox;
+mod queue;
+mod receipt;
+mod recent;
+mod recovery;
+mod sequencer;
+mod settings;
+mod tree;
+mod view;
+mod wal;
+
+pub use error::{AppendError, Cause, Evidence, Failure, OpenError, ReadError};
+pub use log::Log;
+pub use receipt::Receipt;
+pub use settings::{Clock, Settings};
+pub use view::View;
+
+/// When a refused caller may try again.
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);

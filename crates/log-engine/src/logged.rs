@@ -1,0 +1,40 @@
+//! Entries that are in the log already: found by the index, believed only when the stored entry has the whole key.
+
+use std::sync::Arc;
+
+use sealog_tlog::Leaf;
+
+use crate::error::ReadError;
+use crate::index::Index;
+use crate::receipt::Receipt;
+use crate::view::View;
+
+/// The leaf that holds the entry of this key, among those the index has. Reads bundles only for candidates.
+pub(crate) fn find<L: Leaf>(index: &Index, view: &View, key: &[u8; 32]) -> Result<Option<u64>, ReadError> {
+    for candidate in index.candidates(key).map_err(ReadError::Index)? {
+        if let Some(element) = view.element(candidate)?
+            && L::dedup_key_of(&element).is_ok_and(|found| found == *key)
+        {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+/// The receipt of a leaf logged before, against the view's checkpoint; `None` when the view does not have the leaf or
+/// its proof does not verify.
+pub(crate) fn receipt<L: Leaf>(view: &Arc<View>, index: u64) -> Result<Option<Receipt>, ReadError> {
+    let (Some(encoded), Some(proof)) = (view.element(index)?, view.prove_inclusion(index)?) else {
+        return Ok(None);
+    };
+    let verified = L::leaf_hash(&encoded).is_ok_and(|leaf| proof.verify(&leaf, &view.root()).is_ok());
+    Ok(verified.then(|| Receipt {
+        index,
+        time_ms: None,
+        encoded,
+        duplicate: true,
+        proof,
+        root: view.root(),
+        checkpoint: view.checkpoint().clone(),
+    }))
+}

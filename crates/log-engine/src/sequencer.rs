@@ -1,0 +1,394 @@
+//! The one thread that gives entries their place, in the one order: stage, commit, apply, cosign, publish, answer.
+//!
+//! A batch is whatever arrived while the last one was being made durable. Crash states, by the last step done:
+//!
+//! | killed after | the next start finds | whoever waited |
+//! |---|---|---|
+//! | stage | nothing of the batch; the signature was made but never left the process | has no answer; nothing is promised |
+//! | write, before the sync returned | all of the record (then the batch is logged), or a torn tail (then it is dropped unseen) | has no answer |
+//! | commit | the record: same entries, same indexes, same signed checkpoint | has no answer, finds its entry by sending it again |
+//! | publish, answer | the same; tiles and `checkpoint` files may lag and are written again | has a receipt, and it holds |
+//!
+//! Hence at no moment two signed trees of one size can leave the process: a checkpoint leaves only after the commit,
+//! and a committed batch is never replaced by another.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use sealog_crypto::SignError;
+use sealog_tlog::note::NoteSignature;
+use sealog_tlog::{Checkpoint, Hash, InclusionProof, Leaf, SignedNote};
+use tokio::sync::oneshot;
+
+use crate::error::{AppendError, Cause};
+use crate::files::{self, is_full};
+use crate::health::Health;
+use crate::index::{Index, Keyed};
+use crate::outbox::{Outbox, Room};
+use crate::queue::Queue;
+use crate::recent::Recent;
+use crate::settings::Settings;
+use crate::tree::{Staged, Tree};
+use crate::view::{Store, View, is_side_object};
+use crate::wal::{Commit, Wal};
+use crate::{RETRY_AFTER, logged};
+
+/// A batch of at least so many entries means load: the next one is worth a short wait.
+const LOADED: usize = 16;
+
+/// Side objects remembered as written; forgetting them costs a look at the disk.
+const MAX_KNOWN_OBJECTS: usize = 1 << 16;
+
+/// An entry on its way to a place.
+pub(crate) struct Item<P> {
+    pub(crate) pending: P,
+    pub(crate) key: [u8; 32],
+    /// The caller has looked for the key in every leaf below this.
+    pub(crate) checked_to: u64,
+    pub(crate) answer: oneshot::Sender<Result<Answer, AppendError>>,
+}
+
+/// What the sequencer tells a caller.
+pub(crate) enum Answer {
+    Placed(Placement),
+    /// Logged before, or earlier in the same batch: readable in the current view.
+    Logged {
+        index: u64,
+    },
+}
+
+/// A new entry and all that proves it.
+pub(crate) struct Placement {
+    pub(crate) time_ms: u64,
+    pub(crate) encoded: Bytes,
+    pub(crate) leaf_hash: Hash,
+    pub(crate) proof: InclusionProof,
+    pub(crate) view: Arc<View>,
+}
+
+/// Asks others to stand by a committed checkpoint before it is published.
+pub(crate) trait Cosigners: Send {
+    /// Their signature lines, in the order they are to be added.
+    fn cosign(&mut self, committed: &SignedNote) -> Vec<NoteSignature>;
+}
+
+/// Nobody to ask: the step is skipped.
+pub(crate) struct NoCosigners;
+
+impl Cosigners for NoCosigners {
+    fn cosign(&mut self, _: &SignedNote) -> Vec<NoteSignature> {
+        Vec::new()
+    }
+}
+
+/// All of a log's changing state. Owned by its thread; readers see only the views it publishes.
+pub(crate) struct Sequencer<L: Leaf> {
+    pub(crate) settings: Settings,
+    pub(crate) tree: Tree,
+    pub(crate) wal: Wal,
+    pub(crate) recent: Recent,
+    /// No leaf gets an earlier time.
+    pub(crate) last_time_ms: u64,
+    pub(crate) cosigners: Box<dyn Cosigners>,
+    pub(crate) known_objects: std::collections::HashSet<String>,
+    pub(crate) queue: Arc<Queue<Item<L::Pending>>>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) view: Arc<ArcSwap<View>>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) health: Arc<Health>,
+}
+
+type Waiter = oneshot::Sender<Result<Answer, AppendError>>;
+
+/// Entries that have a place in a batch not yet committed.
+struct Batch {
+    first: u64,
+    time_ms: u64,
+    bytes: usize,
+    entries: Vec<Bytes>,
+    leaf_hashes: Vec<Hash>,
+    keys: Vec<Keyed>,
+    /// One for each entry.
+    waiters: Vec<Waiter>,
+    /// Entries found again, with the leaf they are.
+    duplicates: Vec<(u64, Waiter)>,
+}
+
+impl<L: Leaf> Sequencer<L> {
+    pub(crate) fn run(mut self) {
+        // However this thread ends, nobody is left waiting.
+        let _ending = Ending {
+            queue: Arc::clone(&self.queue),
+            health: Arc::clone(&self.health),
+            outbox: Arc::clone(&self.outbox),
+        };
+        let mut arrived = Vec::new();
+        let mut waiting: VecDeque<Item<L::Pending>> = VecDeque::new();
+        let mut last_len = 0;
+        loop {
+            if waiting.is_empty() {
+                let linger = if last_len >= LOADED { self.settings.linger } else { Duration::ZERO };
+                if !self.queue.take(&mut arrived, linger, last_len) {
+                    return;
+                }
+            } else {
+                self.queue.take_more(&mut arrived);
+            }
+            waiting.extend(arrived.drain(..));
+            let room = self.outbox.wait_for_room();
+            let refusal = match (self.health.failure(), room) {
+                (Some(failure), _) => Some(AppendError::Stopped(failure.clone())),
+                (None, Room::DiskFull) => Some(AppendError::StorageFull { retry_after: RETRY_AFTER }),
+                (None, Room::Enough) => None,
+            };
+            if let Some(error) = refusal {
+                refuse(waiting.drain(..).map(|item| item.answer), &error);
+                continue;
+            }
+            last_len = self.make_batch(&mut waiting);
+        }
+    }
+
+    /// One round; returns the number of entries it took.
+    fn make_batch(&mut self, waiting: &mut VecDeque<Item<L::Pending>>) -> usize {
+        let batch = self.stage(waiting);
+        let taken = batch.entries.len() + batch.duplicates.len();
+        if batch.entries.is_empty() {
+            answer_duplicates(batch.duplicates);
+            return taken;
+        }
+        let staged = self.tree.stage(batch.leaf_hashes.iter().copied(), batch.entries.clone());
+        let signed = match sign(&self.settings, &staged, batch.time_ms) {
+            Ok(signed) => signed,
+            Err(error) => {
+                self.refuse_batch(batch, &AppendError::Sign(error));
+                return taken;
+            }
+        };
+        match self.commit(&batch, &staged, &signed) {
+            Ok(()) => self.apply_and_publish(batch, staged, signed),
+            Err(Refusal::DiskFull) => {
+                self.refuse_batch(batch, &AppendError::StorageFull { retry_after: RETRY_AFTER });
+            }
+            Err(Refusal::Fatal(error)) => {
+                let failure = self.health.fail(Cause::Commit, Some(error));
+                self.queue.close();
+                self.refuse_batch(batch, &AppendError::Stopped(failure));
+            }
+        }
+        taken
+    }
+
+    /// Gives waiting entries their places, up to the size of a batch.
+    fn stage(&mut self, waiting: &mut VecDeque<Item<L::Pending>>) -> Batch {
+        let first = self.tree.size();
+        let time_ms = (self.settings.clock)().max(self.last_time_ms);
+        let mut batch = Batch {
+            first,
+            time_ms,
+            bytes: 0,
+            entries: Vec::with_capacity(waiting.len()),
+            leaf_hashes: Vec::with_capacity(waiting.len()),
+            keys: Vec::with_capacity(waiting.len()),
+            waiters: Vec::with_capacity(waiting.len()),
+            duplicates: Vec::new(),
+        };
+        while batch.bytes < self.settings.max_batch_bytes
+            && let Some(item) = waiting.pop_front()
+        {
+            match self.place(&item, first + batch.entries.len() as u64, time_ms) {
+                Ok(Place::Logged(index)) => batch.duplicates.push((index, item.answer)),
+                Ok(Place::New { leaf_hash, encoded }) => {
+                    batch.keys.push((item.key, first + batch.entries.len() as u64));
+                    batch.bytes += encoded.len();
+                    batch.leaf_hashes.push(leaf_hash);
+                    batch.entries.push(encoded);
+                    batch.waiters.push(item.answer);
+                    self.recent.push(item.key);
+                }
+                Err(error) => refuse([item.answer], &error),
+            }
+        }
+        batch
+    }
+
+    fn place(&mut self, item: &Item<L::Pending>, index: u64, time_ms: u64) -> Result<Place, AppendError> {
+        if let Some(index) = self.recent.find(&item.key) {
+            return Ok(Place::Logged(index));
+        }
+        if item.checked_to < self.recent.floor()
+            && let Some(index) = logged::find::<L>(&self.index, &self.view.load(), &item.key)
+                .map_err(|error| AppendError::Read(Arc::new(error)))?
+        {
+            return Ok(Place::Logged(index));
+        }
+        let placed = L::place(&item.pending, index, time_ms).map_err(AppendError::Entry)?;
+        let (size, limit) = (placed.encoded.len(), self.settings.max_batch_bytes);
+        if size > limit {
+            return Err(AppendError::TooLarge { size, limit });
+        }
+        for (path, bytes) in L::side_objects(&item.pending) {
+            self.write_side_object(path, &bytes)?;
+        }
+        Ok(Place::New { leaf_hash: placed.leaf_hash, encoded: placed.encoded.into() })
+    }
+
+    /// Durable before the commit that needs it: a published entry's side objects can always be read. One too many,
+    /// left by a batch that was refused, harms nobody.
+    fn write_side_object(&mut self, path: String, bytes: &[u8]) -> Result<(), AppendError> {
+        if self.known_objects.contains(&path) || !is_side_object(&path) {
+            debug_assert!(is_side_object(&path), "{path} cannot be read back");
+            return Ok(());
+        }
+        let file = self.store.path_of(&path);
+        if !file.exists() {
+            let written = files::parent(&file).and_then(files::ensure_dir);
+            match written.and_then(|()| files::write_durable(&file, bytes)) {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => {
+                    return Err(AppendError::StorageFull { retry_after: RETRY_AFTER });
+                }
+                Err(error) => {
+                    self.queue.close();
+                    return Err(AppendError::Stopped(self.health.fail(Cause::PublicFile, Some(error))));
+                }
+            }
+        }
+        if self.known_objects.len() >= MAX_KNOWN_OBJECTS {
+            self.known_objects.clear();
+        }
+        self.known_objects.insert(path);
+        Ok(())
+    }
+
+    /// The one step that decides. `reserve` finds the room first, so that a full disk is a refusal of a batch nobody
+    /// was promised; from the first byte written on, every error is final.
+    fn commit(&mut self, batch: &Batch, staged: &Staged, signed: &SignedNote) -> Result<(), Refusal> {
+        // A side object may have failed for good while the batch was staged.
+        if let Some(failure) = self.health.failure() {
+            return Err(Refusal::Fatal(io::Error::other(failure.clone())));
+        }
+        let checkpoint = signed.encode();
+        self.wal
+            .reserve(checkpoint.len(), batch.bytes)
+            .map_err(|error| if is_full(&error) { Refusal::DiskFull } else { Refusal::Fatal(error) })?;
+        let record = Commit {
+            first: batch.first,
+            size: staged.size(),
+            time_ms: batch.time_ms,
+            root: staged.root().0,
+            checkpoint: checkpoint.as_bytes(),
+        };
+        self.wal.commit(&record, staged.entries().iter().map(AsRef::as_ref)).map_err(Refusal::Fatal)
+    }
+
+    /// Everything after the commit. Nothing here can fail; it only has to happen in this order.
+    fn apply_and_publish(&mut self, batch: Batch, staged: Staged, mut signed: SignedNote) {
+        let (size, root) = (staged.size(), staged.root());
+        let proofs: Vec<_> = (batch.first..size).map(|index| staged.prove(index)).collect();
+        self.last_time_ms = batch.time_ms;
+        let full = self.tree.apply(staged);
+
+        let cosignatures = self.cosigners.cosign(&signed);
+        signed.signatures.extend(cosignatures);
+
+        // Finished tiles are readable before the checkpoint that names them.
+        self.store.hold(&full);
+        self.outbox.hand_over(full, batch.keys, size, root);
+        let view = Arc::new(View::new(&self.tree, root, signed.encode().into(), Arc::clone(&self.store)));
+        self.view.store(Arc::clone(&view));
+
+        let placed = batch.waiters.into_iter().zip(batch.entries).zip(batch.leaf_hashes).zip(proofs);
+        for (((waiter, encoded), leaf_hash), proof) in placed {
+            let answer = match proof {
+                Some(proof) => {
+                    let view = Arc::clone(&view);
+                    Ok(Answer::Placed(Placement { time_ms: batch.time_ms, encoded, leaf_hash, proof, view }))
+                }
+                None => Err(AppendError::Stopped(self.health.fail(Cause::Proof, None))),
+            };
+            // A caller that has gone away finds its entry when it asks again.
+            let _ = waiter.send(answer);
+        }
+        answer_duplicates(batch.duplicates);
+        self.tidy();
+    }
+
+    /// Housekeeping between batches.
+    fn tidy(&mut self) {
+        self.recent.shrink(self.index.complete_to());
+        if self.wal.wants_spare() {
+            self.outbox.want_segment();
+        }
+        if let Err(error) = self.wal.retire(self.outbox.durable()) {
+            tracing::warn!(%error, "an old write-ahead segment could not be removed");
+        }
+    }
+
+    /// Nothing of the batch was committed: the tree is as before, and so must be what we remember.
+    fn refuse_batch(&mut self, batch: Batch, error: &AppendError) {
+        self.recent.forget_from(batch.first);
+        let (of_this_batch, of_earlier): (Vec<_>, Vec<_>) =
+            batch.duplicates.into_iter().partition(|(index, _)| *index >= batch.first);
+        refuse(batch.waiters.into_iter().chain(of_this_batch.into_iter().map(|(_, waiter)| waiter)), error);
+        answer_duplicates(of_earlier);
+    }
+}
+
+enum Place {
+    New { leaf_hash: Hash, encoded: Bytes },
+    Logged(u64),
+}
+
+enum Refusal {
+    DiskFull,
+    Fatal(io::Error),
+}
+
+/// The checkpoint of the staged tree with the log's signatures. It must not leave the process before the commit.
+pub(crate) fn sign(settings: &Settings, staged: &Staged, time_ms: u64) -> Result<SignedNote, SignError> {
+    let checkpoint = Checkpoint {
+        origin: settings.origin.clone(),
+        size: staged.size(),
+        root: staged.root(),
+        extensions: Vec::new(),
+    };
+    let mut note = SignedNote::new(checkpoint.encode());
+    settings.signers.iter().try_for_each(|signer| note.sign(signer.as_ref(), time_ms))?;
+    Ok(note)
+}
+
+fn refuse(waiters: impl IntoIterator<Item = Waiter>, error: &AppendError) {
+    for waiter in waiters {
+        let _ = waiter.send(Err(error.clone()));
+    }
+}
+
+fn answer_duplicates(duplicates: Vec<(u64, Waiter)>) {
+    for (index, waiter) in duplicates {
+        let _ = waiter.send(Ok(Answer::Logged { index }));
+    }
+}
+
+/// Runs when the thread ends, also by a panic: the queue takes nothing more and holds nobody.
+struct Ending<T> {
+    queue: Arc<Queue<T>>,
+    health: Arc<Health>,
+    outbox: Arc<Outbox>,
+}
+
+impl<T> Drop for Ending<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.health.fail(Cause::Thread, None);
+        }
+        self.queue.close();
+        self.queue.take_more(&mut Vec::new());
+        self.outbox.close();
+    }
+}

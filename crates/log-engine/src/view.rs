@@ -1,0 +1,424 @@
+//! The published log as readers see it: one checkpoint and everything under it.
+//!
+//! A view never changes. What is unfinished in its tree it holds itself; what is finished is the same for every view
+//! and comes from memory until the file is durable, and from the file afterwards. A partial tile or bundle is the
+//! first elements of any wider one, so every width ever promised is served, also after the tile is full.
+//!
+//! Paths from outside are parsed into the few things a log has; nothing else is looked for, and nothing of what the
+//! caller wrote is joined to a path.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+
+use bytes::{Bytes, BytesMut};
+use sealog_tlog::merkle::{NodeReader, ProveError, node_hash, prove_inclusion, root};
+use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, Resource, TILE_HEIGHT, TILE_WIDTH};
+use sealog_tlog::{Hash, InclusionProof, Leaf, LeafError, Tile};
+
+use crate::error::ReadError;
+use crate::files;
+use crate::tree::{FullFile, Tree};
+
+const HASH_LEN: usize = 32;
+
+/// Longest path segment of a side object.
+const MAX_NAME_LEN: usize = 128;
+
+/// What of the leaf kind reading needs.
+#[derive(Clone, Copy)]
+pub(crate) struct LeafKind {
+    pub(crate) bundle_dir: &'static str,
+    split_first: SplitFirst,
+}
+
+type SplitFirst = for<'a> fn(&'a [u8]) -> Result<(&'a [u8], &'a [u8]), LeafError>;
+
+impl LeafKind {
+    pub(crate) fn of<L: Leaf>() -> Self {
+        Self { bundle_dir: L::BUNDLE_DIR, split_first: L::split_first }
+    }
+}
+
+/// Finished files, shared by all views: those on their way to the disk, and the disk.
+pub(crate) struct Store {
+    public: PathBuf,
+    kind: LeafKind,
+    /// By path, until the file is durable.
+    fresh: RwLock<HashMap<String, Bytes>>,
+}
+
+impl Store {
+    pub(crate) fn new(public: PathBuf, kind: LeafKind) -> Self {
+        Self { public, kind, fresh: RwLock::new(HashMap::new()) }
+    }
+
+    pub(crate) fn path_of(&self, path: &str) -> PathBuf {
+        self.public.join(path)
+    }
+
+    pub(crate) fn public(&self) -> &std::path::Path {
+        &self.public
+    }
+
+    pub(crate) fn kind(&self) -> LeafKind {
+        self.kind
+    }
+
+    pub(crate) fn hold(&self, files: &[FullFile]) {
+        if !files.is_empty() {
+            let mut fresh = self.fresh.write().unwrap_or_else(PoisonError::into_inner);
+            fresh.extend(files.iter().map(|file| (file.path.clone(), file.bytes.clone())));
+        }
+    }
+
+    /// The files are durable: readers find them on the disk.
+    pub(crate) fn release(&self, files: &[FullFile]) {
+        let mut fresh = self.fresh.write().unwrap_or_else(PoisonError::into_inner);
+        for file in files {
+            fresh.remove(&file.path);
+        }
+    }
+
+    /// A file that must be there.
+    fn full(&self, path: &str) -> Result<Bytes, ReadError> {
+        if let Some(bytes) = self.fresh.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(bytes.clone());
+        }
+        self.on_disk(path)?.ok_or_else(|| ReadError::Damaged { path: self.path_of(path) })
+    }
+
+    fn on_disk(&self, path: &str) -> Result<Option<Bytes>, ReadError> {
+        let path = self.path_of(path);
+        match files::read_if_there(&path) {
+            Ok(bytes) => Ok(bytes.map(Bytes::from)),
+            Err(source) => Err(ReadError::Io { path, source }),
+        }
+    }
+
+    pub(crate) fn full_tile(&self, tile: Tile) -> Result<Bytes, ReadError> {
+        let path = tile.full().path();
+        let bytes = self.full(&path)?;
+        if bytes.len() == usize::from(TILE_WIDTH) * HASH_LEN {
+            Ok(bytes)
+        } else {
+            Err(ReadError::Damaged { path: self.path_of(&path) })
+        }
+    }
+
+    pub(crate) fn full_bundle(&self, bundle: EntryBundle) -> Result<Bytes, ReadError> {
+        self.full(&bundle.full().path(self.kind.bundle_dir))
+    }
+
+    /// Byte range of element `n` in a bundle.
+    fn element(&self, bytes: &[u8], n: u16) -> Option<(usize, usize)> {
+        let mut rest = bytes;
+        let mut start = 0;
+        for _ in 0..n {
+            let (element, behind) = (self.kind.split_first)(rest).ok()?;
+            start += element.len();
+            rest = behind;
+        }
+        let (element, _) = (self.kind.split_first)(rest).ok()?;
+        Some((start, start + element.len()))
+    }
+
+    /// All elements of a full bundle.
+    pub(crate) fn elements(&self, bundle: EntryBundle) -> Result<Vec<Bytes>, ReadError> {
+        let bytes = self.full_bundle(bundle)?;
+        let damaged = || ReadError::Damaged { path: self.path_of(&bundle.full().path(self.kind.bundle_dir)) };
+        let mut elements = Vec::with_capacity(usize::from(TILE_WIDTH));
+        let mut rest: &[u8] = &bytes;
+        while !rest.is_empty() {
+            let (element, behind) = (self.kind.split_first)(rest).map_err(|_| damaged())?;
+            elements.push(bytes.slice_ref(element));
+            rest = behind;
+        }
+        if elements.len() == usize::from(TILE_WIDTH) { Ok(elements) } else { Err(damaged()) }
+    }
+}
+
+/// One published state of the log. Cheap to hold; everything it names stays readable for ever.
+pub struct View {
+    checkpoint: Bytes,
+    size: u64,
+    root: Hash,
+    /// Unfinished tiles by level.
+    tiles: Vec<(u8, Bytes)>,
+    /// Elements of the unfinished bundle.
+    tail: Box<[Bytes]>,
+    store: std::sync::Arc<Store>,
+}
+
+impl View {
+    pub(crate) fn new(tree: &Tree, root: Hash, checkpoint: Bytes, store: std::sync::Arc<Store>) -> Self {
+        Self {
+            checkpoint,
+            size: tree.size(),
+            root,
+            tiles: tree.partial_tiles(),
+            tail: tree.tail().into(),
+            store,
+        }
+    }
+
+    /// The signed checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Bytes {
+        &self.checkpoint
+    }
+
+    /// Entries in the log.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Root hash at [`size`](Self::size).
+    #[must_use]
+    pub const fn root(&self) -> Hash {
+        self.root
+    }
+
+    /// What the log serves under `path`: `checkpoint`, `tile/…`, or a side object. `None`: no such thing.
+    ///
+    /// Finished tiles may be read from disk: not for an async thread that must not wait.
+    ///
+    /// # Errors
+    /// When something the log promised cannot be read.
+    pub fn read(&self, path: &str) -> Result<Option<Bytes>, ReadError> {
+        if path == CHECKPOINT_PATH {
+            return Ok(Some(self.checkpoint.clone()));
+        }
+        match Resource::parse(path, self.store.kind.bundle_dir) {
+            Ok(Resource::Tile(tile)) => self.tile(tile),
+            Ok(Resource::Bundle(bundle)) => self.bundle(bundle),
+            Err(_) if is_side_object(path) => self.store.on_disk(path),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// True when [`read`](Self::read) of this path can be answered without touching the disk.
+    #[must_use]
+    pub fn is_in_memory(&self, path: &str) -> bool {
+        match Resource::parse(path, self.store.kind.bundle_dir) {
+            Ok(Resource::Tile(tile)) => tile.index() >= self.full_count(tile.level()),
+            Ok(Resource::Bundle(bundle)) => bundle.index() >= self.full_count(0),
+            Err(_) => !is_side_object(path),
+        }
+    }
+
+    /// The element at this leaf index as it stands in its bundle, framing included.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn element(&self, index: u64) -> Result<Option<Bytes>, ReadError> {
+        if index >= self.size {
+            return Ok(None);
+        }
+        let (bundle, n) = (index / u64::from(TILE_WIDTH), index % u64::from(TILE_WIDTH));
+        if bundle >= self.full_count(0) {
+            return Ok(usize::try_from(n).ok().and_then(|n| self.tail.get(n)).cloned());
+        }
+        let Ok(bundle) = EntryBundle::new(bundle, TILE_WIDTH) else { return Ok(None) };
+        let bytes = self.store.full_bundle(bundle)?;
+        let (start, end) =
+            u16::try_from(n).ok().and_then(|n| self.store.element(&bytes, n)).ok_or_else(|| {
+                ReadError::Damaged { path: self.store.path_of(&bundle.path(self.store.kind.bundle_dir)) }
+            })?;
+        Ok(Some(bytes.slice(start..end)))
+    }
+
+    /// Proof that leaf `index` is under this view's checkpoint; `None` if it is not.
+    ///
+    /// # Errors
+    /// When a tile cannot be read.
+    pub fn prove_inclusion(&self, index: u64) -> Result<Option<InclusionProof>, ReadError> {
+        match prove_inclusion(index, self.size, &Nodes::of(self)) {
+            Ok(proof) => Ok(Some(proof)),
+            Err(ProveError::Read(e)) => Err(e),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Root hash of the first `size` entries; `None` if the log is smaller.
+    ///
+    /// # Errors
+    /// When a tile cannot be read.
+    pub fn root_at(&self, size: u64) -> Result<Option<Hash>, ReadError> {
+        if size > self.size {
+            return Ok(None);
+        }
+        root(size, &Nodes::of(self)).map(Some)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Unfinished files under this checkpoint, as other readers need them.
+    pub(crate) fn partial_files(&self) -> Vec<FullFile> {
+        let mut files = Vec::new();
+        if let Ok(width) = u16::try_from(self.tail.len())
+            && let Ok(bundle) = EntryBundle::new(self.full_count(0), width)
+        {
+            let path = bundle.path(self.store.kind.bundle_dir);
+            files.push(FullFile { path, bytes: self.tail.concat().into() });
+        }
+        for (level, bytes) in &self.tiles {
+            if let Ok(width) = u16::try_from(bytes.len() / HASH_LEN)
+                && let Ok(tile) = Tile::new(*level, self.full_count(*level), width)
+            {
+                files.push(FullFile { path: tile.path(), bytes: bytes.clone() });
+            }
+        }
+        files
+    }
+
+    fn tile(&self, tile: Tile) -> Result<Option<Bytes>, ReadError> {
+        let bytes = if tile.index() < self.full_count(tile.level()) {
+            self.store.full_tile(tile)?
+        } else if tile.index() == self.full_count(tile.level()) {
+            match self.tiles.iter().find(|(level, _)| *level == tile.level()) {
+                Some((_, bytes)) => bytes.clone(),
+                None => return Ok(None),
+            }
+        } else {
+            return Ok(None);
+        };
+        let wanted = usize::from(tile.width()) * HASH_LEN;
+        Ok((wanted <= bytes.len()).then(|| bytes.slice(..wanted)))
+    }
+
+    fn bundle(&self, bundle: EntryBundle) -> Result<Option<Bytes>, ReadError> {
+        let full = self.full_count(0);
+        if bundle.index() == full {
+            let elements = self.tail.get(..usize::from(bundle.width()));
+            return Ok(elements.map(|elements| {
+                let mut out = BytesMut::with_capacity(elements.iter().map(Bytes::len).sum());
+                elements.iter().for_each(|element| out.extend_from_slice(element));
+                out.freeze()
+            }));
+        }
+        if bundle.index() > full {
+            return Ok(None);
+        }
+        let bytes = self.store.full_bundle(bundle)?;
+        if bundle.is_full() {
+            return Ok(Some(bytes));
+        }
+        let (_, end) = self.store.element(&bytes, bundle.width() - 1).ok_or_else(|| ReadError::Damaged {
+            path: self.store.path_of(&bundle.full().path(self.store.kind.bundle_dir)),
+        })?;
+        Ok(Some(bytes.slice(..end)))
+    }
+
+    /// Finished tiles of a tile level.
+    fn full_count(&self, level: u8) -> u64 {
+        let bits = (u32::from(level) + 1) * u32::from(TILE_HEIGHT);
+        self.size.checked_shr(bits).unwrap_or(0)
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("size", &self.size).field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// The nodes of a view's tree, each tile read once.
+struct Nodes<'a> {
+    view: &'a View,
+    read: RefCell<HashMap<(u8, u64), Bytes>>,
+}
+
+impl<'a> Nodes<'a> {
+    fn of(view: &'a View) -> Self {
+        Self { view, read: RefCell::new(HashMap::new()) }
+    }
+
+    fn bytes(&self, level: u8, index: u64) -> Result<Bytes, ReadError> {
+        if let Some(bytes) = self.read.borrow().get(&(level, index)) {
+            return Ok(bytes.clone());
+        }
+        let view = self.view;
+        let bytes = if index < view.full_count(level) {
+            let tile = Tile::new(level, index, TILE_WIDTH).map_err(|_| self.damaged(level, index))?;
+            view.store.full_tile(tile)?
+        } else {
+            let held = view.tiles.iter().find(|(held, _)| *held == level);
+            held.map(|(_, bytes)| bytes.clone()).ok_or_else(|| self.damaged(level, index))?
+        };
+        self.read.borrow_mut().insert((level, index), bytes.clone());
+        Ok(bytes)
+    }
+
+    fn damaged(&self, level: u8, index: u64) -> ReadError {
+        let path = format!("tile/{level}/{index}");
+        ReadError::Damaged { path: self.view.store.path_of(&path) }
+    }
+}
+
+impl NodeReader for Nodes<'_> {
+    type Error = ReadError;
+
+    fn node(&self, level: u8, index: u64) -> Result<Hash, ReadError> {
+        let (tile_level, height) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
+        let first = index << height;
+        let (tile, offset) = (first / u64::from(TILE_WIDTH), first % u64::from(TILE_WIDTH));
+        let bytes = self.bytes(tile_level, tile)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let hashes = bytes.as_chunks::<HASH_LEN>().0.get(from..).and_then(|rest| rest.get(..1 << height));
+        let hashes = hashes.ok_or_else(|| self.damaged(tile_level, tile))?;
+        subtree_root(hashes).ok_or_else(|| self.damaged(tile_level, tile))
+    }
+}
+
+/// Root over a power of two of nodes of one level.
+pub(crate) fn subtree_root(hashes: &[[u8; HASH_LEN]]) -> Option<Hash> {
+    match hashes {
+        [] => None,
+        [hash] => Some(Hash(*hash)),
+        _ => {
+            let (left, right) = hashes.split_at(hashes.len() / 2);
+            Some(node_hash(&subtree_root(left)?, &subtree_root(right)?))
+        }
+    }
+}
+
+/// `<directory>/<name>`, both of plain lower-case words, and not where tiles are: what a leaf kind may store and a
+/// reader may ask for. No dot can occur, so neither can a path outside.
+pub(crate) fn is_side_object(path: &str) -> bool {
+    let plain = |part: &str| {
+        (1..=MAX_NAME_LEN).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    path.split_once('/').is_some_and(|(dir, name)| plain(dir) && plain(name) && dir != "tile")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn side_objects_have_plain_names() {
+        assert!(is_side_object("issuer/0a1b"));
+        for path in [
+            "",
+            "issuer",
+            "issuer/",
+            "/issuer",
+            "issuer/../x",
+            "issuer/a/b",
+            "tile/0",
+            "tile/x",
+            "a/.b",
+            "A/b",
+            "a/b\0",
+        ] {
+            assert!(!is_side_object(path), "{path}");
+        }
+        assert!(!is_side_object(&format!("a/{}", "b".repeat(129))));
+    }
+}
