@@ -162,6 +162,19 @@ impl Certificate {
         })))
     }
 
+    /// Reads what a TBSCertificate says when it stands alone, as in a CT log's leaf. Its signature is
+    /// empty: it never verifies.
+    ///
+    /// # Errors
+    /// See [`CertificateError`].
+    pub fn from_tbs(tbs: &[u8]) -> Result<Self, CertificateError> {
+        let mut fields = Element::only(tbs, SEQUENCE, WHAT)?.elements()?;
+        fields.next_if(asn1::constructed(0))?;
+        fields.next(INTEGER)?;
+        let algorithm = fields.next(SEQUENCE)?;
+        Self::from_der(&asn1::sequence(&[tbs, algorithm.raw, &asn1::bit_string(&[])]))
+    }
+
     /// Parses one PEM block labelled `CERTIFICATE`.
     ///
     /// # Errors

@@ -341,9 +341,12 @@ fn check_leaf(leaf: &Certificate, at_unix: i64, purpose: Purpose) -> Result<(), 
 /// The leaf must state its purpose: silence, which RFC 5280 takes for any purpose, is refused.
 fn check_leaf_usage(leaf: &Certificate, purpose: Purpose) -> Result<(), ChainError> {
     let place = Place::Leaf;
-    let signs = leaf.key_usage().map(|usage| usage.digital_signature);
-    // RFC 3161 asks nothing of a TSA's key usage; when it speaks, it must allow signing.
-    if !signs.unwrap_or(purpose == Purpose::TimeStamping) {
+    let timestamps = purpose == Purpose::TimeStamping;
+    // RFC 3161 asks nothing of a TSA's key usage; when it speaks, it must allow signing of some kind.
+    let signs = leaf
+        .key_usage()
+        .map_or(timestamps, |usage| usage.digital_signature || (timestamps && usage.content_commitment));
+    if !signs {
         return Err(ChainError::KeyUsage { place, needed: "digitalSignature" });
     }
     let needed = purpose.oid();
@@ -352,7 +355,7 @@ fn check_leaf_usage(leaf: &Certificate, purpose: Purpose) -> Result<(), ChainErr
         return Err(ChainError::Purpose { place, needed });
     }
     let critical = leaf.extension(&oids::EXT_KEY_USAGE).is_some_and(|extension| extension.critical);
-    if purpose == Purpose::TimeStamping && !(critical && purposes.len() == 1) {
+    if timestamps && !(critical && purposes.len() == 1) {
         return Err(ChainError::TimeStampingNotExclusive);
     }
     Ok(())

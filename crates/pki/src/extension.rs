@@ -33,6 +33,8 @@ pub struct Extension {
 pub struct KeyUsage {
     /// Bit 0: signatures other than over certificates and revocation lists.
     pub digital_signature: bool,
+    /// Bit 1: signatures that commit to content, once called nonRepudiation.
+    pub content_commitment: bool,
     /// Bit 5: signatures over certificates.
     pub key_cert_sign: bool,
 }
@@ -130,7 +132,7 @@ fn key_usage(value: &[u8]) -> Result<KeyUsage, DerError> {
     let element = Element::only(value, asn1::BIT_STRING, "the key usage")?;
     let bits = element.named_bits()?;
     let bit = |number| bits.get(number).unwrap_or(false);
-    Ok(KeyUsage { digital_signature: bit(0), key_cert_sign: bit(5) })
+    Ok(KeyUsage { digital_signature: bit(0), content_commitment: bit(1), key_cert_sign: bit(5) })
 }
 
 fn basic_constraints(value: &[u8]) -> Result<BasicConstraints, DerError> {

@@ -201,3 +201,42 @@ impl ExtensionValues {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_without_doubles() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].number < pair[1].number));
+        for row in &TABLE {
+            assert_eq!(FulcioExtension::by_number(row.number), Some(row));
+            assert_eq!(FulcioExtension::by_name(row.name), Some(row));
+            assert_eq!(FulcioExtension::by_name(row.field), Some(row));
+            let oid = ObjectIdentifier::new_unwrap(&row.dotted());
+            assert_eq!(
+                (FulcioExtension::by_oid(&oid), row.oid_content()),
+                (Some(row), oid.as_bytes().to_vec())
+            );
+            // Only the six oldest are bare bytes.
+            assert_eq!(row.encoding == Encoding::Raw, row.number <= 6);
+            assert_eq!(row.decode(&row.encode("ä b")).as_deref(), Some("ä b"));
+            assert_eq!(row.decode(&[0xff, 0xfe]), None);
+        }
+        assert_eq!(FulcioExtension::by_oid(&oids::FULCIO_OTHER_NAME), None);
+        assert_eq!(FulcioExtension::by_oid(&oids::FULCIO_ARC), None);
+    }
+
+    #[test]
+    fn empty_values_are_not_kept_and_the_newer_issuer_counts() {
+        let mut values = ExtensionValues::new();
+        values.set("build-trigger", "push").unwrap();
+        values.set("BuildTrigger", "").unwrap();
+        assert!(values.is_empty());
+        assert_eq!(values.set("other", "x"), Err(UnknownExtension("other".into())));
+        values.set("issuer", "old").unwrap();
+        assert_eq!(values.oidc_issuer(), Some("old"));
+        values.set("issuer-v2", "new").unwrap();
+        assert_eq!(values.oidc_issuer(), Some("new"));
+    }
+}

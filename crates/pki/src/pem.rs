@@ -1,7 +1,7 @@
 //! PEM blocks (RFC 7468) of one expected label.
 
 use alloc::{string::String, vec::Vec};
-use der::pem::LineEnding;
+use der::pem::{Decoder, LineEnding};
 
 /// PEM texts above this size are refused before they are decoded.
 const MAX_PEM_BYTES: usize = 1 << 20;
@@ -30,11 +30,15 @@ pub(crate) fn decode(text: &str, expected: &'static str) -> Result<Vec<u8>, PemE
     if text.len() > MAX_PEM_BYTES {
         return Err(malformed);
     }
-    match der::pem::decode_vec(text.trim().as_bytes()) {
-        Ok((label, der)) if label == expected => Ok(der),
-        Ok((label, _)) => Err(PemError::WrongLabel { expected, found: String::from(label) }),
-        Err(_) => Err(malformed),
+    // Lines of any one width are taken, as the other clients do, not only the standard's 64.
+    let mut decoder = Decoder::new_detect_wrap(text.trim().as_bytes()).map_err(|_| malformed.clone())?;
+    let found = decoder.type_label();
+    if found != expected {
+        return Err(PemError::WrongLabel { expected, found: String::from(found) });
     }
+    let mut der = Vec::new();
+    decoder.decode_to_end(&mut der).map_err(|_| malformed)?;
+    Ok(der)
 }
 
 /// Every block of a text that holds blocks of one label only, in order.
@@ -61,4 +65,25 @@ pub(crate) fn decode_all(text: &str, expected: &'static str) -> Result<Vec<Vec<u
 pub(crate) fn encode(label: &'static str, der: &[u8]) -> String {
     // Fails only on lengths beyond `usize` and labels outside ASCII: ours are neither.
     der::pem::encode_string(label, LineEnding::LF, der).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_line_width_and_line_ending_is_read() {
+        let der: Vec<u8> = (0..=200).collect();
+        let text = encode("X", &der);
+        let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+        let one_line = alloc::format!("-----BEGIN X-----\n{body}\n-----END X-----");
+        let wide = alloc::format!("-----BEGIN X-----\n{}\n{}\n-----END X-----", &body[..76], &body[76..152]);
+        assert_eq!(decode(&one_line, "X").as_deref(), Ok(der.as_slice()));
+        assert_eq!(decode(&text.replace('\n', "\r\n"), "X").as_deref(), Ok(der.as_slice()));
+        assert_eq!(decode(&wide, "X").as_deref(), Ok(&der[..114]));
+        assert_eq!(decode_all(&[text.as_str(); 3].concat(), "X").unwrap().len(), 3);
+        let other = PemError::WrongLabel { expected: "Y", found: "X".into() };
+        assert_eq!(decode(&text, "Y"), Err(other));
+        assert_eq!(decode("", "Y"), Err(PemError::Malformed { expected: "Y" }));
+    }
 }

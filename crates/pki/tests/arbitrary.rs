@@ -1,8 +1,9 @@
 //! No bytes make a parser panic, and whatever parses keeps its own bytes.
 
-mod common;
+#![allow(clippy::unwrap_used, reason = "tests")]
 
-use common::{NOW, authority, key, leaf, profile};
+mod setting;
+
 use proptest::prelude::*;
 use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
 use sealog_pki::{
@@ -12,6 +13,7 @@ use sealog_pki::{
     timestamp::{self, POLICY, TimeStampReq, TimeStampResp, TsaIdentity},
     verify_chain,
 };
+use setting::{NOW, authority, key, leaf, profile};
 use std::sync::LazyLock;
 
 /// Good documents to damage, with what judges them.
@@ -49,7 +51,7 @@ fn poke(bytes: &[u8]) -> bool {
         let _ = (certificate.public_key(), certificate.common_name(), certificate.to_pem());
         let _ = (sct::embedded_scts(&certificate), format!("{certificate:?}"));
         let (ca, at) = (&good.ca, NOW + 1);
-        let all = [good.ca.as_slice(), &[certificate.clone()]].concat();
+        let all = [good.ca.as_slice(), std::slice::from_ref(&certificate)].concat();
         for purpose in [Purpose::CodeSigning, Purpose::Precertificate, Purpose::TimeStamping] {
             believed |= verify_chain(&certificate, ca, &ca[1..], at, purpose).is_ok();
             // As an issuer and as an anchor, too.

@@ -3,7 +3,9 @@
 //! Reads them from `SEALOG_CONFORMANCE_DIR`, and skips with a word when that is not set. What a whole
 //! bundle is worth is the verifier's to say; here only certificates, SCTs and timestamps are looked at.
 
-mod common;
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod setting;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sealog_crypto::PublicKey;
@@ -42,7 +44,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let Some(directory) = common::conformance() else { return Vec::new() };
+    let Some(directory) = setting::conformance() else { return Vec::new() };
     let mut cases = Vec::new();
     for entry in fs::read_dir(directory.join("bundle-verify")).unwrap() {
         let folder = entry.unwrap().path();
@@ -132,7 +134,7 @@ fn scts_of_real_certificates_verify() {
             }
         }
     }
-    if common::conformance().is_some() {
+    if setting::conformance().is_some() {
         assert!(verified > 20 && with_extensions > 0, "{verified} SCTs, {with_extensions} with extensions");
     }
 }
@@ -150,7 +152,7 @@ fn timestamps_of_real_authorities_verify() {
             verified += 1;
         }
     }
-    assert!(verified > 5 || common::conformance().is_none(), "{verified} timestamps");
+    assert!(verified > 5 || setting::conformance().is_none(), "{verified} timestamps");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Issued certificates say what was asked, in the one profile, and the log's promise holds for them.
 
-mod common;
+#![allow(clippy::unwrap_used, reason = "tests")]
 
-use common::{NOW, authority, extensions, key, leaf, profile, serial};
+mod setting;
+
 use sealog_crypto::{KeyKind, Signer as _};
 use sealog_pki::{
     Certificate, Csr, CsrError, ExtensionValues, IssueError, LeafProfile, Purpose, San,
@@ -10,6 +11,7 @@ use sealog_pki::{
     sct, verify_chain,
 };
 use sealog_tlog::ct::{SctError, SctList};
+use setting::{NOW, authority, extensions, key, leaf, profile, serial};
 
 const KINDS: [KeyKind; 2] = [KeyKind::EcdsaP256, KeyKind::EcdsaP384];
 
@@ -93,7 +95,7 @@ fn raw_and_utf8_extensions_are_told_apart() {
     assert_eq!(value("1.3.6.1.4.1.57264.1.1"), issuer);
     assert_eq!(value("1.3.6.1.4.1.57264.1.8"), [&[0x0c, 28], issuer.as_slice()].concat());
     // otherName: [0] { OID, [0] EXPLICIT UTF8String }.
-    let username = common::leaf(&authority, &signing, &San::OtherName("a!b".into()), &signing);
+    let username = setting::leaf(&authority, &signing, &San::OtherName("a!b".into()), &signing);
     let san = username.extensions().iter().find(|e| e.oid.to_string() == "2.5.29.17").unwrap();
     let expected = "3015a013060a2b0601040183bf300107a0050c03612162";
     assert_eq!(hex::encode(&san.value), expected);

@@ -2,9 +2,10 @@
 //!
 //! Skips with a word where no `openssl` command is installed.
 
-mod common;
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; a skip says so")]
 
-use common::{NOW, authority, key, leaf, profile};
+mod setting;
+
 use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
 use sealog_pki::{
     Certificate, Csr, Purpose, San,
@@ -12,6 +13,7 @@ use sealog_pki::{
     timestamp::{self, POLICY, TimeStampReq, TimeStampResp, TsaIdentity},
     verify_chain,
 };
+use setting::{NOW, authority, key, leaf, profile};
 use std::{fs, path::Path, process::Command};
 
 const KINDS: [KeyKind; 2] = [KeyKind::EcdsaP256, KeyKind::EcdsaP384];

@@ -21,7 +21,13 @@ fn find(leaf: &Holder, between: &[&Holder], anchor: &Holder) -> Result<Path, Cha
 
 fn find_at(leaf: &Holder, between: &[&Holder], anchor: &Holder, at: i64) -> Result<Path, ChainError> {
     let between: Vec<Certificate> = between.iter().map(|holder| holder.certificate.clone()).collect();
-    verify_chain(&leaf.certificate, &between, &[anchor.certificate.clone()], at, Purpose::CodeSigning)
+    verify_chain(
+        &leaf.certificate,
+        &between,
+        core::slice::from_ref(&anchor.certificate),
+        at,
+        Purpose::CodeSigning,
+    )
 }
 
 /// Root, intermediate and leaf, two of them changed.
@@ -144,6 +150,10 @@ fn a_timestamp_authority_has_one_critical_purpose() {
     let both = [oids::TIME_STAMPING, oids::CODE_SIGNING];
     assert!(ask(tsa()).is_ok());
     assert!(ask(tsa().without(oids::KEY_USAGE)).is_ok());
+    let usage = |bits| ask(tsa().with(oids::KEY_USAGE, true, &[3, 2, 5, bits]));
+    assert!(usage(0x40).is_ok());
+    let no_signing = ChainError::KeyUsage { place: Place::Leaf, needed: "digitalSignature" };
+    assert_eq!(usage(0x20), Err(no_signing));
     assert_eq!(ask(tsa().purposes(&both, true)), Err(ChainError::TimeStampingNotExclusive));
     let not_critical = tsa().purposes(&[oids::TIME_STAMPING], false);
     assert_eq!(ask(not_critical), Err(ChainError::TimeStampingNotExclusive));

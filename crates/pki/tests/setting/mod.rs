@@ -1,6 +1,7 @@
 //! A small authority for the tests, and the conformance data where it is at hand.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; a skip says so")]
 
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _, random_array};
 use sealog_pki::{
@@ -10,18 +11,18 @@ use sealog_pki::{
 use sealog_tlog::ct::{Sct, SctList};
 use std::path::PathBuf;
 
-pub const NOW: i64 = 1_800_000_000;
-pub const DAY: i64 = 86_400;
+pub(crate) const NOW: i64 = 1_800_000_000;
+pub(crate) const DAY: i64 = 86_400;
 
-pub fn key(kind: KeyKind) -> PrivateKey {
+pub(crate) fn key(kind: KeyKind) -> PrivateKey {
     PrivateKey::generate(kind).unwrap()
 }
 
-pub fn serial() -> Serial {
+pub(crate) fn serial() -> Serial {
     Serial::from_random(random_array().unwrap())
 }
 
-pub fn profile(common_name: &str, years: i64) -> AuthorityProfile<'_> {
+pub(crate) fn profile(common_name: &str, years: i64) -> AuthorityProfile<'_> {
     AuthorityProfile {
         organization: "sealog.example",
         common_name,
@@ -32,13 +33,13 @@ pub fn profile(common_name: &str, years: i64) -> AuthorityProfile<'_> {
 }
 
 /// A root, an intermediate, and the intermediate's key.
-pub struct Authority {
-    pub root: Certificate,
-    pub intermediate: Certificate,
-    pub key: PrivateKey,
+pub(crate) struct Authority {
+    pub(crate) root: Certificate,
+    pub(crate) intermediate: Certificate,
+    pub(crate) key: PrivateKey,
 }
 
-pub fn authority(kind: KeyKind, below: Below) -> Authority {
+pub(crate) fn authority(kind: KeyKind, below: Below) -> Authority {
     let root_key = key(kind);
     let root = issue::self_signed_root(&profile("test root", 30), &root_key).unwrap();
     let key = key(kind);
@@ -47,7 +48,7 @@ pub fn authority(kind: KeyKind, below: Below) -> Authority {
     Authority { root, intermediate, key }
 }
 
-pub fn extensions() -> ExtensionValues {
+pub(crate) fn extensions() -> ExtensionValues {
     let mut extensions = ExtensionValues::new();
     extensions.set_oidc_issuer("https://accounts.example.com");
     extensions.set("build-trigger", "push").unwrap();
@@ -57,7 +58,7 @@ pub fn extensions() -> ExtensionValues {
 }
 
 /// A leaf with an SCT by `log`, over what the log really was shown.
-pub fn leaf(authority: &Authority, public: &PrivateKey, san: &San, log: &PrivateKey) -> Certificate {
+pub(crate) fn leaf(authority: &Authority, public: &PrivateKey, san: &San, log: &PrivateKey) -> Certificate {
     let extensions = extensions();
     let profile = LeafProfile {
         serial: serial(),
@@ -83,7 +84,7 @@ pub fn leaf(authority: &Authority, public: &PrivateKey, san: &San, log: &Private
 }
 
 /// Where the Sigstore conformance data lies; none, with a word about it, when it is not there.
-pub fn conformance() -> Option<PathBuf> {
+pub(crate) fn conformance() -> Option<PathBuf> {
     let directory = std::env::var_os("SEALOG_CONFORMANCE_DIR").map(PathBuf::from);
     if directory.is_none() {
         eprintln!("skipped: SEALOG_CONFORMANCE_DIR is not set");
