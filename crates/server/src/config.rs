@@ -160,6 +160,9 @@ impl Config {
         if let Some(ctlog) = &mut self.ctlog {
             ctlog.roots.iter_mut().for_each(absolute);
         }
+        if let Some(ca) = &mut self.ca {
+            ca.ctlog_key.iter_mut().for_each(absolute);
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -191,7 +194,8 @@ impl Config {
         }
     }
 
-    fn listens(&self) -> impl Iterator<Item = (&'static str, &Listen)> {
+    /// Name and listener of every configured service.
+    pub fn listens(&self) -> impl Iterator<Item = (&'static str, &Listen)> {
         [
             self.oidc.as_ref().map(|c| ("oidc", &c.listen)),
             self.ca.as_ref().map(|c| ("ca", &c.listen)),

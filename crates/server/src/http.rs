@@ -167,6 +167,19 @@ impl ApiError {
     }
 }
 
+/// An error with its causes, for the log.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
 /// The log's text, carried beside a response to where requests are logged.
 #[derive(Clone)]
 struct Reason(String);
@@ -259,6 +272,9 @@ pub fn with_cors(router: Router) -> Router {
 /// Closes what is behind a service once its last request is answered.
 pub type Close = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Says why a service can serve no more, if so.
+pub type Failure = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// One service, ready to be served.
 pub struct Service {
     /// Its table's name.
@@ -267,17 +283,17 @@ pub struct Service {
     pub url: PublicUrl,
     /// Its routes; health and the JSON 404 are added by [`serve`].
     pub router: Router,
-    /// Whether it could serve now.
-    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Why it can serve no more, if so: only a restart helps then.
+    pub failure: Failure,
     /// Run after the drain.
     pub close: Option<Close>,
 }
 
 impl Service {
-    /// A service that is ready as long as it runs, with nothing to close.
+    /// A service that never fails, with nothing to close.
     #[must_use]
     pub fn new(name: &'static str, url: PublicUrl, router: Router) -> Self {
-        Self { name, url, router, ready: Arc::new(|| true), close: None }
+        Self { name, url, router, failure: Arc::new(|| None), close: None }
     }
 }
 
@@ -308,7 +324,9 @@ impl Bound {
         const ATTEMPTS: usize = 16;
         let fail = |source| BindError { listen, source };
         let Listen::Localhost(port) = listen else {
-            let Listen::Address(address) = listen else { return Err(fail(io::ErrorKind::InvalidInput.into())) };
+            let Listen::Address(address) = listen else {
+                return Err(fail(io::ErrorKind::InvalidInput.into()));
+            };
             let listener = listen_on(address).map_err(fail)?;
             let port = listener.local_addr().map_err(fail)?.port();
             return Ok(Self { listeners: vec![listener], port });
@@ -374,8 +392,8 @@ impl Shutdown {
 
 /// Serves until asked to stop, then drains and closes what is behind the service.
 pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
-    let Service { name, url: _, router, ready, close } = service;
-    let router = finish(router, ready);
+    let Service { name, url: _, router, failure, close } = service;
+    let router = finish(router, failure);
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -441,13 +459,13 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
     }
 }
 
-fn finish(router: Router, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Router {
+fn finish(router: Router, failure: Failure) -> Router {
     const SERVING: &str = r#"{"status":"SERVING"}"#;
     router
         .route("/healthz", get(async || json(StatusCode::OK, SERVING)))
         .route(
             "/readyz",
-            get(async move || match ready() {
+            get(async move || match failure().is_none() {
                 true => json(StatusCode::OK, SERVING),
                 false => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"NOT_SERVING"}"#),
             }),

@@ -36,8 +36,8 @@ pub struct Instance {
     pub clock: Clock,
     /// The organization in certificate subjects.
     pub organization: String,
-    /// Held for its lock.
-    _lock: fs::File,
+    /// Held for its lock; none where nothing will be written.
+    _lock: Option<fs::File>,
 }
 
 /// Why a data directory cannot be used.
@@ -114,7 +114,7 @@ impl Instance {
             }
         };
         let keys = KeyStore::create(&config.keys_dir(), config.protection()?)?;
-        Ok(Self::of(config, clock, created, keys, lock))
+        Ok(Self::of(config, clock, created, keys, Some(lock)))
     }
 
     /// Opens what [`create`](Self::create) made.
@@ -130,10 +130,24 @@ impl Instance {
         let created = read(&path)?.created;
         let lock = lock(&config.data_dir)?;
         let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?;
-        Ok(Self::of(config, clock, created, keys, lock))
+        Ok(Self::of(config, clock, created, keys, Some(lock)))
     }
 
-    fn of(config: &Config, clock: Clock, created: i64, keys: KeyStore, lock: fs::File) -> Self {
+    /// Opens it to look only: another process may have it open for work.
+    ///
+    /// # Errors
+    /// See [`InstanceError`].
+    pub fn inspect(config: &Config, clock: Clock) -> Result<Self, InstanceError> {
+        let path = config.data_dir.join(DESCRIPTION);
+        if !path.exists() {
+            return Err(InstanceError::Missing(config.data_dir.clone()));
+        }
+        let created = read(&path)?.created;
+        let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?;
+        Ok(Self::of(config, clock, created, keys, None))
+    }
+
+    fn of(config: &Config, clock: Clock, created: i64, keys: KeyStore, lock: Option<fs::File>) -> Self {
         Self {
             dir: config.data_dir.clone(),
             created,

@@ -10,7 +10,8 @@
 use crate::files;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sealog_crypto::{
-    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer as _, Zeroizing, random_array,
+    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer as _, Zeroizing,
+    random_array,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -227,8 +228,7 @@ impl KeyStore {
             return Err(KeyStoreError::Missing(path));
         }
         refuse_exposed(&path, files::MODE_SECRET)?;
-        let content =
-            Zeroizing::new(files::read_bounded(&path, MAX_FILE).map_err(|e| io_error(&path, e))?);
+        let content = Zeroizing::new(files::read_bounded(&path, MAX_FILE).map_err(|e| io_error(&path, e))?);
         let text = std::str::from_utf8(&content).map_err(|_| malformed(&path, "not text"))?;
         match &self.sealing {
             Some(sealing) => {
@@ -300,7 +300,11 @@ fn derive(path: &Path, passphrase: &[u8]) -> Result<SealingKey, KeyStoreError> {
     let parameters: Parameters =
         toml::from_str(text).map_err(|_| malformed(path, "not the sealing parameters"))?;
     if parameters.format > FORMAT {
-        return Err(KeyStoreError::Newer { path: path.to_owned(), expected: FORMAT, found: parameters.format });
+        return Err(KeyStoreError::Newer {
+            path: path.to_owned(),
+            expected: FORMAT,
+            found: parameters.format,
+        });
     }
     let salt: [u8; 32] = hex::decode(&parameters.salt)
         .ok()
@@ -380,10 +384,7 @@ mod tests {
         assert_eq!(&keys.public("rekor").unwrap(), made.public_key());
         assert!(matches!(keys.generate("rekor", KeyKind::Ed25519), Err(KeyStoreError::Exists(_))));
         assert!(matches!(keys.load("ctlog"), Err(KeyStoreError::Missing(_))));
-        assert!(matches!(
-            KeyStore::open(keys.dir(), passphrase("x")),
-            Err(KeyStoreError::NotSealed(_))
-        ));
+        assert!(matches!(KeyStore::open(keys.dir(), passphrase("x")), Err(KeyStoreError::NotSealed(_))));
     }
 
     #[test]
@@ -395,10 +396,7 @@ mod tests {
         drop(keys);
         let text = fs::read_to_string(path.join("ca.key")).unwrap();
         assert!(text.starts_with("-----BEGIN SEALOG SEALED"), "{text}");
-        assert!(matches!(
-            KeyStore::open(&path, passphrase("wrong")),
-            Err(KeyStoreError::WrongPassphrase(_))
-        ));
+        assert!(matches!(KeyStore::open(&path, passphrase("wrong")), Err(KeyStoreError::WrongPassphrase(_))));
         assert!(matches!(KeyStore::open(&path, Protection::Plain), Err(KeyStoreError::NeedsPassphrase(_))));
         let keys = KeyStore::open(&path, passphrase("correct horse")).unwrap();
         assert_eq!(keys.load("ca").unwrap().public_key(), made.public_key());

@@ -10,12 +10,22 @@
 //! Not here: what a log entry, certificate or token *is* (`bundle`, `pki`, `tlog`, `identity`), how a log is
 //! sequenced and stored (`log-engine`), outward HTTP (`client`).
 
+pub mod authority;
+pub mod ca;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod ctlog;
+pub mod demo;
+pub mod dev;
 pub mod files;
 pub mod http;
 pub mod instance;
 pub mod keys;
+pub mod logs;
+pub mod oidc;
 pub mod rekor;
+pub mod run;
+pub mod setup;
+pub mod trust;
 pub mod tsa;

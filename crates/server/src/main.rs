@@ -1,1 +1,7 @@
-fn main() {}
+//! `sealogd`: every Sealog service in one process.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealog_server::command::main()
+}

@@ -1,1 +1,81 @@
+//! The certificate authority: Fulcio v2 over HTTP.
+//!
+//! A token says who, a key and its proof say with what, the certificate log hears of it first, and then
+//! there is a certificate for ten minutes. What may be lost: nothing is stored but the keys; the certificates
+//! are in the log. The root's key (`ca-root.key`) is used by `init` alone and may be moved away.
+
+mod api;
 pub mod config;
+mod discovery;
+mod issue;
+mod request;
+mod trust_token;
+
+use crate::{
+    authority::{self, SIGNING},
+    http::{Service, with_cors},
+    instance::Instance,
+    setup::Made,
+};
+use anyhow::Context as _;
+use config::Config;
+use sealog_client::http::{Client, parse_url};
+use sealog_crypto::PublicKey;
+use std::sync::Arc;
+
+/// The log that hears of every certificate before it is issued.
+#[derive(Clone, Debug)]
+pub struct CtLog {
+    /// Its submission prefix.
+    pub url: String,
+    /// Its key.
+    pub key: PublicKey,
+}
+
+/// Makes the keys and certificates.
+///
+/// # Errors
+/// See [`authority::init`].
+pub fn init(instance: &Instance) -> anyhow::Result<Made> {
+    authority::init(instance, &SIGNING)
+}
+
+/// What an operator wants to see before it runs.
+///
+/// # Errors
+/// When it could not start.
+pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
+    let (key, chain) = authority::load(instance, &SIGNING)?;
+    let mut lines = authority::describe("ca", &key, &chain);
+    lines.extend(
+        config
+            .issuers
+            .iter()
+            .map(|rule| format!("ca       believes {} ({})", rule.issuer(), rule.type_name())),
+    );
+    Ok(lines)
+}
+
+/// Loads the keys and gives the service.
+///
+/// # Errors
+/// When they cannot be loaded.
+pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result<Service> {
+    let (key, chain) = authority::load(instance, &SIGNING)?;
+    let client = Arc::new(Client::new());
+    let issuance = issue::Issuance {
+        key,
+        chain,
+        clock: instance.clock.clone(),
+        client: Arc::clone(&client),
+        log_url: parse_url(&log.url).context("the certificate log's URL")?,
+        log_key: log.key,
+    };
+    let tokens = trust_token::Tokens {
+        rules: config.issuers.clone(),
+        keys: discovery::KeyCache::new(client, instance.clock.clone()),
+        clock: instance.clock.clone(),
+    };
+    let router = with_cors(api::router(Arc::new(api::CaApi { issuance, tokens })));
+    Ok(Service::new("ca", config.url.clone(), router))
+}

@@ -1,1 +1,120 @@
+//! The log of certificates: RFC 6962 submission, static-ct reading (C2SP static-ct-api).
+//!
+//! What may be lost: nothing under `data/ctlog` but its index; `ctlog.key` neither, since a log's key
+//! cannot be changed. It takes certificates that lead to an accepted root, and nothing else.
+
+mod admission;
+mod api;
 pub mod config;
+
+use crate::{
+    authority::{self, SIGNING},
+    files,
+    http::{Service, with_cors},
+    instance::Instance,
+    logs,
+    setup::{Made, key_of_log, state_of_log},
+};
+use admission::Roots;
+use anyhow::Context as _;
+use config::Config;
+use sealog_crypto::{KeyKind, PublicKey, Signer};
+use sealog_log_engine::{Log, Settings};
+use sealog_pki::Certificate;
+use sealog_tlog::{
+    ct::{CtLeaf, log_id},
+    note::{KeySigner, NoteSigner},
+};
+use std::sync::Arc;
+
+/// The key's name in the key store.
+pub const KEY: &str = "ctlog";
+/// Clients know no other kind for certificate logs.
+const KEY_KIND: KeyKind = KeyKind::EcdsaP256;
+/// A PEM file of roots is shorter.
+const MAX_ROOTS_FILE: u64 = 1024 * 1024;
+
+/// Makes the key and the empty log.
+///
+/// # Errors
+/// When one is there without the other, or nothing can be made.
+pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
+    let dir = instance.dir_of(KEY);
+    let state = state_of_log(instance, KEY, &dir)?;
+    if state == Made::New {
+        let key: Arc<dyn Signer> = Arc::new(key_of_log(instance, KEY, KEY_KIND)?);
+        let log = Log::<CtLeaf>::create(&dir, settings(instance, config, &key)?, None)?;
+        log.close()?;
+    }
+    Ok(state)
+}
+
+/// What an operator wants to see before it runs.
+///
+/// # Errors
+/// When it could not start.
+pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
+    let key = instance.keys.load(KEY)?;
+    let roots = roots(instance, config)?;
+    Ok(vec![
+        format!("{KEY:<8} origin {}, log id {}", origin(config), hex::encode(log_id(key.public_key()))),
+        format!("{KEY:<8} {} accepted root certificate(s)", roots.len()),
+    ])
+}
+
+/// Opens the log and gives the service.
+///
+/// # Errors
+/// When log, key or roots cannot be opened.
+pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
+    let key: Arc<dyn Signer> = Arc::new(instance.keys.load(KEY)?);
+    let settings = settings(instance, config, &key)?;
+    let roots = roots(instance, config)?;
+    let dir = instance.dir_of(KEY);
+    // Recovery reads files and may take a while.
+    let log = tokio::task::spawn_blocking(move || Log::<CtLeaf>::open(&dir, settings)).await??;
+    let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots, signer: key }));
+    let kinds = [("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")];
+    let router = with_cors(logs::routes(router, "", &kinds, &logs::newest(&log)));
+    Ok(logs::service(Service::new(KEY, config.url.clone(), router), log))
+}
+
+/// The submission prefix without its scheme (static-ct-api): the port stays.
+#[must_use]
+pub fn origin(config: &Config) -> &str {
+    config.url.authority()
+}
+
+/// The log's public key.
+///
+/// # Errors
+/// When it is missing.
+pub fn public_key(instance: &Instance) -> anyhow::Result<PublicKey> {
+    Ok(instance.keys.public(KEY)?)
+}
+
+fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
+    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::tree_head(origin(config), Arc::clone(key))?);
+    let seen = instance.keys.path(KEY, "seen");
+    let mut settings = Settings::new(origin(config), vec![signer], instance.clock.as_fn(), seen);
+    settings.max_pending = config.max_pending;
+    Ok(settings)
+}
+
+/// Our own authority's root, where there is one, and those configured.
+fn roots(instance: &Instance, config: &Config) -> anyhow::Result<Roots> {
+    let mut accepted = Vec::new();
+    if instance.keys.path(SIGNING.key, "pem").exists() {
+        accepted.extend(authority::chain(instance, &SIGNING)?.into_iter().next_back());
+    }
+    for path in &config.roots {
+        let pem = files::read_bounded(path, MAX_ROOTS_FILE)
+            .with_context(|| format!("reading {}", path.display()))?;
+        let pem = String::from_utf8(pem).with_context(|| format!("reading {}", path.display()))?;
+        let listed =
+            Certificate::chain_from_pem(&pem).with_context(|| format!("reading {}", path.display()))?;
+        accepted.extend(listed);
+    }
+    anyhow::ensure!(!accepted.is_empty(), "[ctlog] accepts no root certificate: add [ca] or set `roots`");
+    Ok(Roots::new(accepted))
+}

@@ -1,1 +1,99 @@
+//! The log of signatures: Rekor v2 over HTTP, tiles as C2SP tlog-tiles.
+//!
+//! What may be lost: nothing under `data/rekor` but its index; `rekor.key` neither, since a log's key cannot
+//! be changed. What it takes in is decided in `sealog_bundle::admission`, which needs no HTTP.
+
+mod api;
 pub mod config;
+mod seed;
+
+use crate::{
+    http::{Service, with_cors},
+    instance::Instance,
+    logs,
+    setup::{Made, key_of_log, state_of_log},
+};
+use axum::Router;
+use config::Config;
+use sealog_crypto::{KeyKind, PublicKey, Signer};
+use sealog_log_engine::{Log, Settings};
+use sealog_tlog::{
+    EntryLeaf,
+    note::{KeySigner, KeyVerifier, NoteSigner, key_id_full},
+};
+use std::sync::Arc;
+
+/// The key's name in the key store.
+pub const KEY: &str = "rekor";
+/// Clients take nothing else as the log's own line.
+const KEY_KIND: KeyKind = KeyKind::Ed25519;
+
+/// Makes the key and the log with its first entry.
+///
+/// # Errors
+/// When one is there without the other, or nothing can be made.
+pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
+    let dir = instance.dir_of(KEY);
+    let state = state_of_log(instance, KEY, &dir)?;
+    if state == Made::New {
+        let first = seed::first_entry(origin(config))?;
+        let key: Arc<dyn Signer> = Arc::new(key_of_log(instance, KEY, KEY_KIND)?);
+        let log = Log::<EntryLeaf>::create(&dir, settings(instance, config, &key)?, Some(first))?;
+        log.close()?;
+    }
+    Ok(state)
+}
+
+/// What an operator wants to see before it runs.
+///
+/// # Errors
+/// When it could not start.
+pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
+    let key = instance.keys.load(KEY)?;
+    let verifier = KeyVerifier::for_log(origin(config), key.public_key().clone())?;
+    let vkey = verifier.to_vkey().unwrap_or_default();
+    Ok(vec![format!("{KEY:<8} origin {}, verifier key {vkey}", origin(config))])
+}
+
+/// Opens the log and gives the service.
+///
+/// # Errors
+/// When log or key cannot be opened.
+pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
+    let key: Arc<dyn Signer> = Arc::new(instance.keys.load(KEY)?);
+    let log_id = key_id_full(origin(config), key.public_key());
+    let settings = settings(instance, config, &key)?;
+    let dir = instance.dir_of(KEY);
+    // Recovery reads files and may take a while.
+    let log = tokio::task::spawn_blocking(move || Log::<EntryLeaf>::open(&dir, settings)).await??;
+    let newest = logs::newest(&log);
+    let mut router = api::router(Arc::new(api::RekorApi { log: log.clone(), log_id }));
+    // Monitors read at the root, the protocol's annotations say `/api/v2`: both are served.
+    for prefix in ["", "/api/v2"] {
+        router = logs::routes(router, prefix, &[("tile", logs::TILE_TYPE)], &newest);
+    }
+    let router: Router = with_cors(router);
+    Ok(logs::service(Service::new(KEY, config.url.clone(), router), log))
+}
+
+/// The bare host name: clients compare the key's name with the host of the log's URL, without its port.
+#[must_use]
+pub fn origin(config: &Config) -> &str {
+    config.url.host()
+}
+
+/// The log's public key.
+///
+/// # Errors
+/// When it is missing.
+pub fn public_key(instance: &Instance) -> anyhow::Result<PublicKey> {
+    Ok(instance.keys.public(KEY)?)
+}
+
+fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
+    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::for_log(origin(config), Arc::clone(key))?);
+    let seen = instance.keys.path(KEY, "seen");
+    let mut settings = Settings::new(origin(config), vec![signer], instance.clock.as_fn(), seen);
+    settings.max_pending = config.max_pending;
+    Ok(settings)
+}

@@ -1,1 +1,44 @@
+//! The timestamp authority: RFC 3161 over HTTP, as DER and in the JSON form of sigstore-js.
+//!
+//! Nothing is stored: a lost timestamp is asked for again. The keys (`tsa.key`, `tsa.pem`) must not be lost
+//! as long as new timestamps are wanted; old ones verify with the certificates alone.
+
+mod api;
 pub mod config;
+mod stamp;
+
+use crate::{
+    authority::{self, TIMESTAMPING},
+    http::Service,
+    instance::Instance,
+    setup::Made,
+};
+use config::Config;
+use std::sync::Arc;
+
+/// Makes the keys and certificates.
+///
+/// # Errors
+/// See [`authority::init`].
+pub fn init(instance: &Instance) -> anyhow::Result<Made> {
+    authority::init(instance, &TIMESTAMPING)
+}
+
+/// What an operator wants to see before it runs.
+///
+/// # Errors
+/// When it could not start.
+pub fn check(instance: &Instance) -> anyhow::Result<Vec<String>> {
+    let (key, chain) = authority::load(instance, &TIMESTAMPING)?;
+    Ok(authority::describe("tsa", &key, &chain))
+}
+
+/// Loads the keys and gives the service.
+///
+/// # Errors
+/// When they cannot be loaded.
+pub fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
+    let (key, chain) = authority::load(instance, &TIMESTAMPING)?;
+    let stamper = stamp::Stamper::new(key, chain, instance.clock.clone());
+    Ok(Service::new("tsa", config.url.clone(), api::router(Arc::new(stamper))))
+}

@@ -1,0 +1,183 @@
+//! The keys of OIDC issuers: fetched when first needed, kept, and fetched anew when a token names a key
+//! that is not among them.
+//!
+//! Only issuers of the configuration are ever asked: the URL comes from a rule that matched, not from a
+//! caller's wish. Documents are bounded in size and time, a redirect to another host is not followed, and
+//! plain http is for issuers on this very machine.
+
+use crate::clock::Clock;
+use sealog_client::http::{Client, HttpError, Request, is_loopback, parse_url};
+use sealog_identity::{Algorithm, Discovery, DiscoveryError, Jwks, JwksError, discovery};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use url::Url;
+
+/// For both documents together.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Keys are believed this long without asking again.
+const FRESH_MS: u64 = 15 * 60 * 1000;
+/// And this long when asking again fails.
+const STALE_MS: u64 = 24 * 60 * 60 * 1000;
+/// An issuer is not asked more often, whatever tokens say: else anyone could make us flood it.
+const MIN_INTERVAL_MS: u64 = 5 * 1000;
+/// Issuers remembered; with wildcard rules there may be many.
+const MAX_ISSUERS: usize = 256;
+
+/// Why an issuer's keys cannot be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    /// Not a URL keys may be fetched from.
+    #[error("the issuer's keys cannot be fetched from {0}: https is needed beyond this machine")]
+    Unprotected(String),
+    /// The issuer did not answer as it should.
+    #[error("the issuer's keys could not be fetched: {0}")]
+    Http(Arc<HttpError>),
+    /// It answered with another status.
+    #[error("the issuer's keys could not be fetched: {url} answered {status}")]
+    Status {
+        /// Who.
+        url: String,
+        /// The status.
+        status: u16,
+    },
+    /// It took too long.
+    #[error("the issuer's keys could not be fetched in {} s", FETCH_TIMEOUT.as_secs())]
+    TimedOut,
+    /// Its discovery document is unusable.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// Its key set is unusable.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+}
+
+/// What is known of an issuer.
+#[derive(Debug)]
+pub(super) struct IssuerKeys {
+    /// Its keys.
+    pub(super) keys: Jwks,
+    /// The algorithms of its tokens.
+    pub(super) algorithms: Vec<Algorithm>,
+    fetched_ms: u64,
+}
+
+#[derive(Default)]
+struct Slot {
+    known: Option<Arc<IssuerKeys>>,
+    /// The last attempt, and how it failed.
+    tried_ms: Option<u64>,
+    failure: Option<FetchError>,
+}
+
+/// The keys of all issuers asked so far.
+pub(super) struct KeyCache {
+    client: Arc<Client>,
+    clock: Clock,
+    /// A lock per issuer: one fetch at a time, and a slow issuer holds up only its own tokens.
+    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
+}
+
+impl KeyCache {
+    pub(super) fn new(client: Arc<Client>, clock: Clock) -> Self {
+        Self { client, clock, slots: Mutex::new(HashMap::new()) }
+    }
+
+    /// The issuer's keys, fetched if none are known or they are old.
+    pub(super) async fn of(&self, issuer: &str) -> Result<Arc<IssuerKeys>, FetchError> {
+        let slot = self.slot(issuer);
+        let mut slot = slot.lock().await;
+        let age = slot.known.as_ref().map(|known| self.age(known.fetched_ms));
+        match (&slot.known, age) {
+            (Some(known), Some(age)) if age < FRESH_MS => Ok(Arc::clone(known)),
+            (Some(known), Some(age)) if age < STALE_MS => {
+                let known = Arc::clone(known);
+                self.refresh(issuer, &mut slot).await.or(Ok(known))
+            }
+            _ => self.refresh(issuer, &mut slot).await,
+        }
+    }
+
+    /// The issuer's keys, newer than `seen` if the issuer may be asked again already.
+    pub(super) async fn newer(&self, issuer: &str, seen: &IssuerKeys) -> Result<Arc<IssuerKeys>, FetchError> {
+        let slot = self.slot(issuer);
+        let mut slot = slot.lock().await;
+        match &slot.known {
+            // Somebody else fetched them while we waited.
+            Some(known) if known.fetched_ms > seen.fetched_ms => Ok(Arc::clone(known)),
+            _ => self.refresh(issuer, &mut slot).await,
+        }
+    }
+
+    async fn refresh(&self, issuer: &str, slot: &mut Slot) -> Result<Arc<IssuerKeys>, FetchError> {
+        if slot.tried_ms.is_some_and(|tried| self.age(tried) < MIN_INTERVAL_MS) {
+            match (&slot.failure, &slot.known) {
+                (Some(failure), _) => return Err(failure.clone()),
+                (None, Some(known)) => return Ok(Arc::clone(known)),
+                (None, None) => {}
+            }
+        }
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(issuer)).await;
+        slot.tried_ms = Some(self.clock.unix_ms());
+        match fetched.unwrap_or(Err(FetchError::TimedOut)) {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                slot.known = Some(Arc::clone(&keys));
+                slot.failure = None;
+                Ok(keys)
+            }
+            Err(failure) => {
+                tracing::warn!(issuer, error = %failure, "cannot fetch an issuer's keys");
+                slot.failure = Some(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    async fn fetch(&self, issuer: &str) -> Result<IssuerKeys, FetchError> {
+        let base = protected(issuer)?;
+        let document = self.get(protected(&discovery::url(issuer))?, discovery::MAX_BYTES).await?;
+        let found = Discovery::parse(&document, issuer)?;
+        let keys_at = protected(&found.jwks_uri)?;
+        // An issuer out there must not make us ask a service of this machine.
+        if base.scheme() == "https" && keys_at.scheme() != "https" {
+            return Err(FetchError::Unprotected(keys_at.into()));
+        }
+        let keys = Jwks::parse(&self.get(keys_at, sealog_identity::jwk::MAX_BYTES).await?)?;
+        Ok(IssuerKeys { keys, algorithms: found.algorithms, fetched_ms: self.clock.unix_ms() })
+    }
+
+    async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, FetchError> {
+        let shown = url.to_string();
+        let request = Request::get(url).accept("application/json").limit(limit).timeout(FETCH_TIMEOUT);
+        let response = self.client.exchange(&request).await.map_err(|e| FetchError::Http(Arc::new(e)))?;
+        match response.status {
+            200 => Ok(response.body),
+            status => Err(FetchError::Status { url: shown, status }),
+        }
+    }
+
+    fn slot(&self, issuer: &str) -> Arc<tokio::sync::Mutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MAX_ISSUERS && !slots.contains_key(issuer) {
+            // Only wildcard rules get here; whoever is asked for again is fetched again.
+            slots.clear();
+        }
+        Arc::clone(slots.entry(issuer.to_owned()).or_default())
+    }
+
+    /// A clock set back makes nothing fresh for ever.
+    fn age(&self, since_ms: u64) -> u64 {
+        let now = self.clock.unix_ms();
+        if now < since_ms { u64::MAX } else { now - since_ms }
+    }
+}
+
+fn protected(text: &str) -> Result<Url, FetchError> {
+    parse_url(text)
+        .ok()
+        .filter(|url| url.scheme() == "https" || is_loopback(url))
+        .ok_or_else(|| FetchError::Unprotected(text.to_owned()))
+}

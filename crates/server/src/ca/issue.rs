@@ -1,0 +1,103 @@
+//! From a principal and its key to a certificate that a log has seen.
+//!
+//! Precertificate, submission, SCT checked with the log's own key, final certificate: RFC 6962 §3.1. A
+//! certificate without an SCT never leaves this file.
+
+use crate::{authority, clock::Clock, http::chain};
+use sealog_client::{
+    ct::{CtError, add_pre_chain},
+    http::Client,
+};
+use sealog_crypto::{PrivateKey, PublicKey, RandomError, sha256};
+use sealog_identity::Principal;
+use sealog_pki::{Certificate, IssueError, LeafProfile, issue};
+use sealog_tlog::ct::{CtEntry, SctError};
+use std::{sync::Arc, time::Duration};
+use url::Url;
+
+/// A certificate's life, from its first second to its last.
+const LIFETIME_SECONDS: i64 = 10 * 60;
+/// It begins this long before now, floored: timestamps have whole seconds, and a fast signing, or a client
+/// whose clock is a little behind ours, must not find its certificate in the future.
+const BACKDATE_SECONDS: i64 = 5;
+/// The log answers in milliseconds; sigstore-js gives the whole request five seconds.
+const LOG_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The authority at work.
+pub(super) struct Issuance {
+    pub(super) key: PrivateKey,
+    /// The issuing certificate first, the root last.
+    pub(super) chain: Vec<Certificate>,
+    pub(super) clock: Clock,
+    pub(super) client: Arc<Client>,
+    pub(super) log_url: Url,
+    pub(super) log_key: PublicKey,
+}
+
+/// Why no certificate was issued; none of it is the caller's doing but a name that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IssuanceError {
+    /// The certificate could not be made.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// No serial number.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// No certificate of our own.
+    #[error("the authority has no certificate")]
+    NoCertificate,
+    /// The log did not take it.
+    #[error("the certificate log did not answer with an SCT")]
+    Log(#[from] CtError),
+    /// Or not in time.
+    #[error("the certificate log did not answer within {} s", LOG_TIMEOUT.as_secs())]
+    LogTimedOut,
+    /// What it answered is no promise about this certificate.
+    #[error("the certificate log's SCT does not verify")]
+    Sct(#[from] SctError),
+}
+
+impl IssuanceError {
+    /// Whether the log is at fault.
+    pub(super) fn is_log(&self) -> bool {
+        matches!(self, Self::Log(_) | Self::LogTimedOut | Self::Sct(_))
+    }
+
+    /// The error with its causes, for the log.
+    pub(super) fn reason(&self) -> String {
+        chain(self)
+    }
+}
+
+impl Issuance {
+    /// Issues a certificate; the chain's own certificates follow it in every answer.
+    pub(super) async fn issue(
+        &self,
+        principal: &Principal,
+        key: &PublicKey,
+    ) -> Result<Certificate, IssuanceError> {
+        let issuer = self.chain.first().ok_or(IssuanceError::NoCertificate)?;
+        let not_before = self.clock.unix_seconds().saturating_sub(BACKDATE_SECONDS);
+        let profile = LeafProfile {
+            serial: authority::serial()?,
+            not_before,
+            not_after: not_before.saturating_add(LIFETIME_SECONDS),
+            public_key: key,
+            san: &principal.san,
+            extensions: &principal.extensions,
+        };
+        let precert = issue::precertificate(&profile, issuer, &self.key)?;
+        let mut submitted = vec![precert.certificate().der()];
+        submitted.extend(self.chain.iter().map(Certificate::der));
+        let asked = add_pre_chain(&self.client, &self.log_url, &submitted);
+        let sct =
+            tokio::time::timeout(LOG_TIMEOUT, asked).await.map_err(|_| IssuanceError::LogTimedOut)??;
+        let entry = CtEntry::Precert {
+            issuer_key_hash: sha256(issuer.spki_der()),
+            tbs: precert.tbs_for_ct(),
+            precert: Vec::new(),
+        };
+        sct.verify(&entry, &self.log_key)?;
+        Ok(issue::finish(&precert, &[sct.encode()?], issuer, &self.key)?)
+    }
+}

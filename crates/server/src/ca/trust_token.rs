@@ -1,0 +1,78 @@
+//! Who a token speaks of: the rule for its issuer, the issuer's keys, the checks, the principal.
+
+use super::discovery::{FetchError, IssuerKeys, KeyCache};
+use crate::clock::Clock;
+use sealog_identity::{
+    Checks, Claims, IssuerRule, IssuerRules, Principal, PrincipalError, TokenError, UnverifiedToken, verify,
+};
+
+/// The audience of tokens for signing, where a rule does not name another.
+pub(super) const AUDIENCE: &str = "sigstore";
+
+/// Rules, keys, time.
+pub(super) struct Tokens {
+    pub(super) rules: IssuerRules,
+    pub(super) keys: KeyCache,
+    pub(super) clock: Clock,
+}
+
+/// Why a token is not believed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Disbelief {
+    /// None came with the request.
+    #[error("there is none")]
+    NoToken,
+    /// Its form, signature, audience or time.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Nobody told us to believe this issuer.
+    #[error("the issuer {0:?} is not one this authority believes")]
+    UnknownIssuer(String),
+    /// The issuer's keys cannot be had.
+    #[error(transparent)]
+    Keys(#[from] FetchError),
+    /// What it says makes no name.
+    #[error(transparent)]
+    Principal(#[from] PrincipalError),
+}
+
+impl Tokens {
+    /// Believes a token, or says why not.
+    pub(super) async fn principal(&self, token: &str) -> Result<Principal, Disbelief> {
+        let token = UnverifiedToken::parse(token)?;
+        let issuer = token.issuer();
+        let rule = self.rules.find(issuer).ok_or_else(|| Disbelief::UnknownIssuer(shortened(issuer)))?;
+        let known = self.keys.of(issuer).await?;
+        let claims = match self.check(&token, &known, rule) {
+            // The issuer may have a new key since we asked.
+            Err(TokenError::UnknownKey { .. }) => {
+                let newer = self.keys.newer(issuer, &known).await?;
+                self.check(&token, &newer, rule)?
+            }
+            other => other?,
+        };
+        Ok(rule.principal(&claims)?)
+    }
+
+    fn check(
+        &self,
+        token: &UnverifiedToken<'_>,
+        known: &IssuerKeys,
+        rule: &IssuerRule,
+    ) -> Result<Claims, TokenError> {
+        let checks = Checks {
+            issuer: token.issuer(),
+            audience: rule.audience().unwrap_or(AUDIENCE),
+            now_unix: self.clock.unix_seconds(),
+            leeway_seconds: 0,
+            algorithms: &known.algorithms,
+        };
+        verify(token, &known.keys, &checks)
+    }
+}
+
+/// A text from outside, short enough for an answer.
+fn shortened(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    text.chars().take(MAX_CHARS).collect()
+}

@@ -1,0 +1,286 @@
+//! The command line of `sealogd`: what each command does, and how failures are told.
+//!
+//! Exit status: 0 done, 1 refused (a demonstration or check that did not hold), 2 usage or configuration,
+//! 3 could not (port taken, directory in use, disk or network). Data goes to stdout, talk to stderr.
+
+use crate::{
+    clock::Clock,
+    config::{Config, ConfigError},
+    demo, dev,
+    http::BindError,
+    instance::InstanceError,
+    keys::KeyStoreError,
+    oidc,
+    run::{Running, Sockets},
+    setup::{self, Made},
+};
+use clap::{Parser, Subcommand};
+use sealog_log_engine::OpenError;
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// Refused: what was checked does not hold.
+const REFUSED: u8 = 1;
+/// Usage or configuration.
+const USAGE: u8 = 2;
+/// Could not.
+const FAILED: u8 = 3;
+/// File descriptors wanted: a connection is one.
+const FILES_WANTED: u64 = 65_536;
+
+/// Every Sealog service in one process: identity, certificates, logs, timestamps.
+#[derive(Parser)]
+#[command(name = "sealogd", version, after_help = "Example: sealogd dev --dir ./sealog-dev")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the whole journey in a temporary directory: sign, verify, refuse, watch
+    Demo {
+        /// The file to sign; the README unless given
+        file: Option<PathBuf>,
+    },
+    /// Run every service on this machine, with an identity provider that trusts you
+    Dev {
+        /// Where everything is kept; made at the first start
+        #[arg(long)]
+        dir: PathBuf,
+        /// First of five ports; 0 picks free ones the first time and remembers them
+        #[arg(long, default_value_t = 0)]
+        base_port: u16,
+    },
+    /// Create keys and logs; existing ones are never touched
+    Init {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Say what would run, and anything wrong with it
+    Check {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Run the configured services
+    Run {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Print an identity token of a dev instance
+    #[command(group = clap::ArgGroup::new("who").required(true))]
+    Token {
+        /// The directory of `sealogd dev`
+        #[arg(long)]
+        dir: PathBuf,
+        /// Whose address the token is about
+        #[arg(long, group = "who")]
+        email: Option<String>,
+        /// A JSON file with the claims of a build system's token
+        #[arg(long, group = "who", value_name = "FILE")]
+        claims: Option<PathBuf>,
+        /// For whom the token is
+        #[arg(long, default_value = "sigstore")]
+        audience: String,
+    },
+}
+
+/// Parses the command line, does what it says, and tells how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let talkative = matches!(cli.command, Command::Run { .. });
+    init_log(if talkative { "info" } else { "warn" });
+    prepare_process();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tell(&error.into()),
+    };
+    let done = runtime.block_on(obey(cli.command));
+    // Blocked threads (a name lookup, say) must not hold up the end.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tell(&error),
+    }
+}
+
+async fn obey(command: Command) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    match command {
+        Command::Demo { file } => demo::run(file.as_deref()).await,
+        Command::Dev { dir, base_port } => {
+            talk(dev::WARNING)?;
+            let (config, sockets) = dev::prepare(&dir, base_port, clock.clone())?;
+            serve(&config, clock, sockets).await
+        }
+        Command::Run { config } => serve(&Config::load(&config)?, clock, Sockets::new()).await,
+        Command::Init { config } => {
+            let done = setup::init(&Config::load(&config)?, clock)?;
+            for (service, made) in &done {
+                talk(match made {
+                    Made::New => format!("{service:<8} created"),
+                    Made::Existing => format!("{service:<8} exists, left untouched"),
+                })?;
+            }
+            match done.iter().any(|(_, made)| *made == Made::New) {
+                true => Ok(()),
+                false => Err(NothingToDo.into()),
+            }
+        }
+        Command::Check { config } => {
+            for line in setup::check(&Config::load(&config)?, clock)? {
+                data(&line)?;
+            }
+            Ok(())
+        }
+        Command::Token { dir, email, claims, audience } => {
+            let config = Config::load(&dev::config_path(&dir))?;
+            let asked = match (email, claims) {
+                (Some(email), _) => oidc::DevToken::Email(email),
+                (None, Some(path)) => oidc::DevToken::Claims(path),
+                (None, None) => anyhow::bail!("--email or --claims is needed"),
+            };
+            data(&oidc::dev_token(&config, &clock, &asked, &audience)?)
+        }
+    }
+}
+
+async fn serve(config: &Config, clock: Clock, sockets: Sockets) -> anyhow::Result<()> {
+    let mut running = Running::start(config, clock, sockets).await?;
+    data(&running.ready().to_json()?)?;
+    let ended = running.until_signal().await;
+    running.stop().await;
+    ended
+}
+
+/// `init` found everything in place.
+#[derive(Debug, thiserror::Error)]
+#[error("everything this configuration needs exists already; nothing was changed")]
+struct NothingToDo;
+
+fn data(line: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+fn talk(line: impl AsRef<str>) -> anyhow::Result<()> {
+    Ok(writeln!(io::stderr().lock(), "{}", line.as_ref())?)
+}
+
+/// The error with its causes, each once, then what to do about it.
+fn tell(error: &anyhow::Error) -> ExitCode {
+    let mut text = String::from("error: ");
+    let mut last = String::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let line = cause.to_string();
+        // Transparent errors repeat their cause word for word.
+        if line == last {
+            continue;
+        }
+        if depth > 0 {
+            text.push_str("\n  because ");
+        }
+        text.push_str(&line.trim_end().replace('\n', "\n  "));
+        last = line;
+    }
+    let advice = error.chain().find_map(advice);
+    if let Some((_, Some(hint))) = &advice {
+        text.push_str("\nhint: ");
+        text.push_str(hint);
+    }
+    let _ = talk(text);
+    ExitCode::from(advice.map_or(FAILED, |(status, _)| status))
+}
+
+/// Exit status and hint, where the error is one we know.
+fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'static str>)> {
+    if cause.is::<NothingToDo>() {
+        return Some((USAGE, None));
+    }
+    if cause.is::<demo::NotAsItMustBe>() {
+        return Some((REFUSED, None));
+    }
+    if let Some(error) = cause.downcast_ref::<ConfigError>() {
+        return match error {
+            // Its own advice comes further down the chain.
+            ConfigError::Passphrase(_) => None,
+            ConfigError::Io { .. } => Some((USAGE, Some("give the configuration with --config FILE"))),
+            _ => Some((USAGE, Some("every setting is described in docs/reference/configuration.md"))),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<BindError>() {
+        let taken = error.source.kind() == io::ErrorKind::AddrInUse;
+        return Some((
+            FAILED,
+            taken.then_some("another program has this port: stop it, or choose another port"),
+        ));
+    }
+    if let Some(error) = cause.downcast_ref::<InstanceError>() {
+        return match error {
+            InstanceError::Missing(_) => Some((USAGE, Some("run `sealogd init --config FILE` first"))),
+            InstanceError::InUse(_) => {
+                Some((FAILED, Some("stop the other sealogd first, or use another directory")))
+            }
+            InstanceError::Newer { .. } => Some((USAGE, Some("run the newer sealogd that made it"))),
+            InstanceError::Malformed(_) => Some((FAILED, Some("restore the file from a backup"))),
+            InstanceError::Io { .. } => Some((FAILED, None)),
+            InstanceError::Config(_) | InstanceError::Keys(_) => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<KeyStoreError>() {
+        return Some(match error {
+            KeyStoreError::Missing(_) => (USAGE, Some("run `sealogd init --config FILE` first")),
+            KeyStoreError::Exposed { .. } => (
+                USAGE,
+                Some("others may have read it: decide whether it must be replaced, then `chmod go-rwx` it"),
+            ),
+            KeyStoreError::WrongPassphrase(_) => {
+                (USAGE, Some("check `passphrase_file` or `passphrase_credential`; nothing was changed"))
+            }
+            KeyStoreError::NeedsPassphrase(_) | KeyStoreError::NotSealed(_) => {
+                (USAGE, Some("set exactly one of `passphrase_file`, `passphrase_credential`, `plain_keys`"))
+            }
+            KeyStoreError::Newer { .. } => (USAGE, Some("run the newer sealogd that made it")),
+            KeyStoreError::Exists(_) => (USAGE, None),
+            _ => (FAILED, None),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<OpenError>() {
+        return Some((FAILED, error.hint()));
+    }
+    None
+}
+
+fn init_log(default: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+}
+
+/// No core dump may hold keys; and every connection needs a file descriptor.
+fn prepare_process() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let files = getrlimit(Resource::Nofile);
+    let most = files.maximum.unwrap_or(FILES_WANTED);
+    if files.current.is_some_and(|current| current < most.min(FILES_WANTED)) {
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit { current: Some(most.min(FILES_WANTED)), maximum: files.maximum },
+        );
+    }
+}

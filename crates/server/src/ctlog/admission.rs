@@ -1,0 +1,158 @@
+//! Which submissions the log takes: RFC 6962 §3.1 and §4.1, with our authority's purpose for a filter.
+//!
+//! The chain must lead, signature by signature, to an accepted root. Validity dates are not looked at: a
+//! ten-minute certificate may be logged late. What is logged is what the chain's first issuer signed.
+
+use sealog_crypto::sha256;
+use sealog_pki::{Certificate, CertificateError, ObjectIdentifier, certificate::CertificateSignatureError};
+use sealog_tlog::ct::{CtEntry, CtSubmission};
+
+/// Longer chains lead nowhere we accept.
+pub(super) const MAX_CHAIN: usize = 8;
+/// RFC 6962 §3.1.
+const POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");
+/// RFC 5280 §4.2.1.12.
+const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
+
+/// The two ways in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// `add-chain`: a certificate.
+    Chain,
+    /// `add-pre-chain`: a precertificate.
+    PreChain,
+}
+
+/// Why a chain is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AdmissionError {
+    /// Nothing was sent.
+    #[error("the chain is empty")]
+    Empty,
+    /// Too much was sent.
+    #[error("the chain has {0} certificates, at most {MAX_CHAIN} are accepted")]
+    TooLong(usize),
+    /// Some element is not a certificate.
+    #[error("certificate {position} of the chain cannot be read: {source}")]
+    Unreadable {
+        /// Counted from 0, the leaf.
+        position: usize,
+        /// Why.
+        source: CertificateError,
+    },
+    /// Two neighbours do not belong together.
+    #[error("certificate {position} of the chain is not signed by the next: {source}")]
+    NotSigned {
+        /// Counted from 0, the leaf.
+        position: usize,
+        /// Why.
+        source: CertificateSignatureError,
+    },
+    /// Its names do not lead on.
+    #[error("certificate {0} of the chain does not name the next as its issuer, or the next is not a CA")]
+    NotIssued(usize),
+    /// It ends somewhere else.
+    #[error("the chain does not end at an accepted root certificate")]
+    UnknownRoot,
+    /// The leaf is for something else.
+    #[error("the certificate is not for code signing")]
+    WrongPurpose,
+    /// A certificate at `add-pre-chain`.
+    #[error("add-pre-chain takes precertificates, and this has no poison extension")]
+    NotPrecert,
+    /// A precertificate at `add-chain`.
+    #[error("add-chain takes certificates, and this is a precertificate")]
+    Precert,
+    /// The submission is a root or intermediate.
+    #[error("a CA's own certificate is not logged")]
+    Authority,
+    /// Of a kind nobody we accept has.
+    #[error("precertificates signed by a precertificate signing certificate are not accepted")]
+    PrecertSigner,
+}
+
+/// The accepted roots.
+#[derive(Debug)]
+pub(super) struct Roots(Vec<Certificate>);
+
+impl Roots {
+    pub(super) fn new(accepted: Vec<Certificate>) -> Self {
+        Self(accepted)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Certificate> {
+        self.0.iter()
+    }
+
+    /// Checks a chain in DER, leaf first, and says what is to be logged.
+    pub(super) fn admit(
+        &self,
+        chain: &[Vec<u8>],
+        endpoint: Endpoint,
+    ) -> Result<CtSubmission, AdmissionError> {
+        if chain.len() > MAX_CHAIN {
+            return Err(AdmissionError::TooLong(chain.len()));
+        }
+        let mut certificates = Vec::with_capacity(chain.len() + 1);
+        for (position, der) in chain.iter().enumerate() {
+            certificates.push(
+                Certificate::from_der(der)
+                    .map_err(|source| AdmissionError::Unreadable { position, source })?,
+            );
+        }
+        let leaf = certificates.first().ok_or(AdmissionError::Empty)?.clone();
+        match (leaf.is_precertificate(), endpoint) {
+            (true, Endpoint::Chain) => return Err(AdmissionError::Precert),
+            (false, Endpoint::PreChain) => return Err(AdmissionError::NotPrecert),
+            _ => {}
+        }
+        if leaf.is_ca() {
+            return Err(AdmissionError::Authority);
+        }
+        if !leaf.extended_key_usage().is_some_and(|purposes| purposes.contains(&CODE_SIGNING)) {
+            return Err(AdmissionError::WrongPurpose);
+        }
+        self.complete(&mut certificates)?;
+        for (position, (below, above)) in certificates.iter().zip(certificates.iter().skip(1)).enumerate() {
+            if !below.names_issuer(above) || !above.is_ca() {
+                return Err(AdmissionError::NotIssued(position));
+            }
+            below.verify_signed_by(above).map_err(|source| AdmissionError::NotSigned { position, source })?;
+        }
+        let Some((_, above)) = certificates.split_first() else { return Err(AdmissionError::Empty) };
+        let issuer = above.first().ok_or(AdmissionError::UnknownRoot)?;
+        let entry = match endpoint {
+            Endpoint::Chain => CtEntry::X509 { cert: leaf.der().to_vec() },
+            Endpoint::PreChain if issuer.is_precertificate_signer() => {
+                return Err(AdmissionError::PrecertSigner);
+            }
+            Endpoint::PreChain => CtEntry::Precert {
+                issuer_key_hash: sha256(issuer.spki_der()),
+                tbs: leaf.tbs_without(&POISON),
+                precert: leaf.der().to_vec(),
+            },
+        };
+        Ok(CtSubmission { entry, issuers: above.iter().map(|c| c.der().to_vec()).collect() })
+    }
+
+    /// The last certificate is an accepted root, or an accepted root is added that it names.
+    fn complete(&self, chain: &mut Vec<Certificate>) -> Result<(), AdmissionError> {
+        let last = chain.last().ok_or(AdmissionError::Empty)?;
+        if self.0.iter().any(|root| root.der() == last.der()) {
+            return Ok(());
+        }
+        // Names may repeat: only the signature tells which of them it is.
+        let above = self
+            .0
+            .iter()
+            .find(|root| last.names_issuer(root) && last.verify_signed_by(root).is_ok())
+            .ok_or(AdmissionError::UnknownRoot)?
+            .clone();
+        chain.push(above);
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! The wire of the certificate log: RFC 6962 §4.1, §4.2 and §4.7.
+//!
+//! The SCT's timestamp is the leaf's, and its extension says where the leaf stands (static-ct-api), so an
+//! identical resubmission is told the same time and place as the first.
+
+use super::admission::{Endpoint, Roots};
+use crate::{
+    http::{ApiError, json, read_body},
+    logs,
+};
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::Response,
+    routing::{get, post},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use http::StatusCode;
+use sealog_crypto::Signer;
+use sealog_log_engine::Log;
+use sealog_pki::Certificate;
+use sealog_tlog::ct::{CtLeaf, Sct, TileLeaf};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Sunlight's bound; our chains have three certificates of 1 KB.
+const MAX_BODY: usize = 128 * 1024;
+const OVERLOADED: &str = "the log has as many submissions waiting as it may hold; retry";
+
+/// What the handlers share.
+pub(super) struct CtApi {
+    pub(super) log: Log<CtLeaf>,
+    pub(super) roots: Roots,
+    pub(super) signer: Arc<dyn Signer>,
+}
+
+pub(super) fn router(api: Arc<CtApi>) -> Router {
+    Router::new()
+        .route(
+            "/ct/v1/add-chain",
+            post(async |State(api): State<Arc<CtApi>>, request: Request| {
+                add(&api, request, Endpoint::Chain).await
+            }),
+        )
+        .route(
+            "/ct/v1/add-pre-chain",
+            post(async |State(api): State<Arc<CtApi>>, request: Request| {
+                add(&api, request, Endpoint::PreChain).await
+            }),
+        )
+        .route("/ct/v1/get-roots", get(get_roots))
+        .with_state(api)
+}
+
+#[derive(Deserialize)]
+struct AddChain {
+    chain: Vec<String>,
+}
+
+async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
+    let body = read_body(request.into_body(), MAX_BODY).await?;
+    let AddChain { chain } = serde_json::from_slice(&body)
+        .map_err(|e| ApiError::invalid(format!("the request is not an add-chain document: {e}")))?;
+    let chain: Vec<Vec<u8>> = chain
+        .iter()
+        .map(|element| BASE64.decode(element))
+        .collect::<Result<_, _>>()
+        .map_err(|_| ApiError::invalid("an element of the chain is not base64"))?;
+    let submission = api.roots.admit(&chain, endpoint).map_err(|e| ApiError::invalid(e.to_string()))?;
+    let entry = submission.entry.clone();
+    let receipt = api.log.append(submission).await.map_err(|error| logs::refuse(error, OVERLOADED))?;
+    // The leaf as it is stored says when the entry came first: a duplicate gets that very time.
+    let failed = |e: &dyn std::fmt::Display| ApiError::internal("the log failed").because(e);
+    let leaf = TileLeaf::parse(&receipt.encoded).map_err(|e| failed(&e))?;
+    let sct = Sct::sign(leaf.timestamp_ms, &entry, leaf.extensions.to_vec(), api.signer.as_ref())
+        .map_err(|e| failed(&e))?;
+    let sct = serde_json::json!({
+        "sct_version": sct.version,
+        "id": BASE64.encode(sct.log_id),
+        "timestamp": sct.timestamp_ms,
+        "extensions": BASE64.encode(&sct.extensions),
+        "signature": BASE64.encode(sct.signed.encode()),
+    });
+    Ok(json(StatusCode::OK, sct.to_string()))
+}
+
+async fn get_roots(State(api): State<Arc<CtApi>>) -> Response {
+    let roots: Vec<String> = api.roots.iter().map(Certificate::der).map(|der| BASE64.encode(der)).collect();
+    json(StatusCode::OK, serde_json::json!({ "certificates": roots }).to_string())
+}

@@ -1,0 +1,130 @@
+//! `init` and `check`: what is made once, and what would run.
+//!
+//! `init` makes what is missing and never touches what exists; `run` makes nothing. A log without its key,
+//! or a key without its log, is neither: that is a restore gone wrong, and refused.
+
+use crate::{ca, clock::Clock, config::Config, ctlog, instance::Instance, oidc, rekor, trust, tsa};
+use anyhow::Context as _;
+use sealog_crypto::{KeyKind, PrivateKey};
+use std::path::Path;
+
+/// Whether a service's keys were made just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Now.
+    New,
+    /// Earlier, and left as they were.
+    Existing,
+}
+
+/// Whether a log is still to be made, from what is there of its key, its directory and its memory.
+///
+/// # Errors
+/// When a log has lost its key, or a key its log.
+pub fn state_of_log(instance: &Instance, key: &str, dir: &Path) -> anyhow::Result<Made> {
+    let remembered = instance.keys.path(key, "seen").exists();
+    let key_path = instance.keys.path(key, "key");
+    match (instance.keys.contains(key), dir.exists()) {
+        (true, true) => Ok(Made::Existing),
+        // A key that never signed a checkpoint was left by an `init` that was interrupted.
+        (_, false) if !remembered => Ok(Made::New),
+        (_, false) => anyhow::bail!(
+            "key {} has signed for a log, but {} does not exist: restore the log from a backup; a new log \
+             needs a new name and a new key",
+            key_path.display(),
+            dir.display()
+        ),
+        (false, true) => anyhow::bail!(
+            "log {} exists, but its key {} does not: restore the key from a backup; another key cannot \
+             continue the log",
+            dir.display(),
+            key_path.display()
+        ),
+    }
+}
+
+/// A log's key: made now, unless an interrupted `init` made it.
+///
+/// # Errors
+/// When it can be neither made nor loaded.
+pub fn key_of_log(instance: &Instance, name: &str, kind: KeyKind) -> anyhow::Result<PrivateKey> {
+    Ok(match instance.keys.contains(name) {
+        true => instance.keys.load(name)?,
+        false => instance.keys.generate(name, kind)?,
+    })
+}
+
+/// Makes the keys, certificates and logs that are missing, then the files for clients.
+///
+/// # Errors
+/// When anything cannot be made; what was made stays, and another `init` goes on from there.
+pub fn init(config: &Config, clock: Clock) -> anyhow::Result<Vec<(&'static str, Made)>> {
+    let instance = Instance::create(config, clock)?;
+    let mut done = Vec::new();
+    if let Some(table) = &config.oidc {
+        done.push(("oidc", oidc::init(&instance, table).context("making oidc")?));
+    }
+    // The authority before the log that accepts its root certificate.
+    if config.ca.is_some() {
+        done.push(("ca", ca::init(&instance).context("making ca")?));
+    }
+    if let Some(table) = &config.rekor {
+        done.push(("rekor", rekor::init(&instance, table).context("making rekor")?));
+    }
+    if let Some(table) = &config.ctlog {
+        done.push(("ctlog", ctlog::init(&instance, table).context("making ctlog")?));
+    }
+    if config.tsa.is_some() {
+        done.push(("tsa", tsa::init(&instance).context("making tsa")?));
+    }
+    trust::write(config, &instance, &config.client_dir()).context("writing the files for clients")?;
+    Ok(done)
+}
+
+/// One line per fact about what would run, in the order an operator reads them.
+///
+/// # Errors
+/// At the first thing that would keep `run` from starting.
+pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
+    let instance = Instance::inspect(config, clock)?;
+    let mut lines = vec![
+        format!("data     {}", config.data_dir.display()),
+        format!(
+            "keys     {} ({})",
+            instance.keys.dir().display(),
+            if instance.keys.is_plain() { "in plain: not for production" } else { "sealed" }
+        ),
+        format!("clients  {}", config.client_dir().display()),
+    ];
+    let mut say = |name: &str, url: &dyn std::fmt::Display, listen: &dyn std::fmt::Display| {
+        lines.push(format!("{name:<8} {url} listening on {listen}"));
+    };
+    if let Some(table) = &config.oidc {
+        say("oidc", &table.url, &table.listen);
+    }
+    if let Some(table) = &config.ca {
+        say("ca", &table.url, &table.listen);
+    }
+    if let Some(table) = &config.rekor {
+        say("rekor", &table.url, &table.listen);
+    }
+    if let Some(table) = &config.ctlog {
+        say("ctlog", &table.url, &table.listen);
+    }
+    if let Some(table) = &config.tsa {
+        say("tsa", &table.url, &table.listen);
+    }
+    if let Some(table) = &config.rekor {
+        lines.extend(rekor::check(&instance, table).context("checking rekor")?);
+    }
+    if let Some(table) = &config.ctlog {
+        lines.extend(ctlog::check(&instance, table).context("checking ctlog")?);
+    }
+    if let Some(table) = &config.ca {
+        lines.extend(ca::check(&instance, table).context("checking ca")?);
+    }
+    if config.tsa.is_some() {
+        lines.extend(tsa::check(&instance).context("checking tsa")?);
+    }
+    Ok(lines)
+}

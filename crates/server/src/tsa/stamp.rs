@@ -1,0 +1,62 @@
+//! What gets which time: the decision of the timestamp authority.
+//!
+//! RFC 3161 §2.2. It doubts its own clock: a time before the last one it put its name to is refused, since
+//! one of the two must be wrong.
+
+use crate::{authority, clock::Clock};
+use sealog_crypto::{PrivateKey, RandomError};
+use sealog_pki::{
+    Certificate,
+    timestamp::{ACCURACY_SECONDS, POLICY, RespondError, TimeStampReq, TsaIdentity, respond},
+};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Key, certificates and clock.
+pub(super) struct Stamper {
+    key: PrivateKey,
+    chain: Vec<Certificate>,
+    clock: Clock,
+    /// Latest second signed so far in this process.
+    latest: AtomicI64,
+}
+
+/// Why there is no timestamp.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StampError {
+    /// The clock went back.
+    #[error("the clock says {found}, but a timestamp for {latest} was signed before")]
+    ClockWentBack {
+        /// Unix seconds now.
+        found: i64,
+        /// Latest signed.
+        latest: i64,
+    },
+    /// No serial number.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// Refused or failed.
+    #[error(transparent)]
+    Respond(#[from] RespondError),
+}
+
+impl Stamper {
+    pub(super) fn new(key: PrivateKey, chain: Vec<Certificate>, clock: Clock) -> Self {
+        Self { key, chain, clock, latest: AtomicI64::new(i64::MIN) }
+    }
+
+    /// Signs the present time: a TimeStampResp in DER.
+    pub(super) fn stamp(&self, request: &TimeStampReq) -> Result<Vec<u8>, StampError> {
+        let now = self.clock.unix_seconds();
+        let latest = self.latest.fetch_max(now, Ordering::Relaxed);
+        if now.saturating_add(i64::from(ACCURACY_SECONDS)) < latest {
+            return Err(StampError::ClockWentBack { found: now, latest });
+        }
+        let tsa = TsaIdentity { signer: &self.key, chain: &self.chain };
+        Ok(respond(request, &tsa, now, authority::serial()?.as_bytes(), &POLICY)?)
+    }
+
+    /// The chain in PEM, the working certificate first.
+    pub(super) fn chain_pem(&self) -> String {
+        self.chain.iter().map(Certificate::to_pem).collect()
+    }
+}
