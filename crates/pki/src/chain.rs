@@ -100,7 +100,7 @@ pub enum ChainError {
         below: Place,
     },
     /// Certificates with the issuer's name are there, but none of their keys made the signature.
-    #[error("{below} is not signed by the issuer it names: {source}")]
+    #[error("{below} is not signed by the issuer it names")]
     Signature {
         /// The certificate whose signature fails.
         below: Place,
@@ -212,8 +212,8 @@ pub enum ChainError {
         place: Place,
     },
     /// The leaf's key is none we use.
-    #[error("the leaf certificate's key: {0}")]
-    LeafKey(KeyError),
+    #[error("the leaf certificate's key is not usable")]
+    LeafKey(#[source] KeyError),
 }
 
 impl ChainError {

@@ -69,8 +69,8 @@ pub enum ResponseError {
         limit: usize,
     },
     /// The imprint's hash or length is not one we take.
-    #[error("the message imprint: {0}")]
-    Imprint(RequestError),
+    #[error("the timestamp's message imprint is not accepted")]
+    Imprint(#[source] RequestError),
     /// The signer's digest algorithm is none we use.
     #[error("digest algorithm {0} is not supported")]
     UnknownHash(ObjectIdentifier),

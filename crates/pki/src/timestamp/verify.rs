@@ -40,13 +40,13 @@ pub enum TimestampError {
     #[error("the signed certificate identifier is not the signer's")]
     CertificateId,
     /// The signer's key is none we use.
-    #[error("the timestamp signer's key: {0}")]
+    #[error("the timestamp signer's key is not usable")]
     SignerKey(#[from] KeyError),
     /// The signature does not verify.
-    #[error("the timestamp: {0}")]
+    #[error("the timestamp's signature does not verify")]
     Signature(#[from] SignatureError),
     /// No valid path from the signer to the authority's anchor at the time stated.
-    #[error("the timestamp authority's certificates: {0}")]
+    #[error("no path from the timestamp's signer to a trusted authority holds")]
     Chain(#[from] ChainError),
 }
 
