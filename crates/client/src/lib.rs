@@ -8,12 +8,14 @@
 //! terminal and the user's files (`sealog-cli`). Nothing is believed because a service said it: what comes
 //! back from one is verified before it is used.
 
+pub mod attest;
 pub mod ca;
 pub mod clock;
 pub mod ct;
 pub mod http;
 pub mod oidc;
 pub mod rekor;
+pub mod sign;
 pub mod tiles;
 pub mod trust;
 pub mod tsa;
