@@ -19,3 +19,4 @@ pub mod sign;
 pub mod tiles;
 pub mod trust;
 pub mod tsa;
+pub mod watch;
