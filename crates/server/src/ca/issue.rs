@@ -11,7 +11,7 @@ use sealog_client::{
 use sealog_crypto::{PrivateKey, PublicKey, RandomError, sha256};
 use sealog_identity::Principal;
 use sealog_pki::{Certificate, IssueError, LeafProfile, issue};
-use sealog_tlog::ct::{CtEntry, SctError};
+use sealog_tlog::ct::{CtEntry, SctError, SctList};
 use std::{sync::Arc, time::Duration};
 use url::Url;
 
@@ -98,6 +98,6 @@ impl Issuance {
             precert: Vec::new(),
         };
         sct.verify(&entry, &self.log_key)?;
-        Ok(issue::finish(&precert, &[sct.encode()?], issuer, &self.key)?)
+        Ok(issue::finish(&precert, &SctList(vec![sct]), issuer, &self.key)?)
     }
 }
