@@ -1,0 +1,173 @@
+"""What the three comparisons share: starting servers, asking both the same thing, printing what came back.
+
+Every line printed is one thing compared: {"case", "aspect", "ours", "theirs"}. Whether a difference is
+accepted is not decided here.
+"""
+
+import base64
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+STOP_SECONDS = 10
+START_SECONDS = 30
+REQUEST_SECONDS = 60
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Servers:
+    """The servers of one comparison; stopped on the way out, whatever happened."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.running = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for _, process, _ in self.running:
+            process.send_signal(signal.SIGTERM)
+        for _, process, _ in self.running:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def start(self, name, arguments, port, environment=None):
+        """Starts a server and waits until it listens."""
+        log = self.folder / f"{name}.log"
+        with open(log, "wb") as out:
+            process = subprocess.Popen(
+                [str(argument) for argument in arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, "HOME": str(self.folder), **(environment or {})},
+            )
+        self.running.append((name, process, log))
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise SystemExit(f"{name} did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+    def sealogd(self, program, tables):
+        """Makes an instance with these tables and runs it; gives back its folder of keys."""
+        config = self.folder / "sealogd.toml"
+        data = self.folder / "data"
+        lines = [f'data_dir = "{data}"', "plain_keys = true", 'organization = "Oracle"', ""]
+        config.write_text("\n".join(lines) + tables)
+        made = subprocess.run([program, "init", "--config", config], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise SystemExit(f"sealogd init failed:\n{made.stdout}{made.stderr}")
+        log = self.folder / "sealogd.log"
+        with open(log, "wb") as out:
+            process = subprocess.Popen(
+                [program, "run", "--config", config],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                text=True,
+            )
+        self.running.append(("sealogd", process, log))
+        for line in process.stdout:
+            if line.startswith("{") and json.loads(line).get("event") == "ready":
+                return data / "keys"
+        raise SystemExit(f"sealogd did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def table(name, port, more=""):
+    """A service's table: where it listens and what it is called."""
+    return f'[{name}]\nlisten = "localhost:{port}"\nurl = "http://localhost:{port}"\n{more}\n'
+
+
+class Reply:
+    """An HTTP answer, read whole."""
+
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def media_type(self):
+        return (self.headers.get("content-type") or "").split(";")[0].strip().lower()
+
+    @property
+    def json(self):
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def member(self, name):
+        value = self.json
+        return value.get(name) if isinstance(value, dict) else None
+
+
+def ask(port, method, path, body=None, headers=None):
+    """One request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        content = answer.read()
+        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
+    except (ConnectionError, http.client.HTTPException, TimeoutError) as error:
+        return Reply(0, {}, type(error).__name__.encode())
+    finally:
+        connection.close()
+
+
+class Comparison:
+    """Asks both servers and prints every aspect of the two answers."""
+
+    def __init__(self, ours, theirs):
+        self.ours = ours
+        self.theirs = theirs
+
+    @staticmethod
+    def note(case, aspect, ours, theirs):
+        print(json.dumps({"case": case, "aspect": aspect, "ours": text(ours), "theirs": text(theirs)}))
+        sys.stdout.flush()
+
+    def ask(self, case, method, path, body=None, headers=None, media_type=True):
+        """The same request to both; status, media type, error code and message are compared here."""
+        ours = ask(self.ours, method, path, body, headers)
+        theirs = ask(self.theirs, method, path, body, headers)
+        self.note(case, "status", ours.status, theirs.status)
+        if media_type:
+            self.note(case, "content type", ours.media_type, theirs.media_type)
+        if theirs.status >= 400 and ours.status >= 400 and media_type:
+            self.note(case, "code", ours.member("code"), theirs.member("code"))
+            said, wanted = ours.member("message") or "", theirs.member("message") or ""
+            # The leading words are kept; more may follow them for the caller.
+            self.note(case, "message", wanted if wanted and said.startswith(wanted) else said, wanted)
+        return ours, theirs
+
+
+def text(value):
+    if isinstance(value, str):
+        return " ".join(value.split()).replace("|", "/")
+    return json.dumps(value, sort_keys=True)

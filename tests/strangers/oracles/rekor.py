@@ -1,0 +1,304 @@
+"""Rekor v2: the same requests to `sealogd` and to rekor-server-posix, over one log key and host name.
+
+    rekor.py SEALOGD REKOR_SERVER FOLDER
+"""
+
+import base64
+import datetime
+import hashlib
+import json
+import sys
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from common import Comparison, Servers, b64, free_port, table
+
+PATH = "/api/v2/log/entries"
+JSON = {"Content-Type": "application/json"}
+ECDSA = {
+    "PKIX_ECDSA_P256_SHA_256": (ec.SECP256R1, hashes.SHA256),
+    "PKIX_ECDSA_P384_SHA_384": (ec.SECP384R1, hashes.SHA384),
+    "PKIX_ECDSA_P521_SHA_512": (ec.SECP521R1, hashes.SHA512),
+}
+
+
+def digest(data, algorithm):
+    return hashlib.new(algorithm.name, data).digest()
+
+
+def spki(key):
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def sign(key, data, algorithm):
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(digest(data, algorithm), padding.PKCS1v15(), Prehashed(algorithm))
+    return key.sign(digest(data, algorithm), ec.ECDSA(Prehashed(algorithm)))
+
+
+def certificate(key, days=1, names=()):
+    """A certificate of its own making: the log reads its key and nothing else."""
+    start = datetime.datetime(2020, 1, 1)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "nobody")]))
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=days))
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def verifier(details, key=None, cert=None):
+    made = {"keyDetails": details} if details is not None else {}
+    if key is not None:
+        made["publicKey"] = {"rawBytes": b64(key)}
+    if cert is not None:
+        made["x509Certificate"] = {"rawBytes": b64(cert)}
+    return made
+
+
+def request(content, signature, who):
+    return {"hashedRekordRequestV002": {"digest": b64(content), "signature": {"content": b64(signature), "verifier": who}}}
+
+
+class Log(Comparison):
+    def entry(self, case, body, headers=None):
+        """A request whose two answers are also compared as log entries, where they are."""
+        raw = body if isinstance(body, (bytes, str)) else json.dumps(body)
+        ours, theirs = self.ask(case, "POST", PATH, raw, JSON if headers is None else headers)
+        if ours.status == theirs.status == 201:
+            self.compare_entries(case, ours.json, theirs.json)
+        return ours, theirs
+
+    def compare_entries(self, case, ours, theirs):
+        self.note(case, "members", list(ours), list(theirs))
+        for member in ("canonicalizedBody", "logId", "kindVersion", "integratedTime", "inclusionPromise"):
+            self.note(case, member, ours.get(member), theirs.get(member))
+        mine, other = ours["inclusionProof"], theirs["inclusionProof"]
+        self.note(case, "proof members", list(mine), list(other))
+        lines = [proof["checkpoint"]["envelope"].split("\n") for proof in (mine, other)]
+        self.note(case, "checkpoint origin", lines[0][0], lines[1][0])
+        self.note(case, "checkpoint shape", len(lines[0]), len(lines[1]))
+        keys = [line[4].split(" ")[1:] for line in lines]
+        # The name and the four bytes of key id; what follows is the signature of another tree.
+        self.note(case, "checkpoint signer", [keys[0][0], key_id(keys[0][1])], [keys[1][0], key_id(keys[1][1])])
+        for name, entry in (("ours", ours), ("theirs", theirs)):
+            self.note(case, f"proof of {name}", proves(entry), True)
+
+
+def key_id(signature):
+    return base64.b64decode(signature)[:4].hex()
+
+
+def proves(entry):
+    """RFC 9162 section 2.1.3.2, over the answer's own root; the checkpoint must carry that root."""
+    proof = entry["inclusionProof"]
+    index, size = int(proof["logIndex"]), int(proof["treeSize"])
+    node = hashlib.sha256(b"\0" + base64.b64decode(entry["canonicalizedBody"])).digest()
+    last = size - 1
+    for sibling in (base64.b64decode(h) for h in proof["hashes"]):
+        if index % 2 == 1 or index == last:
+            node = hashlib.sha256(b"\1" + sibling + node).digest()
+            while index % 2 == 0 and index != 0:
+                index, last = index >> 1, last >> 1
+        else:
+            node = hashlib.sha256(b"\1" + node + sibling).digest()
+        index, last = index >> 1, last >> 1
+    lines = proof["checkpoint"]["envelope"].split("\n")
+    return node == base64.b64decode(proof["rootHash"]) and lines[1:3] == [str(size), proof["rootHash"]]
+
+
+def good(log):
+    """Entries of every kind that both must take."""
+    for details, (curve, algorithm) in ECDSA.items():
+        key = ec.generate_private_key(curve())
+        for kind, who in (("key", verifier(details, key=spki(key))), ("certificate", verifier(details, cert=certificate(key)))):
+            data = f"{details} {kind}".encode()
+            log.entry(data.decode(), request(digest(data, algorithm()), sign(key, data, algorithm()), who))
+    for bits in (2048, 3072, 4096):
+        key, data, details = rsa.generate_private_key(65537, bits), b"rsa", f"PKIX_RSA_PKCS1V15_{bits}_SHA256"
+        signature = sign(key, data, hashes.SHA256())
+        log.entry(details, request(digest(data, hashes.SHA256()), signature, verifier(details, key=spki(key))))
+
+
+def spellings(log, key):
+    """The same entry, written as ProtoJSON also allows."""
+    details = "PKIX_ECDSA_P256_SHA_256"
+
+    def fresh(name):
+        data = name.encode()
+        return digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256())
+
+    content, signature = fresh("snake")
+    who = {"key_details": details, "public_key": {"raw_bytes": b64(spki(key))}}
+    body = {"hashed_rekord_request_v002": {"digest": b64(content), "signature": {"content": b64(signature), "verifier": who}}}
+    log.entry("snake case", body)
+    content, signature = fresh("url-safe")
+    body = request(content, signature, verifier(details, key=spki(key)))
+    log.entry("url-safe base64", json.dumps(body).replace("+", "-").replace("/", "_"))
+    content, signature = fresh("unpadded")
+    log.entry("unpadded base64", json.dumps(request(content, signature, verifier(details, key=spki(key)))).replace("=", ""))
+    content, signature = fresh("number")
+    log.entry("enum by number", request(content, signature, verifier(5, key=spki(key))))
+    content, signature = fresh("null")
+    body = request(content, signature, verifier(details, key=spki(key)))
+    body["hashedRekordRequestV002"]["signature"]["verifier"]["x509Certificate"] = None
+    log.entry("null arm", body)
+    content, signature = fresh("plain text")
+    log.entry("content type text/plain", request(content, signature, verifier(details, key=spki(key))), {"Content-Type": "text/plain"})
+    content, signature = fresh("no type")
+    log.entry("no content type", request(content, signature, verifier(details, key=spki(key))), {})
+    content, signature = fresh("spaces")
+    log.entry("white space around", b" \n" + json.dumps(request(content, signature, verifier(details, key=spki(key))), indent=3).encode() + b"\n\n")
+
+
+def certificates(log, key):
+    details, data = "PKIX_ECDSA_P256_SHA_256", b"certificates"
+    content, signature = digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256())
+    log.entry("expired certificate", request(content, signature, verifier(details, cert=certificate(key))))
+    log.entry("certificate for servers", request(content, signature, verifier(details, cert=certificate(key, names=["a.example"]))))
+    cert = certificate(key)
+    log.entry("certificate with bytes after it", request(content, signature, verifier(details, cert=cert + b"\0")))
+    log.entry("certificate cut short", request(content, signature, verifier(details, cert=cert[:-1])))
+    pem = x509.load_der_x509_certificate(cert).public_bytes(Encoding.PEM)
+    log.entry("certificate in PEM", request(content, signature, verifier(details, cert=pem)))
+    many = [f"host-{number}.a-rather-long-name.example" for number in range(1500)]
+    log.entry("leaf over 65535 bytes", request(content, signature, verifier(details, cert=certificate(key, names=many))))
+
+
+def refused(log, key):
+    """Requests with one thing wrong."""
+    details, data = "PKIX_ECDSA_P256_SHA_256", b"refused"
+    content, signature, who = digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256()), spki(key)
+    right = verifier(details, key=who)
+
+    log.entry("signature of something else", request(digest(b"else", hashes.SHA256()), signature, right))
+    log.entry("signature damaged", request(content, signature[:-1] + bytes([signature[-1] ^ 1]), right))
+    log.entry("signature not DER", request(content, b"\x01" * 64, right))
+    log.entry("signature empty", request(content, b"", right))
+    log.entry("digest empty", request(b"", signature, right))
+    log.entry("digest short", request(content[:-1], signature, right))
+    log.entry("digest long", request(content + b"\0", signature, right))
+    log.entry("digest of another hash", request(digest(data, hashes.SHA384()), signature, right))
+    log.entry("no verifier", request(content, signature, None))
+    log.entry("verifier without key", request(content, signature, verifier(details)))
+    log.entry("key empty", request(content, signature, verifier(details, key=b"")))
+    log.entry("key not DER", request(content, signature, verifier(details, key=b"no key")))
+    log.entry("key with bytes after it", request(content, signature, verifier(details, key=who + b"\0")))
+    log.entry("no key details", request(content, signature, verifier(None, key=who)))
+    log.entry("unspecified key details", request(content, signature, verifier("PUBLIC_KEY_DETAILS_UNSPECIFIED", key=who)))
+    log.entry("unknown key details", request(content, signature, verifier("PKIX_NO_SUCH", key=who)))
+    log.entry("unknown key details by number", request(content, signature, verifier(999, key=who)))
+    log.entry("key details of another curve", request(content, signature, verifier("PKIX_ECDSA_P384_SHA_384", key=who)))
+    log.entry("key details of RSA", request(content, signature, verifier("PKIX_RSA_PKCS1V15_2048_SHA256", key=who)))
+
+    other = ec.generate_private_key(ec.SECP384R1())
+    short = digest(data, hashes.SHA256())
+    signed = other.sign(short, ec.ECDSA(Prehashed(hashes.SHA256())))
+    log.entry("P-384 with SHA-256", request(short, signed, verifier("PKIX_ECDSA_P384_SHA_256", key=spki(other))))
+    for curve in (ec.SECP224R1(), ec.SECP256K1()):
+        odd = ec.generate_private_key(curve)
+        log.entry(f"curve {curve.name}", request(content, sign(odd, data, hashes.SHA256()), verifier(details, key=spki(odd))))
+    small = rsa.generate_private_key(65537, 1024)
+    log.entry("RSA 1024", request(content, sign(small, data, hashes.SHA256()), verifier("PKIX_RSA_PKCS1V15_2048_SHA256", key=spki(small))))
+    pss = rsa.generate_private_key(65537, 2048)
+    signed = pss.sign(content, padding.PSS(padding.MGF1(hashes.SHA256()), 32), Prehashed(hashes.SHA256()))
+    log.entry("RSA-PSS", request(content, signed, verifier("PKIX_RSA_PSS_2048_SHA256", key=spki(pss))))
+    edwards = ed25519.Ed25519PrivateKey.generate()
+    log.entry("pure Ed25519", request(content, edwards.sign(content), verifier("PKIX_ED25519", key=spki(edwards))))
+    log.entry("pure Ed25519 as ph", request(digest(data, hashes.SHA512()), edwards.sign(data), verifier("PKIX_ED25519_PH", key=spki(edwards))))
+
+
+def malformed(log, key):
+    """Bodies that are no request."""
+    details, data = "PKIX_ECDSA_P256_SHA_256", b"malformed"
+    content, signature = digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256())
+    body = request(content, signature, verifier(details, key=spki(key)))
+    whole = json.dumps(body)
+    log.entry("empty body", b"")
+    log.entry("empty object", {})
+    log.entry("not JSON", b"hashedrekord")
+    log.entry("array", b"[]")
+    log.entry("null", b"null")
+    log.entry("cut short", whole[:-7])
+    log.entry("two documents", whole + whole)
+    log.entry("not UTF-8", whole.replace(details, "\xff").encode("latin-1"))
+    log.entry("unknown arm", {"intotoRequestV002": {}})
+    log.entry("unknown member", {**body, "more": 1})
+    log.entry("unknown member inside", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "more": 1}})
+    log.entry("member twice", whole[:-2] + ', "digest": "%s"}}' % b64(content))
+    log.entry("both arms", {**body, "dsseRequestV002": {}})
+    log.entry("digest a number", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "digest": 7}})
+    log.entry("digest not base64", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "digest": "&&&&"}})
+    log.entry("nested deeply", b'{"hashedRekordRequestV002":' + b'{"signature":' * 20000 + b"1" + b"}" * 20001)
+    log.entry("over the body limit", b'{"hashedRekordRequestV002":{"digest":"' + b"A" * (5 << 20) + b'"}}')
+
+
+def attestation(log, key):
+    """The retired arm that sigstore-js still sends."""
+    payload, kind = b'{"_type":"https://in-toto.io/Statement/v1"}', "application/vnd.in-toto+json"
+    pae = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
+    who = verifier("PKIX_ECDSA_P256_SHA_256", cert=certificate(key))
+    envelope = {"payload": b64(payload), "payloadType": kind, "signatures": [{"sig": b64(sign(key, pae, hashes.SHA256())), "keyid": ""}]}
+    log.entry("dsse request", {"dsseRequestV002": {"envelope": envelope, "verifiers": [who]}})
+
+
+def twice(log, key):
+    """The same entry again: what a client that retries sees."""
+    details, data = "PKIX_ECDSA_P256_SHA_256", b"twice"
+    body = request(digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256()), verifier(details, key=spki(key)))
+    log.entry("first of two", body)
+    log.entry("second of two", body)
+
+
+def paths(log):
+    """Everything beside writing."""
+    for method, path in (("GET", PATH), ("PUT", PATH), ("POST", "/api/v1/log/entries"), ("GET", "/api/v1/log"), ("GET", "/no/such"), ("POST", "/api/v2/log/entries/")):
+        log.ask(f"{method} {path}", method, path, b"{}" if method != "GET" else None, JSON if method != "GET" else {})
+    ours, theirs = log.ask("GET /healthz", "GET", "/healthz")
+    log.note("GET /healthz", "body", ours.json, theirs.json)
+    log.ask("GET /api/v2/checkpoint", "GET", "/api/v2/checkpoint", media_type=False)
+    log.ask("GET /api/v2/tile/0/000.p/1", "GET", "/api/v2/tile/0/000.p/1", media_type=False)
+    log.ask("GET /api/v2/tile/entries/000.p/1", "GET", "/api/v2/tile/entries/000.p/1", media_type=False)
+
+
+def main(sealogd, peer, folder):
+    with Servers(folder) as servers:
+        port, other = free_port(), free_port()
+        keys = servers.sealogd(sealogd, table("rekor", port))
+        storage = servers.folder / "storage"
+        storage.mkdir()
+        servers.start(
+            "rekor-server-posix",
+            [peer, "serve", "--hostname", "localhost", "--http-port", other, "--grpc-port", free_port()]
+            + ["--http-metrics-port", free_port(), "--storage-dir", storage, "--signer-filepath", keys / "rekor.key"]
+            # Its own ten seconds would only make this slow.
+            + ["--checkpoint-interval", "100ms", "--batch-max-age", "20ms"],
+            other,
+        )
+        log = Log(port, other)
+        key = ec.generate_private_key(ec.SECP256R1())
+        # Index 0 is ours by a seeded entry; one here gives the peer the same.
+        log.entry("an entry to begin with", request(*first(key)))
+        for part in (spellings, certificates, refused, malformed, attestation, twice):
+            part(log, key)
+        good(log)
+        paths(log)
+
+
+def first(key):
+    data = b"first"
+    return digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256()), verifier("PKIX_ECDSA_P256_SHA_256", key=spki(key))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
