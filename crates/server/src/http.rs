@@ -22,6 +22,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use serde::Serialize;
 use std::{
     borrow::Cow,
     future::Future,
@@ -184,10 +185,18 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[derive(Clone)]
 struct Reason(String);
 
+/// In the order of the protocol's fields.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: u16,
+    message: &'a str,
+    details: [(); 0],
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({"code": self.code, "message": self.message, "details": []});
-        let mut response = json(self.status, body.to_string());
+        let body = ErrorBody { code: self.code, message: &self.message, details: [] };
+        let mut response = json(self.status, serde_json::to_string(&body).unwrap_or_default());
         if let Some(after) = self.retry_after {
             let seconds = after.as_millis().div_ceil(1000).max(1);
             if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
