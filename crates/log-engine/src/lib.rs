@@ -38,3 +38,11 @@ pub use view::View;
 
 /// When a refused caller may try again.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[cfg(test)]
+extern crate self as sealog_log_engine;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;

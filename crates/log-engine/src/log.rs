@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
+use sealog_tlog::tile::TILE_WIDTH;
 use sealog_tlog::{Edge, Leaf, SignedCheckpoint};
 use tokio::sync::oneshot;
 
@@ -93,13 +94,13 @@ impl<L: Leaf> Log<L> {
 
         let wal_dir = layout.wal();
         let (number, epoch) = (scanned.number + 1, scanned.epoch + 1);
-        let segments = Arc::new(Segments::new(wal_dir.clone(), number, epoch, settings.segment_bytes));
+        let segments = Arc::new(Segments::new(wal_dir.clone(), number, epoch, settings.segment_bytes, wrap));
         let closed = recovery::closed_segments(&scanned);
-        let wal = Wal::start(Arc::clone(&segments), wrap, closed, scanned.next_sequence)
+        let wal = Wal::start(Arc::clone(&segments), closed, scanned.next_sequence)
             .at("preallocate a segment in", &wal_dir)?;
 
         let queue = Arc::new(Queue::new(settings.max_pending));
-        let outbox = Arc::new(Outbox::new(view.size() - view.size() % 256));
+        let outbox = Arc::new(Outbox::new(view.size() - view.size() % u64::from(TILE_WIDTH)));
         let health = Arc::new(Health::default());
         let size = view.size();
         let view = Arc::new(ArcSwap::new(view));
@@ -354,8 +355,8 @@ fn write_first_record<L: Leaf>(
     let dir = layout.wal();
     let write = || {
         let bytes = wal::padded_len(signed.len(), staged.entries().iter().map(Bytes::len).sum()) + wal::BLOCK;
-        let segments = Arc::new(Segments::new(dir.clone(), FIRST_SEGMENT, 0, bytes));
-        let mut wal = Wal::start(segments, wal::unwrapped(), std::collections::VecDeque::new(), 0)?;
+        let segments = Arc::new(Segments::new(dir.clone(), FIRST_SEGMENT, 0, bytes, wal::unwrapped()));
+        let mut wal = Wal::start(segments, std::collections::VecDeque::new(), 0)?;
         let record = Commit {
             first: 0,
             size: staged.size(),

@@ -178,7 +178,7 @@ fn tree_before(store: &Store, size: u64) -> Result<Tree, OpenError> {
         EdgeError::Width { tile, .. } => missing(store, &tile.path(), "too few hashes".to_owned()),
     })?;
     let mut tail = Vec::new();
-    if size % width != 0 {
+    if !size.is_multiple_of(width) {
         let bundle = EntryBundle::new(size / width, TILE_WIDTH)
             .map_err(|error| missing(store, "tile", error.to_string()))?;
         tail = store.elements(bundle).map_err(from_read)?;

@@ -27,7 +27,7 @@ use crate::files;
 use record::{SegmentHead, encode};
 
 /// Bytes of zeros written at a time when a segment is preallocated.
-const ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
 
 /// What the log asks of the file under a segment; apart so that tests can make it fail.
 pub(crate) trait SegmentFile: Send {
@@ -58,6 +58,7 @@ pub(crate) struct Segments {
     dir: PathBuf,
     epoch: u64,
     bytes: u64,
+    wrap: Wrap,
     made: Mutex<Made>,
 }
 
@@ -68,15 +69,15 @@ struct Made {
 
 /// A preallocated segment without a record.
 struct Blank {
-    file: File,
+    file: Box<dyn SegmentFile>,
     path: PathBuf,
     salt: [u8; 16],
 }
 
 impl Segments {
     /// `next_number` is above every segment in `dir`; `epoch` above every one that ever wrote there.
-    pub(crate) fn new(dir: PathBuf, next_number: u64, epoch: u64, bytes: u64) -> Self {
-        Self { dir, epoch, bytes, made: Mutex::new(Made { next_number, spare: None }) }
+    pub(crate) fn new(dir: PathBuf, next_number: u64, epoch: u64, bytes: u64, wrap: Wrap) -> Self {
+        Self { dir, epoch, bytes, wrap, made: Mutex::new(Made { next_number, spare: None }) }
     }
 
     /// Makes the next segment if there is none yet. Slow (it writes the whole segment): not for the sequencer.
@@ -106,15 +107,16 @@ impl Segments {
         let written = (|| {
             let file =
                 OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-            FileExt::write_all_at(&file, &SegmentHead { number, epoch: self.epoch, salt }.encode(), 0)?;
+            let mut file = (self.wrap)(file);
+            file.write_all_at(&SegmentHead { number, epoch: self.epoch, salt }.encode(), 0)?;
             let mut at = BLOCK;
             while at < self.bytes {
                 let n = usize::try_from(self.bytes - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
                 let zeros = ZEROS.get(..n).unwrap_or(&ZEROS);
-                FileExt::write_all_at(&file, zeros, at)?;
+                file.write_all_at(zeros, at)?;
                 at += zeros.len() as u64;
             }
-            file.sync_all()?;
+            file.sync()?;
             fs::rename(&temporary, &path)?;
             files::sync_dir(&self.dir)?;
             Ok(file)
@@ -139,7 +141,6 @@ impl Segments {
 /// Owned by the sequencer; nobody else writes records.
 pub(crate) struct Wal {
     segments: Arc<Segments>,
-    wrap: Wrap,
     active: Active,
     /// Earlier segments, oldest first, waiting for their entries to be in durable full tiles.
     closed: VecDeque<Closed>,
@@ -176,12 +177,11 @@ pub(crate) struct Commit<'a> {
 impl Wal {
     pub(crate) fn start(
         segments: Arc<Segments>,
-        wrap: Wrap,
         closed: VecDeque<Closed>,
         next_sequence: u64,
     ) -> io::Result<Self> {
-        let active = Active::start(&segments, &wrap)?;
-        Ok(Self { segments, wrap, active, closed, next_sequence, buffer: Vec::new() })
+        let active = Active::start(&segments)?;
+        Ok(Self { segments, active, closed, next_sequence, buffer: Vec::new() })
     }
 
     /// Makes sure a record of `checkpoint` and `entries` bytes fits, before anything is promised to anyone.
@@ -193,7 +193,7 @@ impl Wal {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the batch is larger than a segment"));
         }
         if self.active.at + needed > self.segments.bytes {
-            let next = Active::start(&self.segments, &self.wrap)?;
+            let next = Active::start(&self.segments)?;
             let full = std::mem::replace(&mut self.active, next);
             self.closed.push_back(Closed { path: full.path, size: full.size });
         }
@@ -231,7 +231,9 @@ impl Wal {
         let keep = usize::from(self.active.at == BLOCK);
         while self.closed.len() > keep && self.closed.front().is_some_and(|oldest| oldest.size <= durable) {
             if let Some(oldest) = self.closed.pop_front() {
+                // Durable one by one: a hole in the middle would look like lost records.
                 fs::remove_file(&oldest.path)?;
+                files::sync_dir(files::parent(&oldest.path)?)?;
             }
         }
         Ok(())
@@ -248,9 +250,9 @@ impl Wal {
 }
 
 impl Active {
-    fn start(segments: &Segments, wrap: &Wrap) -> io::Result<Self> {
+    fn start(segments: &Segments) -> io::Result<Self> {
         let blank = segments.take()?;
-        Ok(Self { file: wrap(blank.file), path: blank.path, salt: blank.salt, at: BLOCK, size: 0 })
+        Ok(Self { file: blank.file, path: blank.path, salt: blank.salt, at: BLOCK, size: 0 })
     }
 }
 

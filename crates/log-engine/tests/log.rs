@@ -3,10 +3,12 @@
 
 mod support;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use sealog_log_engine::{AppendError, Log};
-use sealog_tlog::{EntryBytes, EntryLeaf};
+use sealog_log_engine::{AppendError, Log, OpenError};
+use sealog_tlog::{EntryBytes, EntryLeaf, SignedCheckpoint};
 use support::{Owner, append_all, check_receipt, entry, naive_paths, read_public, read_through, runtime};
 
 #[test]
@@ -46,4 +48,246 @@ fn what_is_appended_is_proven_published_and_there_after_reopening() {
         check_receipt(&receipt, &entry("after"), &owner.verifier());
         assert_eq!(receipt.index, expected.len() as u64);
     });
+}
+
+#[test]
+fn the_files_follow_while_the_log_runs_and_never_name_what_is_not_there() {
+    let owner = Owner::new();
+    let log = owner.create();
+    runtime().block_on(async {
+        for n in 0..60 {
+            append_all(&log, (0..20).map(|m| entry(format!("{n} {m}"))).collect()).await;
+            let checkpoint = std::fs::read(owner.public().join("checkpoint")).unwrap();
+            // A tile that became full meanwhile took the place of its partial; readers then ask for the full one.
+            read_through(&checkpoint, &owner.verifier(), |path| {
+                let (full, width) = path.split_once(".p/").unwrap_or((path, "256"));
+                std::fs::read(owner.public().join(path)).ok().or_else(|| {
+                    let view = log.view();
+                    assert!(view.read(full).unwrap().is_some(), "{path} is neither partial nor full");
+                    assert_ne!(width, "256", "{path}");
+                    view.read(path).unwrap().map(|bytes| bytes.to_vec())
+                })
+            });
+        }
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while read_public_size(&owner) < log.view().size() {
+            assert!(std::time::Instant::now() < deadline, "the files do not follow");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        while std::fs::read(owner.first_seen()).unwrap() != *log.view().checkpoint() {
+            assert!(std::time::Instant::now() < deadline, "the newest checkpoint is not remembered");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+}
+
+fn read_public_size(owner: &Owner) -> u64 {
+    let checkpoint = std::fs::read(owner.public().join("checkpoint")).unwrap();
+    SignedCheckpoint::parse(checkpoint).unwrap().checkpoint.size
+}
+
+#[test]
+fn every_partial_ever_promised_is_served_for_ever() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = owner.create();
+        let mut promised: HashMap<String, Vec<u8>> = HashMap::new();
+        let mut old_views = Vec::new();
+        for n in 0..300u64 {
+            log.append(entry(n)).await.unwrap();
+            let view = log.view();
+            let size = view.size();
+            for (path, _) in naive_paths("entries", size).into_iter().chain(naive_paths("0", size)) {
+                let bytes = view.read(&path).unwrap().unwrap_or_else(|| panic!("{path} at {size}"));
+                promised.insert(path, bytes.to_vec());
+            }
+            if n % 50 == 0 {
+                old_views.push(view);
+            }
+        }
+        append_all(&log, (300..700).map(entry).collect()).await;
+        for round in 0..2 {
+            for (path, bytes) in &promised {
+                assert_eq!(log.view().read(path).unwrap().unwrap(), bytes, "{path}, round {round}");
+            }
+            // The second time from files.
+            std::thread::sleep(std::time::Duration::from_millis(150));
+        }
+        for view in old_views {
+            read_through(view.checkpoint(), &owner.verifier(), |path| {
+                view.read(path).unwrap().map(|bytes| bytes.to_vec())
+            });
+        }
+        log.close().unwrap();
+        let log = owner.open();
+        for (path, bytes) in &promised {
+            assert_eq!(log.view().read(path).unwrap().unwrap(), bytes, "{path}, reopened");
+        }
+    });
+}
+
+#[test]
+fn only_what_a_log_has_can_be_read() {
+    let owner = Owner::new();
+    let log = owner.create();
+    runtime().block_on(append_all(&log, (0..300).map(entry).collect()));
+    std::fs::write(owner.public().join("notes.txt"), b"private").unwrap();
+    let view = log.view();
+    for path in [
+        "",
+        "/",
+        "tile",
+        "tile/",
+        "tile/0",
+        "tile/0/002",
+        "tile/0/001.p/46",
+        "tile/0/001.p/0",
+        "tile/0/000.p/256",
+        "tile/0/0",
+        "tile/0/x000/000",
+        "tile/1/000",
+        "tile/1/000.p/2",
+        "tile/2/000.p/1",
+        "tile/64/000",
+        "tile/entries/002",
+        "tile/entries/001.p/46",
+        "tile/data/000",
+        "notes.txt",
+        "../format",
+        "issuer/../../format",
+        "tile/0/../../format",
+        "/etc/passwd",
+        "issuer/nobody",
+        "checkpoint/",
+        "Checkpoint",
+        "tile/0/000\0",
+        "wal/0000000001.wal",
+    ] {
+        assert_eq!(view.read(path).unwrap(), None, "{path}");
+    }
+    for path in ["checkpoint", "tile/0/000", "tile/0/001.p/45", "tile/1/000.p/1", "tile/entries/000.p/255"] {
+        assert!(view.read(path).unwrap().is_some(), "{path}");
+    }
+}
+
+#[test]
+fn many_tasks_get_consecutive_places_and_true_proofs() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = owner.create();
+        let tasks: Vec<_> = (0..64)
+            .map(|task| {
+                let (log, verifier) = (log.clone(), owner.verifier());
+                tokio::spawn(async move {
+                    let mut places = Vec::new();
+                    for n in 0..60 {
+                        let entry = entry(format!("{task} {n}"));
+                        let receipt = log.append(entry.clone()).await.unwrap();
+                        check_receipt(&receipt, &entry, &verifier);
+                        // Published means readable at once.
+                        assert!(log.view().size() > receipt.index);
+                        assert_eq!(log.view().element(receipt.index).unwrap().unwrap(), receipt.encoded);
+                        places.push(receipt.index);
+                    }
+                    assert!(places.is_sorted());
+                    places
+                })
+            })
+            .collect();
+        let mut all = Vec::new();
+        for task in tasks {
+            all.extend(task.await.unwrap());
+        }
+        all.sort_unstable();
+        assert_eq!(all, (1..=64 * 60).collect::<Vec<u64>>());
+        log.close().unwrap();
+        assert_eq!(read_public(&owner.public(), &owner.verifier()).size, 1 + 64 * 60);
+    });
+}
+
+#[test]
+fn segments_come_and_go_and_the_log_opens_from_its_tiles() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = owner.create();
+        let big = |n: usize| EntryBytes(format!("{n} {}", "x".repeat(9000)).into_bytes());
+        for round in 0..7 {
+            append_all(&log, (round * 100..(round + 1) * 100).map(big).collect()).await;
+            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        }
+        log.append(entry("one more")).await.unwrap();
+        // 6 MB went through segments of 512 KiB; those below entry 512 are gone.
+        let segments = std::fs::read_dir(owner.dir().join("wal")).unwrap().count();
+        assert!((2..=7).contains(&segments), "{segments} segments");
+        log.close().unwrap();
+        for lost in ["nothing", "the index"] {
+            if lost == "the index" {
+                std::fs::remove_dir_all(owner.dir().join("index")).unwrap();
+            }
+            let log = owner.open();
+            assert_eq!(log.view().size(), 702);
+            let again = append_all(&log, (0..700).step_by(31).map(big).collect()).await;
+            assert!(again.iter().all(|receipt| receipt.duplicate), "{lost}");
+            log.close().unwrap();
+        }
+        assert_eq!(read_public(&owner.public(), &owner.verifier()).size, 702);
+    });
+}
+
+#[test]
+fn time_never_goes_back_within_a_log() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let now = Arc::new(AtomicU64::new(5_000));
+        let settings = || {
+            let (mut settings, now) = (owner.settings(), Arc::clone(&now));
+            settings.clock = Arc::new(move || now.load(Ordering::Relaxed));
+            settings
+        };
+        let log = Log::<EntryLeaf>::create(&owner.dir(), settings(), None).unwrap();
+        assert_eq!(log.append(entry(1)).await.unwrap().time_ms, Some(5_000));
+        now.store(6_000, Ordering::Relaxed);
+        assert_eq!(log.append(entry(2)).await.unwrap().time_ms, Some(6_000));
+        now.store(1_000, Ordering::Relaxed);
+        assert_eq!(log.append(entry(3)).await.unwrap().time_ms, Some(6_000));
+        log.close().unwrap();
+        let log = Log::<EntryLeaf>::open(&owner.dir(), settings()).unwrap();
+        assert_eq!(log.append(entry(4)).await.unwrap().time_ms, Some(6_000));
+    });
+}
+
+#[test]
+fn an_empty_log_has_a_checkpoint_and_its_first_entry_a_proof() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = Log::<EntryLeaf>::create(&owner.dir(), owner.settings(), None).unwrap();
+        assert_eq!(read_public(&owner.public(), &owner.verifier()).size, 0);
+        let receipt = log.append(entry(1)).await.unwrap();
+        assert!(receipt.proof.hashes.is_empty());
+        check_receipt(&receipt, &entry(1), &owner.verifier());
+        assert!(log.append(EntryBytes(Vec::new())).await.is_ok());
+        let too_long = log.append(EntryBytes(vec![0; 65_536])).await;
+        assert!(matches!(too_long, Err(AppendError::Entry(_))), "{too_long:?}");
+    });
+}
+
+#[test]
+fn a_log_is_created_once_and_only_under_settings_that_can_work() {
+    let owner = Owner::new();
+    let log = owner.create();
+    let again = Log::<EntryLeaf>::create(&owner.home.path().join("other"), owner.settings(), None);
+    assert!(matches!(again, Err(OpenError::Remembered { size: 1, .. })), "{again:?}");
+    let mut settings = owner.settings();
+    settings.first_seen = owner.home.path().join("elsewhere");
+    let again = Log::<EntryLeaf>::create(&owner.dir(), settings.clone(), None);
+    assert!(matches!(again, Err(OpenError::Locked { .. })), "{again:?}");
+    drop(log);
+    let again = Log::<EntryLeaf>::create(&owner.dir(), settings.clone(), None);
+    assert!(matches!(again, Err(OpenError::AlreadyExists { .. })), "{again:?}");
+    settings.segment_bytes = 1000;
+    let wrong = Log::<EntryLeaf>::open(&owner.dir(), settings.clone());
+    assert!(matches!(wrong, Err(OpenError::Setting { name: "segment_bytes", .. })), "{wrong:?}");
+    settings.signers.clear();
+    let wrong = Log::<EntryLeaf>::open(&owner.dir(), settings);
+    assert!(matches!(wrong, Err(OpenError::Setting { name: "signers", .. })), "{wrong:?}");
 }

@@ -1,1 +1,215 @@
+#![allow(clippy::indexing_slicing)]
 
+use super::record::HEAD_LEN;
+use super::*;
+use std::cell::RefCell;
+
+type Batch = (u64, Vec<u8>, Vec<u8>);
+
+fn write(dir: &Path, number: u64, batches: &[(u64, u64, &[u8])], sequence: u64) -> Wal {
+    let segments = Arc::new(Segments::new(dir.to_owned(), number, number, 64 << 10, unwrapped()));
+    let mut wal = Wal::start(segments, VecDeque::new(), sequence).unwrap();
+    for (first, size, entries) in batches {
+        commit(&mut wal, *first, *size, entries).unwrap();
+    }
+    wal
+}
+
+fn commit(wal: &mut Wal, first: u64, size: u64, entries: &[u8]) -> io::Result<()> {
+    let batch = Commit { first, size, time_ms: 5, root: [size as u8; 32], checkpoint: b"checkpoint\n" };
+    wal.reserve(batch.checkpoint.len(), entries.len())?;
+    wal.commit(&batch, entries.chunks(7))
+}
+
+fn read(dir: &Path) -> Result<(Vec<Batch>, Scanned), ScanError<()>> {
+    let found = RefCell::new(Vec::new());
+    let scanned = scan(dir, |record| {
+        let entry = (record.head.size, record.checkpoint.to_vec(), record.entries.to_vec());
+        found.borrow_mut().push(entry);
+        Ok(())
+    })?;
+    Ok((found.into_inner(), scanned))
+}
+
+fn sizes(dir: &Path) -> Result<Vec<u64>, Damage> {
+    match read(dir) {
+        Ok((found, _)) => Ok(found.into_iter().map(|(size, ..)| size).collect()),
+        Err(ScanError::Damage(_, damage)) => Err(damage),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// Three records: small, larger than a block, small. Returns the segment and where the last two begin.
+fn three(dir: &Path) -> (PathBuf, u64, u64) {
+    let long = vec![9; 5000];
+    drop(write(dir, 1, &[(0, 1, b"one"), (1, 2, &long), (2, 3, b"three, the last")], 0));
+    let (_, scanned) = read(dir).unwrap();
+    (scanned.segments[0].path.clone(), 2 * BLOCK, scanned.segments[0].last_at)
+}
+
+#[test]
+fn records_come_back_in_order_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(write(dir.path(), 1, &[(0, 0, b""), (0, 3, b"abc")], 0));
+    drop(write(dir.path(), 2, &[(3, 4, b"d")], 2));
+    let (found, scanned) = read(dir.path()).unwrap();
+    let checkpoint = b"checkpoint\n".to_vec();
+    assert_eq!(
+        found,
+        [
+            (0, checkpoint.clone(), vec![]),
+            (3, checkpoint.clone(), b"abc".to_vec()),
+            (4, checkpoint, b"d".to_vec())
+        ]
+    );
+    assert_eq!((scanned.number, scanned.epoch, scanned.next_sequence), (2, 2, 3));
+    assert!(scanned.segments.iter().all(|segment| !segment.torn));
+}
+
+#[test]
+fn a_tear_at_any_byte_of_the_last_record_loses_that_record_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, _, last_at) = three(dir.path());
+    let whole = fs::read(&segment).unwrap();
+    let last_at = usize::try_from(last_at).unwrap();
+    let end = last_at + whole[last_at..].iter().rposition(|b| *b != 0).unwrap() + 1;
+    for cut in last_at..=end {
+        // The file ends there, or the rest of the blocks was never written.
+        let mut zeroed = whole.clone();
+        zeroed[cut..].fill(0);
+        for (what, bytes) in [("short", whole[..cut].to_vec()), ("zeroed", zeroed)] {
+            fs::write(&segment, bytes).unwrap();
+            let expected: &[u64] = if cut < end { &[1, 2] } else { &[1, 2, 3] };
+            assert_eq!(sizes(dir.path()).unwrap(), expected, "{what} at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_tear_that_wrote_only_later_blocks_is_a_tear() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = vec![7; 20_000];
+    drop(write(dir.path(), 1, &[(0, 1, b"one"), (1, 2, &long)], 0));
+    let segment = dir.path().join(segment_name(1));
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[8192..12288].fill(0);
+    fs::write(&segment, bytes).unwrap();
+    assert_eq!(sizes(dir.path()).unwrap(), [1]);
+    assert!(read(dir.path()).unwrap().1.segments[0].torn);
+}
+
+#[test]
+fn damage_to_any_byte_of_an_earlier_record_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, second_at, last_at) = three(dir.path());
+    let whole = fs::read(&segment).unwrap();
+    let content =
+        usize::try_from(second_at).unwrap()..usize::try_from(second_at).unwrap() + HEAD_LEN + 11 + 5000;
+    for at in content {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        fs::write(&segment, bytes).unwrap();
+        assert_eq!(sizes(dir.path()), Err(Damage::Middle { at: second_at, later: last_at }), "byte {at}");
+    }
+    for at in 0..44 {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        fs::write(&segment, bytes).unwrap();
+        assert_eq!(sizes(dir.path()), Err(Damage::Head), "byte {at}");
+    }
+}
+
+#[test]
+fn a_lost_tail_or_segment_is_noticed_by_the_next_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, _, last_at) = three(dir.path());
+    drop(write(dir.path(), 2, &[(3, 4, b"four")], 3));
+    drop(write(dir.path(), 3, &[(4, 5, b"five")], 4));
+    assert_eq!(sizes(dir.path()).unwrap(), [1, 2, 3, 4, 5]);
+
+    fs::rename(dir.path().join(segment_name(2)), dir.path().join("kept")).unwrap();
+    assert_eq!(sizes(dir.path()), Err(Damage::Sequence { at: BLOCK, expected: 3, found: 4 }));
+    fs::rename(dir.path().join("kept"), dir.path().join(segment_name(2))).unwrap();
+
+    File::options().write(true).open(&segment).unwrap().set_len(last_at).unwrap();
+    assert_eq!(sizes(dir.path()), Err(Damage::Sequence { at: BLOCK, expected: 2, found: 3 }));
+}
+
+#[test]
+fn no_entry_can_pass_for_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    // A stranger's entry that is a record of an earlier segment, placed on a block boundary of a torn record.
+    drop(write(dir.path(), 1, &[(0, 1, b"one")], 0));
+    let old = fs::read(dir.path().join(segment_name(1))).unwrap();
+    let mut entry = vec![0; 4096 - HEAD_LEN - 11];
+    entry.extend_from_slice(&old[4096..8192]);
+    drop(write(dir.path(), 2, &[(1, 2, &entry)], 1));
+    let segment = dir.path().join(segment_name(2));
+    let mut bytes = fs::read(&segment).unwrap();
+    assert_eq!(bytes[8192..8200], *b"SEALREC1", "the test must place it on a block");
+    bytes[4096 + 130] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    assert_eq!(sizes(dir.path()).unwrap(), [1]);
+}
+
+#[test]
+fn nothing_but_records_is_damage_or_absence() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(sizes(dir.path()), Err(Damage::Empty));
+    drop(write(dir.path(), 1, &[], 0));
+    assert_eq!(sizes(dir.path()), Err(Damage::Empty));
+    // What an interrupted preallocation leaves is not looked at.
+    fs::write(dir.path().join("next.tmp"), b"junk").unwrap();
+    drop(write(dir.path(), 2, &[(0, 1, b"x")], 0));
+    assert_eq!(sizes(dir.path()).unwrap(), [1]);
+}
+
+#[test]
+fn segments_are_changed_when_full_and_removed_when_their_entries_are_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wal = write(dir.path(), 1, &[], 0);
+    for n in 0..40 {
+        commit(&mut wal, n, n + 1, &[1; 3000]).unwrap();
+    }
+    let count = || list(dir.path()).unwrap().len();
+    assert_eq!(count(), 3);
+    assert_eq!(sizes(dir.path()).unwrap(), (1..=40).collect::<Vec<_>>());
+    wal.retire(14).unwrap();
+    assert_eq!(count(), 3, "the first segment holds entries up to 15");
+    wal.retire(15).unwrap();
+    assert_eq!(count(), 2);
+    assert_eq!(sizes(dir.path()).unwrap(), (16..=40).collect::<Vec<_>>());
+    wal.retire(u64::MAX).unwrap();
+    assert_eq!(count(), 1);
+}
+
+#[test]
+fn the_newest_record_is_never_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(write(dir.path(), 1, &[(0, 1, b"x")], 0));
+    let closed = VecDeque::from([Closed { path: dir.path().join(segment_name(1)), size: 1 }]);
+    let segments = Arc::new(Segments::new(dir.path().to_owned(), 2, 2, 64 << 10, unwrapped()));
+    let mut wal = Wal::start(segments, closed, 1).unwrap();
+    wal.retire(u64::MAX).unwrap();
+    assert_eq!(sizes(dir.path()).unwrap(), [1]);
+    commit(&mut wal, 1, 2, b"y").unwrap();
+    wal.retire(u64::MAX).unwrap();
+    assert_eq!(sizes(dir.path()).unwrap(), [2]);
+}
+
+#[test]
+fn a_full_disk_refuses_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wal = write(dir.path(), 1, &[], 0);
+    for n in 0..15 {
+        commit(&mut wal, n, n + 1, &[1; 3000]).unwrap();
+    }
+    // Writing there fails as a full disk does.
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("next.tmp")).unwrap();
+    let refused = commit(&mut wal, 15, 16, &[1; 3000]).unwrap_err();
+    assert!(files::is_full(&refused), "{refused}");
+    assert_eq!(sizes(dir.path()).unwrap().len(), 15);
+    // There is room again (the half-made segment was removed): the same batch goes in.
+    commit(&mut wal, 15, 16, &[1; 3000]).unwrap();
+    assert_eq!(sizes(dir.path()).unwrap().len(), 16);
+}

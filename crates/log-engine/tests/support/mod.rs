@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sealog_crypto::{KeyKind, PrivateKey, Signer as _, sha256};
+use sealog_crypto::{KeyKind, PrivateKey, sha256};
 use sealog_log_engine::{Log, OpenError, Receipt, Settings};
 use sealog_tlog::note::{KeySigner, KeyVerifier, NoteSigner};
 use sealog_tlog::{EntryBytes, EntryLeaf, SignedCheckpoint};
