@@ -1,0 +1,236 @@
+//! What can be typed: commands, options, and the help that explains them.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const SIGN_EXAMPLE: &str = "Examples:
+  sealog sign app.tar.gz --trust ./client
+  sealog sign dist/*.whl --trust ./client --identity-token @token.jwt
+";
+const ATTEST_EXAMPLE: &str = "Example:
+  sealog attest app.tar.gz --predicate provenance.json --type slsaprovenance1 --trust ./client
+";
+const VERIFY_EXAMPLE: &str = "Examples:
+  sealog verify app.tar.gz --identity ann@example.org --issuer https://accounts.example.org --trust ./client
+  sealog verify sha256:9f2c… --bundle app.tar.gz.sigstore.json --key release.pub --trusted-root root.json
+";
+const INSPECT_EXAMPLE: &str = "Example:
+  sealog inspect app.tar.gz.sigstore.json
+";
+const EXAMPLE: &str = "Examples:
+  sealog sign app.tar.gz --trust ./client
+  sealog verify app.tar.gz --identity ann@example.org --issuer https://accounts.example.org --trust ./client
+";
+const TEMPLATE: &str = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}";
+const EXIT_STATUS: &str = "Exit status: 0 done or verified, 1 refused, 2 wrong usage or configuration, \
+                           3 could not check or could not reach";
+
+/// Sign software without keeping keys, and check what others signed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sealog", version, before_help = EXAMPLE, after_help = EXIT_STATUS, help_template = TEMPLATE,
+    disable_help_subcommand = true, arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sign files in your name; each gets a bundle beside it
+    #[command(before_help = SIGN_EXAMPLE, help_template = TEMPLATE)]
+    Sign(SignArgs),
+    /// State something about files in your name (an in-toto statement in a DSSE envelope)
+    #[command(before_help = ATTEST_EXAMPLE, help_template = TEMPLATE)]
+    Attest(AttestArgs),
+    /// Check that files are what someone you name signed
+    #[command(before_help = VERIFY_EXAMPLE, help_template = TEMPLATE)]
+    Verify(VerifyArgs),
+    /// Say what a bundle holds, without judging it
+    #[command(before_help = INSPECT_EXAMPLE, help_template = TEMPLATE)]
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// The files to sign
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) trust: SigningTrustArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttestArgs {
+    /// The files the statement is about
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What is stated: a JSON object
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predicate: PathBuf,
+    /// What sort of statement it is: a URI, or a short name such as slsaprovenance1, spdx, cyclonedx
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) predicate_type: String,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) trust: SigningTrustArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Who signs.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityArgs {
+    /// An identity token in place of the browser: the token, @FILE, or - for standard input
+    #[arg(long, value_name = "TOKEN|@FILE|-", help_heading = "Who signs")]
+    pub(crate) identity_token: Option<String>,
+    /// The OpenID provider to sign in at, in place of the configured one
+    #[arg(long, value_name = "URL", help_heading = "Who signs")]
+    pub(crate) issuer_url: Option<String>,
+    /// Print the address to open instead of starting a browser
+    #[arg(long, help_heading = "Who signs")]
+    pub(crate) no_browser: bool,
+}
+
+/// Which services sign, and whose word counts.
+#[derive(Debug, Args)]
+#[group(multiple = true)]
+pub(crate) struct SigningTrustArgs {
+    /// A Sigstore client trust config: trusted root and services in one file
+    #[arg(long, value_name = "FILE", conflicts_with = "trust", help_heading = "Whose word counts")]
+    pub(crate) trust_config: Option<PathBuf>,
+    /// A directory with trusted_root.json and signing_config.json, such as `sealogd dev` makes
+    #[arg(long, value_name = "DIR", help_heading = "Whose word counts")]
+    pub(crate) trust: Option<PathBuf>,
+}
+
+/// Where bundles go.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Where to write the bundle, for a single file [default: FILE.sigstore.json]
+    #[arg(long, value_name = "OUT", help_heading = "Output")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Replace a bundle that exists
+    #[arg(long, help_heading = "Output")]
+    pub(crate) force: bool,
+    /// One JSON object per file
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The files to check, or their digests as sha256:HEX
+    #[arg(required = true, value_name = "FILE|sha256:HEX")]
+    pub(crate) artifacts: Vec<PathBuf>,
+    /// The bundle, for a single artifact [default: FILE.sigstore.json, then FILE.sigstore]
+    #[arg(long, value_name = "BUNDLE")]
+    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+    #[command(flatten)]
+    pub(crate) trust: VerifyingTrustArgs,
+    /// One JSON object per artifact
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who must have signed.
+#[derive(Debug, Args)]
+pub(crate) struct SignerArgs {
+    /// Who must have signed: an email address, URI or name, exactly
+    #[arg(
+        long, value_name = "ID", alias = "certificate-identity", conflicts_with_all = ["identity_regexp", "key"],
+        help_heading = "Who must have signed"
+    )]
+    pub(crate) identity: Option<String>,
+    /// Who must have signed: a regular expression for the whole of the name
+    #[arg(
+        long,
+        value_name = "REGEXP",
+        alias = "certificate-identity-regexp",
+        conflicts_with = "key",
+        help_heading = "Who must have signed"
+    )]
+    pub(crate) identity_regexp: Option<String>,
+    /// Which OpenID provider must vouch for the signer, exactly
+    #[arg(
+        long, value_name = "URL", alias = "certificate-oidc-issuer", conflicts_with_all = ["issuer_regexp", "key"],
+        help_heading = "Who must have signed"
+    )]
+    pub(crate) issuer: Option<String>,
+    /// Which OpenID provider must vouch: a regular expression for the whole of the URL
+    #[arg(
+        long,
+        value_name = "REGEXP",
+        alias = "certificate-oidc-issuer-regexp",
+        conflicts_with = "key",
+        help_heading = "Who must have signed"
+    )]
+    pub(crate) issuer_regexp: Option<String>,
+    /// A public key that must have signed, in PEM, in place of an identity
+    #[arg(long, value_name = "PEM", help_heading = "Who must have signed")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// Whose word counts.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyingTrustArgs {
+    /// A Sigstore trusted root
+    #[arg(
+        long, value_name = "FILE", conflicts_with_all = ["trust", "trust_config"],
+        help_heading = "Whose word counts"
+    )]
+    pub(crate) trusted_root: Option<PathBuf>,
+    /// A directory with trusted_root.json, such as `sealogd dev` makes
+    #[arg(long, value_name = "DIR", conflicts_with = "trust_config", help_heading = "Whose word counts")]
+    pub(crate) trust: Option<PathBuf>,
+    /// A Sigstore client trust config
+    #[arg(long, value_name = "FILE", help_heading = "Whose word counts")]
+    pub(crate) trust_config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The bundle
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn cosigns_names_are_understood() {
+        let cli = Cli::parse_from([
+            "sealog",
+            "verify",
+            "f",
+            "--certificate-identity",
+            "a",
+            "--certificate-oidc-issuer",
+            "b",
+            "--trusted-root",
+            "r",
+        ]);
+        let Command::Verify(args) = cli.command else { unreachable!("verify was typed") };
+        assert_eq!(args.signer.identity.as_deref(), Some("a"));
+        assert_eq!(args.signer.issuer.as_deref(), Some("b"));
+    }
+}

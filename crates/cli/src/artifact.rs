@@ -1,0 +1,133 @@
+//! What is signed or verified: a file, read once in pieces, or a digest given in its place.
+
+use crate::failure::{Failure, Status};
+use sealog_crypto::{Digest, HashAlgorithm, Hasher};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+/// How much of a file is in memory at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// The digest in `sha256:HEX`, unless a file of that name exists.
+pub(crate) fn as_digest(artifact: &Path) -> Option<Result<Digest, Failure>> {
+    let (name, hex) = artifact.to_str()?.split_once(':')?;
+    let algorithm = HashAlgorithm::from_name(name)?;
+    if artifact.exists() {
+        return None;
+    }
+    let malformed = || {
+        let digits = algorithm.len().saturating_mul(2);
+        Failure::usage(format!("`{}` is not a digest", artifact.display()))
+            .expected(format!("{algorithm}: and {digits} hexadecimal digits"))
+            .found(format!("{} characters after {algorithm}:", hex.chars().count()))
+    };
+    Some(decode_hex(hex).and_then(|bytes| Digest::new(algorithm, &bytes).ok()).ok_or_else(malformed))
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+/// The file's digests by each of `algorithms`, from one pass over it.
+pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, Failure> {
+    let mut file = open(path)?;
+    let mut hashers: Vec<Hasher> = algorithms.iter().map(|a| Hasher::new(*a)).collect();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
+            Err(cause) => return Err(unreadable(path, &cause)),
+        };
+        for hasher in &mut hashers {
+            hasher.update(chunk.get(..read).unwrap_or_default());
+        }
+    }
+    Ok(hashers.into_iter().map(Hasher::finish).collect())
+}
+
+/// A file that cannot be read.
+pub(crate) fn unreadable(path: &Path, cause: &io::Error) -> Failure {
+    let path = path.display();
+    match cause.kind() {
+        io::ErrorKind::NotFound => Failure::unable("input", format!("`{path}` does not exist")),
+        io::ErrorKind::IsADirectory => {
+            Failure::unable("input", format!("`{path}` is a directory, not a file"))
+        }
+        _ => Failure::unable("input", format!("`{path}` cannot be read: {cause}")),
+    }
+}
+
+/// A small file, whole; anything longer than `limit` is not read to its end.
+pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    let bytes = read_up_to(path, limit.saturating_add(1))?;
+    if bytes.len() > limit {
+        let message = format!("`{}` is larger than such a file can be", path.display());
+        return Err(Failure::new(Status::Usage, "input", message).expected(format!("at most {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The first `limit` bytes of a file, or all of it.
+pub(crate) fn read_up_to(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes))
+        .map_err(|cause| unreadable(path, &cause))?;
+    Ok(bytes)
+}
+
+/// Fails when there is no file of that name to read.
+pub(crate) fn check_readable(path: &Path) -> Result<(), Failure> {
+    open(path).map(|_| ())
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    let failed = |cause: io::Error| unreadable(path, &cause);
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(Failure::unable("input", format!("`{}` is a directory, not a file", path.display()))
+            .hint("sign and verify files; pack a directory into an archive first"));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_hashed_in_pieces_as_in_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES * 2 + 3] {
+            let content: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
+            std::fs::write(&path, &content).unwrap();
+            let expected: Vec<_> = HashAlgorithm::ALL.iter().map(|a| a.digest(&content)).collect();
+            assert_eq!(digests(&path, &HashAlgorithm::ALL).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn digests_are_told_from_files() {
+        let digest = HashAlgorithm::Sha256.digest(b"x");
+        let parsed = as_digest(Path::new(&digest.to_string())).unwrap().unwrap();
+        assert_eq!(parsed, digest);
+        let upper = digest.to_string().to_uppercase().replace("SHA256", "sha256");
+        assert_eq!(as_digest(Path::new(&upper)).unwrap().unwrap(), digest);
+        assert!(as_digest(Path::new("file.txt")).is_none());
+        assert!(as_digest(Path::new("md5:00")).is_none());
+        for bad in ["sha256:", "sha256:0", "sha256:zz", "sha256:é0", "sha512:00"] {
+            assert_eq!(as_digest(Path::new(bad)).unwrap().unwrap_err().status, Status::Usage, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Bundles written whole or not at all, and data on standard output.
+//!
+//! A bundle appears under its name only when every byte of it is on the disk: written beside its place,
+//! synced, then linked. What is already there is kept unless the user said otherwise.
+
+use crate::failure::{Failure, Status};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+use tempfile::NamedTempFile;
+
+/// A bundle's place, held before anything is signed, so that what can fail fails before a name is public.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    file: NamedTempFile,
+    path: PathBuf,
+    force: bool,
+}
+
+/// Makes sure a bundle can be written at `path`.
+pub(crate) fn reserve(path: &Path, force: bool) -> Result<Reserved, Failure> {
+    match path.symlink_metadata() {
+        Ok(_) if !force => return Err(exists(path)),
+        Ok(there) if !there.is_file() && !there.is_symlink() => {
+            let message = format!("`{}` is not a file that could be replaced", path.display());
+            return Err(Failure::new(Status::Usage, "output", message));
+        }
+        _ => {}
+    }
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".sealog-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // Bundles are public; the user's umask has the last word.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let file = builder.tempfile_in(directory).map_err(|cause| {
+        let message = format!("`{}` cannot be written: {cause}", path.display());
+        let hint = "nothing was signed; give a place that can be written with --bundle";
+        Failure::new(Status::Usage, "output", message).hint(hint)
+    })?;
+    Ok(Reserved { file, path: path.to_owned(), force })
+}
+
+impl Reserved {
+    /// Where the bundle will be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the bundle and gives it its name.
+    pub(crate) fn write(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.path;
+        let failed = |cause: io::Error| {
+            let message = format!("the bundle `{}` could not be written: {cause}", path.display());
+            let hint = "nothing was left behind; make room and sign again (the log keeps this signature too)";
+            Failure::unable("output", message).hint(hint)
+        };
+        self.file.write_all(bytes).and_then(|()| self.file.as_file().sync_all()).map_err(failed)?;
+        let directory = self.file.path().parent().map(Path::to_owned);
+        if self.force {
+            self.file.persist(&path).map_err(|e| failed(e.error))?;
+        } else {
+            self.file.persist_noclobber(&path).map_err(|e| match e.error.kind() {
+                io::ErrorKind::AlreadyExists => exists(&path),
+                _ => failed(e.error),
+            })?;
+        }
+        // The name is durable once its directory is; a file system that cannot sync one has done its best.
+        if let Some(directory) = directory.and_then(|d| File::open(d).ok()) {
+            let _ = directory.sync_all();
+        }
+        Ok(())
+    }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::new(Status::Usage, "output-exists", format!("the bundle `{}` exists already", path.display()))
+        .hint("nothing was signed; --force replaces it, --bundle OUT writes elsewhere")
+}
+
+/// The name of a file's bundle.
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Writes data to standard output. A reader that went away is not our failure.
+pub(crate) fn data(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::unable("output", format!("standard output cannot be written: {cause}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says something to the person, on standard error.
+pub(crate) fn talk(text: &str) {
+    let mut err = anstream::stderr().lock();
+    let _ = writeln!(err, "{text}");
+}
+
+/// Prints finished lines on standard error.
+pub(crate) fn tell(lines: &str) {
+    let mut err = anstream::stderr().lock();
+    let _ = err.write_all(lines.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_bundle_is_there_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f.sigstore.json");
+        drop(reserve(&path, false).unwrap());
+        assert_eq!(names(directory.path()), Vec::<String>::new());
+        reserve(&path, false).unwrap().write(b"one").unwrap();
+        assert_eq!(names(directory.path()), ["f.sigstore.json"]);
+        assert_eq!(reserve(&path, false).unwrap_err().status, Status::Usage);
+        reserve(&path, true).unwrap().write(b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+    }
+
+    #[test]
+    fn what_appears_meanwhile_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f.sigstore.json");
+        let reserved = reserve(&path, false).unwrap();
+        std::fs::write(&path, "theirs").unwrap();
+        assert_eq!(reserved.write(b"ours").unwrap_err().class, "output-exists");
+        assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+        assert_eq!(names(directory.path()), ["f.sigstore.json"]);
+    }
+
+    #[test]
+    fn places_that_cannot_be_written_fail_before_signing() {
+        let directory = tempfile::tempdir().unwrap();
+        let nowhere = directory.path().join("no/such/f.sigstore.json");
+        assert_eq!(reserve(&nowhere, false).unwrap_err().status, Status::Usage);
+        assert_eq!(reserve(directory.path(), true).unwrap_err().status, Status::Usage);
+        #[cfg(unix)]
+        assert_eq!(reserve(Path::new("/dev/null"), true).unwrap_err().status, Status::Usage);
+    }
+}

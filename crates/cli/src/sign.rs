@@ -1,0 +1,278 @@
+//! `sealog sign` and `sealog attest`: from files to bundles beside them.
+//!
+//! Everything that can fail without a name becoming public is done first: options, trust files, the places
+//! for the bundles, the files themselves. Then the token, the notice, and the services.
+
+use crate::{
+    args::{AttestArgs, IdentityArgs, OutputArgs, SignArgs, SigningTrustArgs},
+    artifact,
+    failure::{Failure, Status},
+    output::{self, Reserved},
+    trust,
+};
+use sealog_client::{
+    attest,
+    http::{Client, HttpError},
+    oidc::{self, IdentityToken, Notice, OidcError, Provider, SignIn},
+    sign::{Payload, Signed, Signer, SigningError},
+    trust::Services,
+};
+use sealog_crypto::{Digest, HashAlgorithm};
+use sealog_verify::verdict::shown;
+use std::{
+    io::{IsTerminal as _, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// Longer tokens are not read.
+const MAX_TOKEN_BYTES: u64 = 64 << 10;
+/// Longer predicates are not read.
+const MAX_PREDICATE_BYTES: usize = sealog_bundle::statement::MAX_STATEMENT_BYTES;
+
+/// One file on its way to a bundle.
+struct Job {
+    file: PathBuf,
+    payload: Payload,
+    place: Reserved,
+}
+
+pub(crate) fn sign(args: &SignArgs) -> Result<(), Failure> {
+    run(&args.files, &args.identity, &args.trust, &args.output, |_, digest| Ok(Payload::File(digest)))
+}
+
+pub(crate) fn attest(args: &AttestArgs) -> Result<(), Failure> {
+    let kind = attest::predicate_type(&args.predicate_type).ok_or_else(|| {
+        let names: Vec<_> = attest::short_names().collect();
+        Failure::usage(format!("`{}` is not a predicate type", args.predicate_type))
+            .expected(format!("a URI, or one of {}", names.join(", ")))
+    })?;
+    let predicate = artifact::read_bounded(&args.predicate, MAX_PREDICATE_BYTES)?;
+    run(&args.files, &args.identity, &args.trust, &args.output, |file, digest| {
+        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+        attest::payload(&name, digest, kind, &predicate).map_err(|error| {
+            let message =
+                format!("the predicate `{}` is not a JSON object: {error}", args.predicate.display());
+            Failure::new(Status::Usage, "predicate", message)
+        })
+    })
+}
+
+fn run(
+    files: &[PathBuf],
+    identity: &IdentityArgs,
+    trust: &SigningTrustArgs,
+    output: &OutputArgs,
+    payload: impl Fn(&Path, Digest) -> Result<Payload, Failure>,
+) -> Result<(), Failure> {
+    if output.bundle.is_some() && files.len() > 1 {
+        return Err(Failure::usage("--bundle names one bundle, and there are several files")
+            .hint("without --bundle each bundle is written beside its file"));
+    }
+    let config = trust::for_signing(trust)?;
+    let now = sealog_client::clock::unix_millis();
+    let services = config.services(now).map_err(|error| trust::unusable(&error))?;
+    let mut jobs: Vec<Job> = Vec::with_capacity(files.len());
+    for file in files {
+        let [digest] = artifact::digests(file, &[HashAlgorithm::Sha256])?[..] else {
+            return Err(Failure::unable("input", format!("`{}` cannot be hashed", file.display())));
+        };
+        let place = output.bundle.clone().unwrap_or_else(|| output::beside(file, ".sigstore.json"));
+        if jobs.iter().any(|job| job.place.path() == place) {
+            return Err(Failure::usage(format!("`{}` is named twice", file.display())));
+        }
+        let place = output::reserve(&place, output.force)?;
+        jobs.push(Job { file: file.clone(), payload: payload(file, digest)?, place });
+    }
+    let given = identity.identity_token.as_deref().map(given_token).transpose()?;
+    event_loop()?.block_on(async {
+        let client = Client::new();
+        let token = match given {
+            Some(token) => {
+                announce(Some(token.claims().shown_identity()), jobs.len());
+                token
+            }
+            None => sign_in(&client, &services, identity, jobs.len()).await?,
+        };
+        sign_all(&Signer::new(&client, &services, &config.trusted_root), &token, jobs, output.json).await
+    })
+}
+
+/// What waits for services. One thread is enough for three of them.
+pub(crate) fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Failure::unable("system", format!("no event loop could be made: {cause}")))
+}
+
+async fn sign_all(
+    signer: &Signer<'_>,
+    token: &IdentityToken,
+    jobs: Vec<Job>,
+    json: bool,
+) -> Result<(), Failure> {
+    let payloads: Vec<Payload> = jobs.iter().map(|job| job.payload.clone()).collect();
+    let mut batch = signer.begin(token, &payloads).await.map_err(|error| failure_of(&error))?;
+    let mut first = 0;
+    for (index, job) in jobs.into_iter().enumerate() {
+        if batch.expires_soon() {
+            let rest = payloads.get(index..).unwrap_or_default();
+            batch = signer.begin(token, rest).await.map_err(|error| failure_of(&error))?;
+            first = index;
+        }
+        let signed = batch
+            .finish(index.saturating_sub(first), &job.payload)
+            .await
+            .map_err(|error| failure_of(&error))?;
+        let bundle = job.place.path().to_owned();
+        job.place.write(signed.bundle.to_json().as_bytes())?;
+        output::data(&report(&job.file, &bundle, &signed, json))?;
+    }
+    Ok(())
+}
+
+fn report(file: &Path, bundle: &Path, signed: &Signed, json: bool) -> String {
+    let verified = &signed.verified;
+    if json {
+        let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+        let times = &signed.times;
+        let line = serde_json::json!({
+            "file": file.display().to_string(),
+            "bundle": bundle.display().to_string(),
+            "identity": verified.identity(),
+            "issuer": verified.oidc_issuer(),
+            "signed_at": verified.signed_at().map(|time| time.to_string()),
+            "log": verified.log(),
+            "log_index": verified.log_index(),
+            "ms": {
+                "certificate": millis(times.certificate),
+                "sign": millis(times.sign),
+                "timestamp": millis(times.timestamp),
+                "log": millis(times.log),
+                "verify": millis(times.verify),
+                "total": millis(times.total),
+            },
+        });
+        return format!("{line}\n");
+    }
+    format!(
+        "signed `{}`\n  as      {} ({})\n  bundle  {}\n  log     {}, index {}\n",
+        shown(&file.display().to_string()),
+        shown(verified.identity().unwrap_or_default()),
+        shown(verified.oidc_issuer().unwrap_or_default()),
+        shown(&bundle.display().to_string()),
+        shown(verified.log()),
+        verified.log_index(),
+    )
+}
+
+/// The token on the command line, in a file, or on standard input.
+fn given_token(option: &str) -> Result<IdentityToken, Failure> {
+    let text = match option.strip_prefix('@') {
+        Some(file) => {
+            let bytes =
+                artifact::read_bounded(Path::new(file), usize::try_from(MAX_TOKEN_BYTES).unwrap_or(0))?;
+            String::from_utf8(bytes)
+                .map_err(|_| Failure::usage(format!("`{file}` holds no identity token")))?
+        }
+        None if option == "-" => {
+            let mut text = String::new();
+            std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text).map_err(|cause| {
+                Failure::unable("input", format!("no token could be read from standard input: {cause}"))
+            })?;
+            text
+        }
+        None => option.to_owned(),
+    };
+    IdentityToken::parse(&text).map_err(|error| {
+        Failure::of(Status::Usage, "token", &error)
+            .hint("give the token itself, @FILE with the token in it, or - for standard input")
+    })
+}
+
+async fn sign_in(
+    client: &Client,
+    services: &Services,
+    args: &IdentityArgs,
+    files: usize,
+) -> Result<IdentityToken, Failure> {
+    let issuer = args.issuer_url.as_deref().unwrap_or(&services.oidc);
+    announce(None, files);
+    let provider = Provider::discover(client, issuer).await.map_err(|error| signing_in(&error))?;
+    let how = SignIn { open_browser: !args.no_browser, ..SignIn::default() };
+    let tell = |notice: Notice<'_>| match notice {
+        Notice::BrowserOpened(url) => {
+            output::talk(&format!("sign in with the browser that opened; if none did, open\n  {url}"));
+        }
+        Notice::OpenThis(url) => {
+            output::talk(&format!("to sign in, open in a browser on this machine\n  {url}"))
+        }
+    };
+    let token = oidc::sign_in(client, &provider, &how, tell).await.map_err(|error| signing_in(&error))?;
+    output::talk(&format!("signed in as {}", shown(token.claims().shown_identity())));
+    Ok(token)
+}
+
+/// Says, once and before it is so, what becomes public. Only to people: logs of build machines do not care.
+fn announce(identity: Option<&str>, files: usize) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let who = identity.map_or_else(
+        || "the name you sign in with (usually your email address)".to_owned(),
+        |identity| format!("the name `{}`", shown(identity)),
+    );
+    let what = if files == 1 { "the file's digest" } else { "each file's digest" };
+    output::talk(&format!("note: signing puts {who} and {what} into a public log, for ever"));
+}
+
+fn signing_in(error: &OidcError) -> Failure {
+    match error {
+        OidcError::Http(http) => of_http(http, Failure::of(Status::Unable, "sign-in", error)),
+        OidcError::Refused(_) | OidcError::Token(_) | OidcError::NotOurs(_) | OidcError::NoToken => {
+            Failure::of(Status::Refused, "sign-in", error)
+        }
+        OidcError::NobodyCame(_) => {
+            Failure::of(Status::Unable, "sign-in", error).hint("--identity-token signs without a browser")
+        }
+        _ => Failure::of(Status::Unable, "sign-in", error),
+    }
+}
+
+pub(crate) fn failure_of(error: &SigningError) -> Failure {
+    if let Some(http) = error.http() {
+        return of_http(http, Failure::of(Status::Unable, "service", error));
+    }
+    match error {
+        SigningError::Token(_) => {
+            Failure::of(Status::Refused, "token", error).hint("get a new token; they live for minutes")
+        }
+        SigningError::Certificate(_) | SigningError::Verify(_) => {
+            Failure::of(Status::Refused, "services-not-trusted", error).hint(
+                "nothing was written; the trusted root and the services may belong to different instances",
+            )
+        }
+        SigningError::NoTimestampAuthority => Failure::of(Status::Usage, "no-timestamp-authority", error),
+        SigningError::Key(_) | SigningError::WrongDigest(_) => Failure::of(Status::Unable, "key", error),
+        SigningError::Ca(_) | SigningError::Tsa(_) | SigningError::Rekor(_) => {
+            Failure::of(Status::Unable, "service", error)
+        }
+    }
+}
+
+/// Advice on an exchange that failed. A service that understood and said no has refused.
+fn of_http(http: &HttpError, mut failure: Failure) -> Failure {
+    if http.status().is_some() && !http.is_unreachable() {
+        failure.status = Status::Refused;
+    }
+    match http {
+        HttpError::Cleartext(_) => failure.hint("use https, or a service on this machine"),
+        HttpError::Unreachable { .. } if http.is_untrusted_tls() => {
+            failure.hint("SSL_CERT_FILE names a file with the certificates of a private authority")
+        }
+        HttpError::Unreachable { .. } | HttpError::TimedOut { .. } => {
+            failure.hint("is the service running? proxies are taken from HTTPS_PROXY and NO_PROXY")
+        }
+        _ => failure,
+    }
+}
