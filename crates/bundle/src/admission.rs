@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_good_request_becomes_its_canonical_entry() {
-        for kind in [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::EcdsaP521] {
+        for kind in [KeyKind::EcdsaP256, KeyKind::EcdsaP384] {
             let request = request(kind, b"artifact");
             let admitted = admit_hashed(request.clone()).unwrap();
             let entry = HashedRekord::parse(admitted.canonical()).unwrap();

@@ -21,9 +21,13 @@ const CONFIG: GeneralPurposeConfig =
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
 
-/// Decodes base64 in either alphabet, padded or not; `None` when it is neither.
+/// Decodes base64 in either alphabet, padded or not, on one line or several (as the `base64` command
+/// breaks it, and other readers take it); `None` when it is neither.
 #[must_use]
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    if text.contains(['\n', '\r']) {
+        return decode_base64(&text.replace(['\n', '\r'], ""));
+    }
     let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     engine.decode(text).ok()
 }

@@ -40,6 +40,7 @@ fn fields_are_taken_once_and_leftovers_refused() {
     let strict = |text| read(text, Unknown::Refuse);
     assert_eq!(strict(r#"{"logIndex":"7","keyId":"_-8"}"#).unwrap(), (7, [0xff, 0xef].to_vec()));
     assert_eq!(strict(r#"{"log_index":7,"keyId":"/+8="}"#).unwrap(), (7, [0xff, 0xef].to_vec()));
+    assert_eq!(strict(r#"{"keyId":"/+\n8=\n"}"#).unwrap(), (0, [0xff, 0xef].to_vec()));
     assert_eq!(strict(r#"{"log_index":null,"logIndex":7}"#).unwrap_err().fault, JsonFault::Repeated);
     assert_eq!(strict(r#"{"logIndex":null}"#).unwrap(), (0, [].to_vec()));
     assert_eq!(strict(r#"{"other":1}"#).unwrap_err().fault, JsonFault::UnknownField);
@@ -54,7 +55,7 @@ fn fields_are_taken_once_and_leftovers_refused() {
         r#"{"logIndex":" 1"}"#,
         r#"{"logIndex":true}"#,
         r#"{"keyId":"a"}"#,
-        r#"{"keyId":"YQ=\n="}"#,
+        r#"{"keyId":"Y Q=="}"#,
         r#"{"keyId":"YR=="}"#,
         r#"{"keyId":1}"#,
         r"[]",

@@ -1,0 +1,84 @@
+//! The file a bundle is said to be about, as far as verification needs it: its digests.
+
+use crate::policy::Policy;
+use alloc::vec::Vec;
+use sealog_bundle::{Bundle, Content, KeyDetails, Statement};
+use sealog_crypto::{Digest, HashAlgorithm};
+use sealog_pki::Certificate;
+
+/// An artifact: whole, or by digests.
+#[derive(Clone, Debug, Default)]
+pub struct Artifact<'a> {
+    bytes: Option<&'a [u8]>,
+    digests: Vec<Digest>,
+}
+
+impl<'a> Artifact<'a> {
+    /// The artifact itself; digests are computed as they are asked for.
+    #[must_use]
+    pub const fn from_bytes(bytes: &'a [u8]) -> Self {
+        Self { bytes: Some(bytes), digests: Vec::new() }
+    }
+
+    /// Digests of the artifact. See [`digests_needed`] for which to compute.
+    #[must_use]
+    pub fn from_digests(digests: impl IntoIterator<Item = Digest>) -> Self {
+        Self { bytes: None, digests: digests.into_iter().collect() }
+    }
+
+    /// The digest by that algorithm, if it is known or can be computed.
+    #[must_use]
+    pub fn digest(&self, algorithm: HashAlgorithm) -> Option<Digest> {
+        let known = self.digests.iter().find(|d| d.algorithm() == algorithm);
+        known.copied().or_else(|| self.bytes.map(|bytes| algorithm.digest(bytes)))
+    }
+
+    /// Some digest, to show to people.
+    #[must_use]
+    pub fn any_digest(&self) -> Option<Digest> {
+        HashAlgorithm::ALL.into_iter().find_map(|algorithm| self.digest(algorithm))
+    }
+}
+
+/// The algorithms by which an artifact must be hashed to verify this bundle with this policy, so that
+/// a file need be read only once. Never empty; what a broken bundle says is left to [`crate::verify`].
+#[must_use]
+pub fn digests_needed(bundle: &Bundle, policy: &Policy) -> Vec<HashAlgorithm> {
+    let mut needed = Vec::new();
+    match &bundle.content {
+        Content::Message(message) => {
+            needed.extend(message.digest.map(|digest| digest.algorithm()));
+            let certificate = bundle.material.key.leaf().and_then(|der| Certificate::from_der(der).ok());
+            let key = match certificate {
+                Some(certificate) => certificate.public_key().ok(),
+                None => policy.required_key().cloned(),
+            };
+            needed.extend(key.and_then(|key| KeyDetails::default_for(&key)?.prehash()));
+        }
+        Content::Envelope(envelope) => {
+            needed.extend(Statement::parse(&envelope.payload).iter().flat_map(Statement::algorithms));
+        }
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    if needed.is_empty() {
+        needed.push(HashAlgorithm::Sha256);
+    }
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_come_from_bytes_or_not_at_all() {
+        let whole = Artifact::from_bytes(b"x");
+        let digest = HashAlgorithm::Sha256.digest(b"x");
+        assert_eq!(whole.digest(HashAlgorithm::Sha384), Some(HashAlgorithm::Sha384.digest(b"x")));
+        let by_digest = Artifact::from_digests([digest]);
+        assert_eq!(by_digest.digest(HashAlgorithm::Sha256), Some(digest));
+        assert_eq!(by_digest.digest(HashAlgorithm::Sha512), None);
+        assert_eq!(by_digest.any_digest(), Some(digest));
+    }
+}

@@ -1,0 +1,69 @@
+//! What was signed, as something that has digests: the artifact, or an envelope's encoding.
+//!
+//! For an artifact this holds the digest that the bundle claims against the artifact's own.
+
+use crate::{
+    artifact::Artifact,
+    structure::{Signed, Structure},
+};
+use alloc::{boxed::Box, vec::Vec};
+use sealog_crypto::{Digest, HashAlgorithm};
+
+/// Why the artifact is not what was signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContentError {
+    /// The bundle is for another artifact.
+    #[error("the artifact is not the one this bundle was made for")]
+    OtherArtifact {
+        /// The digest in the bundle.
+        expected: Box<Digest>,
+        /// The artifact's.
+        found: Box<Digest>,
+    },
+    /// Only digests of the artifact are known, and not by the algorithm that is needed.
+    #[error("the artifact's {needed} digest is needed and was not given")]
+    DigestNotKnown {
+        /// The algorithm.
+        needed: HashAlgorithm,
+    },
+}
+
+/// What was signed; for an artifact, only after the bundle's claim was compared.
+pub(crate) struct SignedContent<'a>(Source<'a>);
+
+enum Source<'a> {
+    Artifact(&'a Artifact<'a>),
+    /// An envelope's pre-authentication encoding.
+    Encoding(Vec<u8>),
+}
+
+impl SignedContent<'_> {
+    pub(crate) fn digest(&self, algorithm: HashAlgorithm) -> Result<Digest, ContentError> {
+        match &self.0 {
+            Source::Artifact(artifact) => {
+                artifact.digest(algorithm).ok_or(ContentError::DigestNotKnown { needed: algorithm })
+            }
+            Source::Encoding(bytes) => Ok(algorithm.digest(bytes)),
+        }
+    }
+}
+
+pub(crate) fn check<'a>(
+    structure: &Structure<'_>,
+    artifact: &'a Artifact<'a>,
+) -> Result<SignedContent<'a>, ContentError> {
+    let message = match structure.signed() {
+        Signed::Envelope(envelope) => return Ok(SignedContent(Source::Encoding(envelope.pae()))),
+        Signed::Message(message) => message,
+    };
+    // The digest is optional; without it the entry (step 8) speaks for the artifact alone.
+    if let Some(expected) = message.digest {
+        let needed = expected.algorithm();
+        let found = artifact.digest(needed).ok_or(ContentError::DigestNotKnown { needed })?;
+        if found != expected {
+            let (expected, found) = (Box::new(expected), Box::new(found));
+            return Err(ContentError::OtherArtifact { expected, found });
+        }
+    }
+    Ok(SignedContent(Source::Artifact(artifact)))
+}

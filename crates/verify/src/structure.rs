@@ -1,0 +1,256 @@
+//! Steps 0 and 1: whether a bundle has all that verification needs, once each.
+
+use crate::{error::VerifyError, policy::Policy};
+use alloc::{string::String, vec::Vec};
+use sealog_bundle::{
+    Bundle, Content, Envelope, InclusionProof, KeyMaterial, KindVersion, MessageSignature,
+    TransparencyLogEntry, Version, json::decode_base64,
+};
+use sealog_crypto::{PublicKey, sha256};
+use sealog_pki::{Certificate, CertificateError};
+
+/// What a bundle lacks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StructureError {
+    /// A chain without certificates.
+    #[error("the certificate chain is empty")]
+    EmptyChain,
+    /// A chain where the format has room for one certificate only.
+    #[error("a version 0.3 bundle carries one certificate, not a chain")]
+    ChainInV03,
+    /// A certificate that cannot be read.
+    #[error("certificate {at} of the bundle cannot be read: {source}")]
+    Certificate {
+        /// Which, the leaf being 0.
+        at: usize,
+        /// What is wrong.
+        source: CertificateError,
+    },
+    /// A root certificate: trust would seem to come from the bundle.
+    #[error("certificate {at} of the bundle is a root, which only the verifier may bring")]
+    RootInChain {
+        /// Which, the leaf being 0.
+        at: usize,
+    },
+    /// Other than one signature.
+    #[error("the envelope has {found} signatures instead of one")]
+    SignatureCount {
+        /// How many there are.
+        found: usize,
+    },
+    /// No log entry.
+    #[error("the bundle has no transparency log entry")]
+    NoLogEntry,
+    /// No inclusion proof.
+    #[error("log entry {at} has no inclusion proof")]
+    NoInclusionProof {
+        /// Which.
+        at: usize,
+    },
+    /// No checkpoint.
+    #[error("log entry {at} has no checkpoint")]
+    NoCheckpoint {
+        /// Which.
+        at: usize,
+    },
+    /// The same timestamp twice.
+    #[error("timestamp {at} is there twice")]
+    TimestampTwice {
+        /// Which.
+        at: usize,
+    },
+}
+
+/// Why policy and bundle speak of different kinds of signers, or keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyPolicyError {
+    /// A key is needed and none was named.
+    #[error("the bundle was signed with a key, and no key to verify it with was given")]
+    NoKeyGiven,
+    /// A key was named and a certificate was used.
+    #[error("the bundle was signed with a certificate, and a key was given to verify it with")]
+    KeyForCertificate,
+    /// The bundle names another key.
+    #[error("the bundle was signed with another key than the one given")]
+    OtherKey {
+        /// SHA-256 of the key given, in hex.
+        expected: String,
+        /// What the bundle says, in hex.
+        found: String,
+    },
+    /// The registry has no algorithm for the key.
+    #[error("{0} keys of this size are not in the algorithm registry")]
+    NoAlgorithm(sealog_crypto::KeyKind),
+}
+
+/// A bundle that has what verification needs.
+pub(crate) struct Structure<'b> {
+    signature: &'b [u8],
+    signed: Signed<'b>,
+    signer: Signer<'b>,
+    entries: Vec<LogEntry<'b>>,
+    timestamps: &'b [Vec<u8>],
+}
+
+/// What was signed.
+#[derive(Clone, Copy)]
+pub(crate) enum Signed<'b> {
+    Message(&'b MessageSignature),
+    Envelope(&'b Envelope),
+}
+
+/// Who is said to have signed.
+pub(crate) enum Signer<'b> {
+    /// The holder of a certificate.
+    Certificate {
+        leaf: Certificate,
+        /// Whatever else the bundle carries; untrusted.
+        extra: Vec<Certificate>,
+    },
+    /// The holder of the key that the policy names.
+    Key(&'b PublicKey),
+}
+
+/// An entry with the proof it must have.
+pub(crate) struct LogEntry<'b> {
+    pub(crate) entry: &'b TransparencyLogEntry,
+    pub(crate) proof: &'b InclusionProof,
+}
+
+impl<'b> Structure<'b> {
+    /// The one signature.
+    pub(crate) const fn signature(&self) -> &'b [u8] {
+        self.signature
+    }
+
+    pub(crate) const fn signed(&self) -> Signed<'b> {
+        self.signed
+    }
+
+    pub(crate) const fn signer(&self) -> &Signer<'b> {
+        &self.signer
+    }
+
+    /// Never empty.
+    pub(crate) fn entries(&self) -> &[LogEntry<'b>] {
+        &self.entries
+    }
+
+    pub(crate) const fn timestamps(&self) -> &'b [Vec<u8>] {
+        self.timestamps
+    }
+}
+
+pub(crate) fn check<'b>(bundle: &'b Bundle, policy: &'b Policy) -> Result<Structure<'b>, VerifyError> {
+    let (signed, signature) = the_one_signature(&bundle.content)?;
+    let certificates = certificates(bundle)?;
+    let entries = entries(bundle)?;
+    let timestamps = &bundle.material.timestamps;
+    for (at, timestamp) in timestamps.iter().enumerate() {
+        if timestamps.iter().take(at).any(|earlier| earlier == timestamp) {
+            return Err(StructureError::TimestampTwice { at }.into());
+        }
+    }
+    let signer = match (&bundle.material.key, policy.required_key()) {
+        (KeyMaterial::PublicKey { hint }, Some(key)) => {
+            same_key(hint, key)?;
+            Signer::Key(key)
+        }
+        (KeyMaterial::PublicKey { .. }, None) => return Err(KeyPolicyError::NoKeyGiven.into()),
+        (_, Some(_)) => return Err(KeyPolicyError::KeyForCertificate.into()),
+        (_, None) => {
+            let mut certificates = certificates.into_iter();
+            let leaf = certificates.next().ok_or(StructureError::EmptyChain)?;
+            Signer::Certificate { leaf, extra: certificates.collect() }
+        }
+    };
+    Ok(Structure { signature, signed, signer, entries, timestamps })
+}
+
+fn the_one_signature(content: &Content) -> Result<(Signed<'_>, &[u8]), StructureError> {
+    match content {
+        Content::Message(message) => Ok((Signed::Message(message), &message.signature)),
+        Content::Envelope(envelope) => match envelope.signatures.as_slice() {
+            [one] => Ok((Signed::Envelope(envelope), &one.sig)),
+            several => Err(StructureError::SignatureCount { found: several.len() }),
+        },
+    }
+}
+
+/// The certificates, leaf first; none for a key.
+fn certificates(bundle: &Bundle) -> Result<Vec<Certificate>, StructureError> {
+    let chain = match &bundle.material.key {
+        KeyMaterial::PublicKey { .. } => return Ok(Vec::new()),
+        KeyMaterial::Certificate(der) => core::slice::from_ref(der),
+        KeyMaterial::Chain(chain) if chain.is_empty() => return Err(StructureError::EmptyChain),
+        KeyMaterial::Chain(_) if bundle.version == Version::V03 => return Err(StructureError::ChainInV03),
+        KeyMaterial::Chain(chain) => chain.as_slice(),
+    };
+    let parse = |(at, der): (usize, &Vec<u8>)| {
+        let certificate =
+            Certificate::from_der(der).map_err(|source| StructureError::Certificate { at, source })?;
+        match certificate.is_ca() && certificate.names_issuer(&certificate) {
+            true => Err(StructureError::RootInChain { at }),
+            false => Ok(certificate),
+        }
+    };
+    chain.iter().enumerate().map(parse).collect()
+}
+
+/// The entries, all of the one kind that is supported.
+fn entries(bundle: &Bundle) -> Result<Vec<LogEntry<'_>>, VerifyError> {
+    if bundle.material.log_entries.is_empty() {
+        return Err(StructureError::NoLogEntry.into());
+    }
+    let mut entries = Vec::new();
+    for (at, entry) in bundle.material.log_entries.iter().enumerate() {
+        let supported = entry.kind_version == KindVersion::hashedrekord_v002();
+        // In version 0.1 a promise by a Rekor v1 log could stand for the proof.
+        let proof_needed = supported || bundle.version > Version::V01;
+        match &entry.inclusion_proof {
+            None if proof_needed => return Err(StructureError::NoInclusionProof { at }.into()),
+            Some(proof) if proof_needed && proof.checkpoint.is_empty() => {
+                return Err(StructureError::NoCheckpoint { at }.into());
+            }
+            Some(proof) if supported => entries.push(LogEntry { entry, proof }),
+            _ => return Err(VerifyError::UnsupportedEntry(entry.kind_version.clone())),
+        }
+    }
+    Ok(entries)
+}
+
+/// A hint that is a digest of a key, as tools write it in base64 or hex, must be this key's. Other
+/// hints are names that mean something to somebody else.
+fn same_key(hint: &str, key: &PublicKey) -> Result<(), KeyPolicyError> {
+    let expected = sha256(key.spki_der());
+    let in_hex = hex::decode(hint).ok().filter(|bytes| bytes.len() == expected.len());
+    let digest = in_hex.or_else(|| decode_base64(hint).filter(|bytes| bytes.len() == expected.len()));
+    match digest {
+        Some(found) if found != expected => {
+            Err(KeyPolicyError::OtherKey { expected: hex::encode(expected), found: hex::encode(found) })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_that_is_a_digest_must_be_the_keys() {
+        let key = PublicKey::from_ed25519(&[
+            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+            0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+        ])
+        .unwrap();
+        let digest = sha256(key.spki_der());
+        let base64 = sealog_bundle::json::encode_base64;
+        for good in [hex::encode(digest), base64(&digest), "my release key".into(), String::new()] {
+            assert_eq!(same_key(&good, &key), Ok(()), "{good}");
+        }
+        for bad in [hex::encode([0; 32]), base64(&[0; 32])] {
+            assert!(same_key(&bad, &key).is_err(), "{bad}");
+        }
+    }
+}

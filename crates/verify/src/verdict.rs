@@ -1,0 +1,361 @@
+//! The words of a verdict: the same for the command line, the demonstration and the browser.
+//!
+//! Three outcomes that never look alike: verified by someone you named; signed, but not by someone you
+//! named; not verified. Facts are in the errors, advice is here.
+//!
+//! Must always hold: what comes out of certificates and bundles is shown without control characters,
+//! so that no name can rewrite the screen it is shown on.
+
+use crate::{
+    chain::ChainStepError,
+    content::ContentError,
+    error::{ErrorClass, VerifyError},
+    policy::PolicyError,
+    statement::StatementError,
+    structure::KeyPolicyError,
+    verified::{SignedBy, Verified},
+};
+use alloc::{
+    format,
+    string::{String, ToString as _},
+    vec::Vec,
+};
+use core::fmt;
+use sealog_bundle::json::{Value, object};
+
+/// The three outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Verified, by someone the policy names.
+    Verified,
+    /// Everything holds, but the signer is not someone the policy names.
+    WrongSigner,
+    /// Not verified.
+    NotVerified,
+}
+
+/// What a program prints as its verdict when it could not even begin.
+pub const NOT_CHECKED: &str = "not-checked";
+
+/// A verdict in words, ready to print or to lay out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Which of the three.
+    pub verdict: Verdict,
+    /// One sentence, lower case, without full stop.
+    pub headline: String,
+    /// Facts below it.
+    pub rows: Vec<Row>,
+    /// What to do next, if there is advice.
+    pub hint: Option<&'static str>,
+}
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What it is.
+    pub label: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Where it is from; empty when that needs no saying.
+    pub note: String,
+}
+
+impl Verdict {
+    /// The verdict on an outcome.
+    #[must_use]
+    pub const fn of(outcome: &Result<Verified, VerifyError>) -> Self {
+        match outcome {
+            Ok(_) => Self::Verified,
+            Err(VerifyError::Policy { .. }) => Self::WrongSigner,
+            Err(_) => Self::NotVerified,
+        }
+    }
+
+    /// As programs read it: `wrong-signer`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::WrongSigner => "wrong-signer",
+            Self::NotVerified => "not-verified",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Report {
+    /// The words for an outcome about `file`.
+    #[must_use]
+    pub fn of(file: &str, outcome: &Result<Verified, VerifyError>) -> Self {
+        let file = shown(file);
+        let verdict = Verdict::of(outcome);
+        match outcome {
+            Ok(verified) => {
+                Self { verdict, headline: format!("`{file}` is verified"), rows: facts(verified), hint: None }
+            }
+            Err(error) => {
+                Self { verdict, headline: headline(&file, error), rows: compared(error), hint: hint(error) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    /// Plain lines, the last one ended.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.verdict {
+            Verdict::Verified => writeln!(f, "{}", self.headline)?,
+            Verdict::WrongSigner | Verdict::NotVerified => writeln!(f, "error: {}", self.headline)?,
+        }
+        let width = self.rows.iter().map(|row| row.label.len()).max().unwrap_or(0);
+        for Row { label, value, note } in &self.rows {
+            write!(f, "  {label:width$}  {value}")?;
+            match note.as_str() {
+                "" => writeln!(f)?,
+                note => writeln!(f, "  ({note})")?,
+            }
+        }
+        match self.hint {
+            Some(hint) => writeln!(f, "hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The line of JSON for an outcome about `file`.
+#[must_use]
+pub fn json_line(file: &str, outcome: &Result<Verified, VerifyError>) -> String {
+    let (verified, error) = match outcome {
+        Ok(verified) => (Some(verified), None),
+        Err(error @ VerifyError::Policy { signed, .. }) => (signed.as_deref(), Some(error)),
+        Err(error) => (None, Some(error)),
+    };
+    let error = error.map(|error| {
+        let compared = error.compared();
+        let (expected, found) = compared.map(|c| (c.expected, c.found)).unzip();
+        error_value(error.class().name(), error.to_string(), expected, found)
+    });
+    line(file, Verdict::of(outcome).name(), verified, error)
+}
+
+/// The line of JSON for a file that could not be checked at all; classes are the caller's.
+#[must_use]
+pub fn not_checked_json_line(file: &str, class: &'static str, message: &str) -> String {
+    let error = error_value(class, message.to_string(), None, None);
+    line(file, NOT_CHECKED, None, Some(error))
+}
+
+fn error_value(
+    class: &'static str,
+    message: String,
+    expected: Option<String>,
+    found: Option<String>,
+) -> Value<'static> {
+    let or_null = |text: Option<String>| Some(text.map_or(Value::Null, Value::text));
+    object([
+        ("class", Some(Value::text(class))),
+        ("message", Some(Value::text(message))),
+        ("expected", or_null(expected)),
+        ("found", or_null(found)),
+    ])
+}
+
+fn line(
+    file: &str,
+    verdict: &'static str,
+    verified: Option<&Verified>,
+    error: Option<Value<'static>>,
+) -> String {
+    let or_null = |text: Option<String>| Some(text.map_or(Value::Null, Value::text));
+    let of = |get: fn(&Verified) -> Option<String>| or_null(verified.and_then(get));
+    let index = verified.map_or(Value::Null, |v| Value::Integer(v.log_index().into()));
+    object([
+        ("file", Some(Value::text(file.to_string()))),
+        ("verdict", Some(Value::text(verdict))),
+        ("identity", of(|v| v.identity().map(String::from))),
+        ("issuer", of(|v| v.oidc_issuer().map(String::from))),
+        ("signed_at", of(|v| v.signed_at().map(|time| time.to_string()))),
+        ("time_source", of(|v| v.time_source().map(|source| source.authority.clone()))),
+        ("log", of(|v| Some(v.log().into()))),
+        ("log_index", Some(index)),
+        ("error", Some(error.unwrap_or(Value::Null))),
+    ])
+    .to_compact()
+}
+
+/// Who signed, when and by whose clock, which log and where.
+fn facts(verified: &Verified) -> Vec<Row> {
+    let row = |label, value: &str, note: &str| Row { label, value: shown(value), note: shown(note) };
+    let mut rows = Vec::new();
+    match verified.signed_by() {
+        SignedBy::Identity { identity, oidc_issuer, .. } => {
+            rows.push(row("signed by", identity, ""));
+            rows.push(row("issuer", oidc_issuer, ""));
+        }
+        SignedBy::Key { fingerprint } => {
+            rows.push(row("signed by", &format!("sha256:{fingerprint}"), "the key given"));
+        }
+    }
+    match (verified.signed_at(), verified.time_source()) {
+        (Some(time), Some(source)) => {
+            let clock = format!("clock of {}", source.authority);
+            rows.push(row("signed at", &time.to_string(), &clock));
+        }
+        _ => rows.push(row("signed at", "unknown", "the bundle has no signed timestamp")),
+    }
+    rows.push(row("log", &format!("{}, index {}", verified.log(), verified.log_index()), verified.log_url()));
+    if let Some(statement) = verified.statement() {
+        rows.push(row("statement", &statement.predicate_type, ""));
+    }
+    rows
+}
+
+fn headline(file: &str, error: &VerifyError) -> String {
+    match error {
+        VerifyError::Policy { error: PolicyError::Identity { .. } | PolicyError::Issuer { .. }, .. } => {
+            format!("`{file}` is signed, but not by who you named")
+        }
+        VerifyError::Policy { error, .. } => {
+            format!("`{file}` is signed, but not by who you named: {}", shown(&error.to_string()))
+        }
+        VerifyError::Content(ContentError::OtherArtifact { .. }) => {
+            format!("`{file}` is not the file this bundle was made for")
+        }
+        VerifyError::Statement(StatementError::OtherArtifact { .. }) => {
+            format!("`{file}` is not what this bundle's statement is about")
+        }
+        other => format!("`{file}` is not verified: {}", shown(&other.to_string())),
+    }
+}
+
+fn compared(error: &VerifyError) -> Vec<Row> {
+    // For another signer, name and issuer are shown together: half of them would mislead.
+    if let VerifyError::Policy { error, signed: Some(signed) } = error {
+        let (expected, note) = match error {
+            PolicyError::Identity { expected, .. } => (expected, "the identity asked for"),
+            PolicyError::Issuer { expected, .. } => (expected, "the OIDC issuer asked for"),
+            PolicyError::Extension { expected, name, .. } => (expected, *name),
+            _ => return facts(signed),
+        };
+        let mut rows = alloc::vec![Row { label: "expected", value: shown(expected), note: note.into() }];
+        rows.extend(facts(signed));
+        return rows;
+    }
+    let Some(compared) = error.compared() else { return Vec::new() };
+    let row = |label, value: &str, note: &str| Row { label, value: shown(value), note: note.into() };
+    alloc::vec![
+        row("expected", &compared.expected, compared.expected_from),
+        row("found", &compared.found, compared.found_from),
+    ]
+}
+
+fn hint(error: &VerifyError) -> Option<&'static str> {
+    Some(match error {
+        VerifyError::Content(ContentError::OtherArtifact { .. }) => {
+            "the file changed after signing, or this bundle belongs to another file"
+        }
+        VerifyError::Content(ContentError::DigestNotKnown { .. }) => {
+            "give the file itself, or its digest by that algorithm"
+        }
+        VerifyError::Statement(StatementError::OtherArtifact { .. }) => {
+            "the file changed after the statement was made, or the bundle is about another file"
+        }
+        VerifyError::Key(KeyPolicyError::NoKeyGiven) => "give the signer's public key with --key",
+        VerifyError::Key(KeyPolicyError::KeyForCertificate) => {
+            "name the signer with --identity and --issuer instead of --key"
+        }
+        VerifyError::Policy { .. } => {
+            "the signature itself is good; if this is who you expected, name them exactly as found"
+        }
+        VerifyError::Chain(ChainStepError::OutsideCertificate { .. }) => {
+            "the signature was made with a certificate that had expired or was not yet valid; sign again"
+        }
+        other => match other.class() {
+            ErrorClass::Parse | ErrorClass::InvalidBundle => {
+                "the bundle is damaged or was made by another tool; get it again from where it was published"
+            }
+            ErrorClass::TrustRoot | ErrorClass::Chain | ErrorClass::Sct | ErrorClass::Timestamp => {
+                "the bundle may come from another Sigstore instance, or the trusted root is out of date"
+            }
+            ErrorClass::Checkpoint => {
+                "the bundle may come from another log, or the trusted root is out of date"
+            }
+            ErrorClass::NoVerifiedTime => "sign again with a timestamp authority",
+            ErrorClass::UnsupportedEntry => "sign again with a Rekor v2 log",
+            ErrorClass::EntryMismatch | ErrorClass::InclusionProof | ErrorClass::Signature => {
+                "the bundle was altered, or put together from parts of others; do not use the file"
+            }
+            ErrorClass::Digest
+            | ErrorClass::Subject
+            | ErrorClass::Key
+            | ErrorClass::Policy
+            | ErrorClass::TimeOutsideCertificate => return None,
+        },
+    })
+}
+
+/// Text from outside, made safe to show: control characters and those that turn the direction of
+/// writing are spelled out.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() || turns(c) => safe.extend(c.escape_unicode()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::boxed::Box;
+    use sealog_crypto::HashAlgorithm;
+
+    fn other_file() -> Result<Verified, VerifyError> {
+        Err(ContentError::OtherArtifact {
+            expected: Box::new(HashAlgorithm::Sha256.digest(b"a")),
+            found: Box::new(HashAlgorithm::Sha256.digest(b"b")),
+        }
+        .into())
+    }
+
+    #[test]
+    fn what_failed_expected_found_and_what_to_do() {
+        let report = Report::of("app.tar.gz", &other_file()).to_string();
+        let expected = "\
+error: `app.tar.gz` is not the file this bundle was made for
+  expected  sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb  (message digest in the bundle)
+  found     sha256:3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d  (computed from the file)
+hint: the file changed after signing, or this bundle belongs to another file
+";
+        assert_eq!(report, expected);
+    }
+
+    #[test]
+    fn json_has_every_key_always() {
+        let line = json_line("a\n", &other_file());
+        assert!(line.starts_with(r#"{"file":"a\n","verdict":"not-verified","identity":null,"issuer":null,"signed_at":null,"time_source":null,"log":null,"log_index":null,"error":{"class":"digest","message":"the artifact is not the one this bundle was made for","expected":"sha256:ca97"#), "{line}");
+        let line = not_checked_json_line("f", "network", "no route");
+        assert!(
+            line.ends_with(
+                r#""error":{"class":"network","message":"no route","expected":null,"found":null}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn names_cannot_rewrite_the_screen() {
+        assert_eq!(shown("a\u{1b}[2Jb\u{202e}c — é"), "a\\u{1b}[2Jb\\u{202e}c — é");
+    }
+}
