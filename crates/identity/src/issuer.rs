@@ -290,25 +290,28 @@ impl IssuerRules {
 }
 
 /// Fulcio's rule: `*` is one or more of `[-_a-zA-Z0-9]`, everything else is itself, from end to end.
+///
+/// The text comes from a token nobody verified yet: the work is its length times the pattern's.
 fn matches_wildcard(pattern: &str, text: &str) -> bool {
+    if text.len() > MAX_URL_BYTES {
+        return false;
+    }
     let stands_for = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    // Positions in `text` that some reading of the pattern so far can have reached.
-    let mut reached = BTreeSet::from([0]);
+    // Whether the pattern so far can have eaten exactly this many bytes.
+    let mut reached = alloc::vec![false; text.len() + 1];
+    if let Some(start) = reached.first_mut() {
+        *start = true;
+    }
     for wanted in pattern.bytes() {
-        let mut next = BTreeSet::new();
-        for at in reached {
-            match text.as_bytes().get(at) {
-                Some(_) if wanted == b'*' => {
-                    let run = text.bytes().skip(at).take_while(|b| stands_for(*b)).count();
-                    next.extend((1..=run).map(|n| at + n));
-                }
-                Some(found) if *found == wanted => _ = next.insert(at + 1),
-                _ => {}
-            }
+        let mut next = alloc::vec![false];
+        for (found, before) in text.bytes().zip(reached) {
+            let longer = wanted == b'*' && stands_for(found) && next.last() == Some(&true);
+            let here = if wanted == b'*' { stands_for(found) } else { wanted == found };
+            next.push(longer || (here && before));
         }
         reached = next;
     }
-    text.len() <= MAX_URL_BYTES && reached.contains(&text.len())
+    reached.last() == Some(&true)
 }
 
 /// A rule as it is written.
@@ -432,9 +435,7 @@ impl Table {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
         };
         match names {
-            Some(names) if names.iter().all(|name| word(name)) => {
-                Ok(Some(names.into_iter().map(str::to_owned).collect()))
-            }
+            Some(names) if names.iter().all(word) => Ok(Some(names.into_iter().map(str::to_owned).collect())),
             _ => Err(self.value("issuer_claim", "a path such as $.federated_claims.connector_id", path)),
         }
     }
@@ -473,8 +474,8 @@ impl Table {
 
     fn ci_provider(&self) -> Result<CiProvider, RuleError> {
         let mut ci = match self.preset {
-            Some(preset) => self.from_preset(preset)?,
-            None => self.from_templates()?,
+            Some(preset) => self.by_preset(preset)?,
+            None => self.by_templates()?,
         };
         ci.prefix = self.fixed_prefix(&ci)?;
         Ok(ci)
@@ -482,7 +483,7 @@ impl Table {
 
     /// A preset's templates with this instance's constants: a build system run by oneself differs from
     /// the public one by its URL alone.
-    fn from_preset(&self, preset: Preset) -> Result<CiProvider, RuleError> {
+    fn by_preset(&self, preset: Preset) -> Result<CiProvider, RuleError> {
         let foreign = [
             ("optional", self.optional.is_some()),
             ("subject_alternative_name", self.subject_alternative_name.is_some()),
@@ -506,7 +507,7 @@ impl Table {
         self.assemble(constants, optional, data.subject_alternative_name, &own(data.extensions))
     }
 
-    fn from_templates(&self) -> Result<CiProvider, RuleError> {
+    fn by_templates(&self) -> Result<CiProvider, RuleError> {
         let name = self.subject_alternative_name.as_ref();
         let name = name.ok_or_else(|| self.needs("subject_alternative_name"))?;
         let extensions = self.extensions.clone().unwrap_or_default();

@@ -22,6 +22,7 @@ extern crate alloc;
 mod asn1;
 mod base64url;
 pub mod discovery;
+pub mod issue;
 pub mod issuer;
 pub mod json;
 pub mod jwk;

@@ -316,6 +316,7 @@ mod tests {
     fn everything_else_is_refused_when_read() {
         let error = |text: &str| Template::parse(text).unwrap_err();
         assert_eq!(error(" "), TemplateError::Empty);
+        assert_eq!(error(r#"{{"a\"b"}}"#), TemplateError::Unclosed);
         assert_eq!(error("{{ .a"), TemplateError::Unclosed);
         assert_eq!(error("{{end}}"), TemplateError::Unmatched("end"));
         assert_eq!(error("{{else}}"), TemplateError::Unmatched("else"));
@@ -331,7 +332,6 @@ mod tests {
             "{{if .a}}",
             "{{}}",
             "{{.}}",
-            r#"{{"a\"b"}}"#,
             "{{call .a}}",
             "{{.1a}}",
             "{{if eq .a}}",

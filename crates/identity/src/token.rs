@@ -125,14 +125,19 @@ impl Algorithm {
         }
     }
 
+    /// Length of each of ECDSA's two numbers (RFC 7518 §3.4); none for other algorithms.
+    pub(crate) const fn coordinate(self) -> Option<usize> {
+        match self {
+            Self::Es256 => Some(32),
+            Self::Es384 => Some(48),
+            Self::Es512 => Some(66),
+            _ => None,
+        }
+    }
+
     /// The signature in the form `crypto` takes: JWS writes ECDSA's two numbers side by side.
     fn signature(self, raw: &[u8]) -> Option<Vec<u8>> {
-        let coordinate = match self {
-            Self::Es256 => 32,
-            Self::Es384 => 48,
-            Self::Es512 => 66,
-            _ => return Some(raw.to_vec()),
-        };
+        let Some(coordinate) = self.coordinate() else { return Some(raw.to_vec()) };
         let (r, s) = raw.split_at_checked(coordinate)?;
         (s.len() == coordinate).then(|| asn1::ecdsa_signature(r, s))
     }
