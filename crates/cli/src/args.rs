@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Say what a bundle holds, without judging it
     #[command(before_help = INSPECT_EXAMPLE, help_template = TEMPLATE)]
     Inspect(InspectArgs),
+    /// Follow the logs and tell when a name is used
+    #[command(before_help = crate::watch::EXAMPLE, help_template = TEMPLATE)]
+    Watch(crate::watch::WatchArgs),
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `sealog`: the terminal and the user's files. Sign, attest, verify, inspect.
+//! `sealog`: the terminal and the user's files. Sign, attest, verify, inspect, watch.
 //!
 //! In scope: what can be typed, how it is said, where files go, the exit status. Not in scope: what makes a
 //! signature good (`sealog-verify`), how services are asked (`sealog-client`).
@@ -15,6 +15,7 @@ mod output;
 mod sign;
 mod trust;
 mod verify;
+mod watch;
 
 pub use conformance::run_conformance;
 
@@ -35,6 +36,7 @@ pub fn run() -> ExitCode {
         Command::Attest(args) => sign::attest(args).map(|()| Status::Done),
         Command::Verify(args) => verify::verify(args),
         Command::Inspect(args) => inspect::inspect(args).map(|()| Status::Done),
+        Command::Watch(args) => watch::watch(args),
     };
     match ended {
         Ok(status) => status.into(),

@@ -84,7 +84,9 @@ fn run(
         jobs.push(Job { file: file.clone(), payload: payload(file, digest)?, place });
     }
     let given = identity.identity_token.as_deref().map(given_token).transpose()?;
+    keep_memory_private();
     event_loop()?.block_on(async {
+        let _full = outlive_file_limits();
         let client = Client::new();
         let token = match given {
             Some(token) => {
@@ -95,6 +97,25 @@ fn run(
         };
         sign_all(&Signer::new(&client, &services, &config.trusted_root), &token, jobs, output.json).await
     })
+}
+
+/// The key lives in this process's memory for a moment; a crash must not write that memory to a file.
+fn keep_memory_private() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+}
+
+/// A file size limit is told by a signal that ends the process; with somebody listening, the write fails
+/// instead, and its failure can be explained and cleaned up after.
+fn outlive_file_limits() -> impl Sized {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).ok()
+    }
 }
 
 /// What waits for services. One thread is enough for three of them.
