@@ -212,12 +212,12 @@ pub fn naive_root(leaves: &[[u8; 32]]) -> [u8; 32] {
 
 pub fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
-    for found in std::fs::read_dir(from).unwrap() {
+    // A living log renames files and removes the directories of outgrown partial tiles while we copy.
+    for found in std::fs::read_dir(from).into_iter().flatten() {
         let Ok(found) = found else { continue };
         let target = to.join(found.file_name());
         match found.file_type() {
             Ok(kind) if kind.is_dir() => copy_dir(&found.path(), &target),
-            // A file may be renamed away while we copy a living log.
             _ => drop(std::fs::copy(found.path(), target)),
         }
     }
