@@ -185,6 +185,25 @@ fn a_damaged_consistency_proof_proves_nothing() {
     }
 }
 
+/// A proof for a small tree, with the root it leads to, said to be of a larger tree.
+#[test]
+fn a_proof_that_stops_below_the_root_proves_nothing() {
+    let naive = Naive::default();
+    for (old, new) in [(1, 2), (4, 8), (3, 4), (5, 8), (255, 256)] {
+        let (old_root, root) = (naive.mth(0, old), naive.mth(0, new));
+        let proof = prove_consistency(old, new, &naive).unwrap();
+        let too_short = Err(ProofError::Length { found: proof.len() });
+        for claimed in [new + 1, 2 * new, 1000 * new, u64::MAX] {
+            assert_eq!(verify_consistency(old, &old_root, claimed, &root, &proof), too_short);
+        }
+        let proof = prove_inclusion(0, new, &naive).unwrap().hashes;
+        let too_short = Err(ProofError::Length { found: proof.len() });
+        for claimed in [new + 1, 2 * new, 1000 * new, u64::MAX] {
+            assert_eq!(verify_inclusion(&naive.leaf(0), 0, claimed, &proof, &root), too_short);
+        }
+    }
+}
+
 #[test]
 fn sizes_at_the_edges() {
     let (empty, other) = (empty_root(), leaf_hash(b"x"));
