@@ -275,7 +275,9 @@ fn read_intoto_v002(fields: &mut Fields<'_>) -> Result<EntryBody, EntryError> {
             fields.message("hash", read_hex_hash)?;
             let payload_digest = fields.required_message("payloadHash", read_hex_hash)?;
             let signatures = fields.required_message("envelope", |fields| {
+                // The payload's digest above is what counts, with or without the payload itself.
                 fields.text("payloadType")?;
+                fields.take("payload")?;
                 fields.messages("signatures", crate::dsse::MAX_SIGNATURES, |fields| {
                     fields.text("keyid")?;
                     // Base64 twice: the envelope's own, and that of the entry around it.

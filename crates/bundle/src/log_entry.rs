@@ -64,6 +64,12 @@ impl KindVersion {
     }
 }
 
+impl core::fmt::Display for KindVersion {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} {}", self.kind, self.version)
+    }
+}
+
 impl TransparencyLogEntry {
     /// Reads a log's answer. Fields that a newer log may add are dropped.
     ///

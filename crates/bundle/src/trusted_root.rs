@@ -208,16 +208,23 @@ impl TransparencyLog {
         ])
     }
 
+    /// Host and port, if one is written, of the base URL: the name a Rekor v1 log signs with. `None`
+    /// without a scheme.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        let (_, rest) = self.base_url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        authority.rsplit('@').next().filter(|authority| !authority.is_empty())
+    }
+
     /// The host of the base URL, without scheme, port and path: the origin and signature name of a
     /// Rekor v2 log. `None` without a scheme.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        let (_, rest) = self.base_url.split_once("://")?;
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let host = authority.rsplit('@').next()?;
-        let host = match host.strip_prefix('[') {
+        let authority = self.authority()?;
+        let host = match authority.strip_prefix('[') {
             Some(address) => address.split(']').next()?,
-            None => host.split(':').next()?,
+            None => authority.split(':').next()?,
         };
         (!host.is_empty()).then_some(host)
     }
@@ -318,6 +325,7 @@ mod tests {
     fn the_name_on_checkpoints_is_the_bare_host() {
         let mut log = root().tlogs.remove(0);
         assert_eq!(log.host(), Some("log.example"));
+        assert_eq!(log.authority(), Some("log.example:3000"));
         for (url, host) in
             [("http://localhost", Some("localhost")), ("log.example", None), ("http://[::1]:1/", Some("::1"))]
         {

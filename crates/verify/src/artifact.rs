@@ -2,7 +2,7 @@
 
 use crate::policy::Policy;
 use alloc::vec::Vec;
-use sealog_bundle::{Bundle, Content, KeyDetails, Statement};
+use sealog_bundle::{Bundle, Content, KeyDetails, KindVersion, Statement};
 use sealog_crypto::{Digest, HashAlgorithm};
 use sealog_pki::Certificate;
 
@@ -33,6 +33,12 @@ impl<'a> Artifact<'a> {
         known.copied().or_else(|| self.bytes.map(|bytes| algorithm.digest(bytes)))
     }
 
+    /// The artifact itself, if it is known.
+    #[must_use]
+    pub const fn bytes(&self) -> Option<&'a [u8]> {
+        self.bytes
+    }
+
     /// Some digest, to show to people.
     #[must_use]
     pub fn any_digest(&self) -> Option<Digest> {
@@ -54,6 +60,11 @@ pub fn digests_needed(bundle: &Bundle, policy: &Policy) -> Vec<HashAlgorithm> {
                 None => policy.required_key().cloned(),
             };
             needed.extend(key.and_then(|key| KeyDetails::default_for(&key)?.prehash()));
+            // Entries of Rekor v1 hold SHA-256 digests whatever the key.
+            let v2 = KindVersion::hashedrekord_v002();
+            if bundle.material.log_entries.iter().any(|entry| entry.kind_version != v2) {
+                needed.push(HashAlgorithm::Sha256);
+            }
         }
         Content::Envelope(envelope) => {
             needed.extend(Statement::parse(&envelope.payload).iter().flat_map(Statement::algorithms));

@@ -4,7 +4,7 @@
 use crate::{
     authority::{self, TrustRootError},
     error::VerifyError,
-    structure::KeyPolicyError,
+    structure::{KeyPolicyError, Structure},
     time::{SigningTimes, TimeSource},
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -120,6 +120,28 @@ fn of_path(error: ChainError, leaf: &Certificate, time: UnixTime, clock: &TimeSo
         }
         other => ChainStepError::Path(Box::new(other)),
     }
+}
+
+/// Step 9: an integrated time that no promise vouches for is no time, but it must not speak against the
+/// certificate either. (Those with a promise were held against it in step 3.)
+pub(crate) fn check_integrated_times(
+    structure: &Structure<'_>,
+    chain: &VerifiedChain,
+) -> Result<(), VerifyError> {
+    let (not_before, not_after) = chain.leaf().validity();
+    for claim in structure.entries() {
+        let stated = claim.entry.integrated_time;
+        if stated != 0 && !(not_before..=not_after).contains(&stated) {
+            return Err(ChainStepError::OutsideCertificate {
+                time: UnixTime::from_seconds(stated),
+                clock: TimeSource { authority: "the log entry, unsigned".into() },
+                not_before: UnixTime::from_seconds(not_before),
+                not_after: UnixTime::from_seconds(not_after),
+            }
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the failure that got furthest: an authority whose name does not even fit says least.

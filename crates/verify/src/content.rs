@@ -4,10 +4,12 @@
 
 use crate::{
     artifact::Artifact,
+    error::VerifyError,
+    signature::SignatureStepError,
     structure::{Signed, Structure},
 };
 use alloc::{boxed::Box, vec::Vec};
-use sealog_crypto::{Digest, HashAlgorithm};
+use sealog_crypto::{Digest, HashAlgorithm, PublicKey, Scheme};
 
 /// Why the artifact is not what was signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum ContentError {
         /// The algorithm.
         needed: HashAlgorithm,
     },
+    /// Only digests of the artifact are known, and the signature is over the artifact itself.
+    #[error("the signature is over the artifact itself, and only its digest was given")]
+    BytesNotKnown,
 }
 
 /// What was signed; for an artifact, only after the bundle's claim was compared.
@@ -45,6 +50,24 @@ impl SignedContent<'_> {
             }
             Source::Encoding(bytes) => Ok(algorithm.digest(bytes)),
         }
+    }
+
+    /// Checks a signature over it.
+    pub(crate) fn verify(
+        &self,
+        key: &PublicKey,
+        scheme: Scheme,
+        signature: &[u8],
+    ) -> Result<(), VerifyError> {
+        let verified = match (scheme.prehash(), &self.0) {
+            (Some(algorithm), _) => key.verify_digest(scheme, &self.digest(algorithm)?, signature),
+            (None, Source::Encoding(bytes)) => key.verify(scheme, bytes, signature),
+            (None, Source::Artifact(artifact)) => {
+                let bytes = artifact.bytes().ok_or(ContentError::BytesNotKnown)?;
+                key.verify(scheme, bytes, signature)
+            }
+        };
+        verified.map_err(|error| SignatureStepError::Invalid(error).into())
     }
 }
 

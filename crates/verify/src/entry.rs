@@ -1,16 +1,25 @@
-//! Step 8: the log entry, rebuilt from the bundle.
+//! Step 8: that the log's entry is about this signature, this key and this content.
 //!
-//! What the log hashed is what this signature, this key and this content make, byte for byte. The
-//! body that came along is only compared; nothing is ever read out of it, except to say how it differs.
+//! Entries of Rekor v2 are rebuilt from the bundle, and what is rebuilt is what must be in the tree: the
+//! body that came along is only compared. Those of Rekor v1 cannot be rebuilt (they hold PEM, and
+//! hashes over forms nobody can know), so the body is what must be in the tree, and each thing it says
+//! is compared.
 
 use crate::{
     content::SignedContent,
     error::VerifyError,
-    structure::{KeyPolicyError, LogEntry, Signed, Signer, Structure},
+    structure::{EntryKind, KeyPolicyError, LogEntry, Signed, Signer, Structure},
 };
-use alloc::{string::String, vec::Vec};
-use sealog_bundle::{EntryBody, EntryError, HashedRekord, KeyDetails, Verifier};
-use sealog_crypto::{PublicKey, sha256};
+use alloc::{
+    format,
+    string::{String, ToString as _},
+    vec::Vec,
+};
+use sealog_bundle::{
+    EntryBody, EntryError, HashedRekord, KeyDetails, KindVersion, Verifier, entry::SignatureAndKey,
+};
+use sealog_crypto::{Digest, PublicKey, sha256};
+use sealog_pki::Certificate;
 
 /// How the log's entry differs from the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +40,7 @@ pub enum EntryMismatch {
     Signature {
         /// SHA-256 of the bundle's, in hex.
         expected: String,
-        /// SHA-256 of the entry's, in hex.
+        /// SHA-256 of the entry's, in hex; empty when there is not exactly one.
         found: String,
     },
     /// Another certificate or key.
@@ -39,7 +48,7 @@ pub enum EntryMismatch {
     Key {
         /// SHA-256 of the bundle's, in hex.
         expected: String,
-        /// SHA-256 of the entry's, in hex.
+        /// SHA-256 of the entry's, in hex; empty when it is none.
         found: String,
     },
     /// Another algorithm.
@@ -58,34 +67,57 @@ pub enum EntryMismatch {
         /// In the entry.
         found: String,
     },
+    /// A kind that does not go with what was signed.
+    #[error("a {kind} log entry does not go with what was signed")]
+    WrongContent {
+        /// The kind.
+        kind: String,
+    },
     /// The same things, written in another way.
     #[error("the log entry is not in canonical form")]
     NotCanonical,
 }
 
-/// The bundle's entry as a log must have hashed it, and the entries that claim it does.
-pub(crate) struct RebuiltEntry<'s, 'b> {
-    canonical: Vec<u8>,
-    claims: &'s [LogEntry<'b>],
+/// An entry that is about what the bundle is about, and the bytes that must be in the tree.
+pub(crate) struct MatchedEntry<'s, 'b> {
+    claim: &'s LogEntry<'b>,
+    leaf: Vec<u8>,
 }
 
-impl<'s, 'b> RebuiltEntry<'s, 'b> {
+impl<'s, 'b> MatchedEntry<'s, 'b> {
     /// The leaf's bytes.
-    pub(crate) fn canonical(&self) -> &[u8] {
-        &self.canonical
+    pub(crate) fn leaf(&self) -> &[u8] {
+        &self.leaf
     }
 
-    /// Never empty.
-    pub(crate) const fn claims(&self) -> &'s [LogEntry<'b>] {
-        self.claims
+    pub(crate) const fn claim(&self) -> &'s LogEntry<'b> {
+        self.claim
     }
 }
 
+/// Never empty.
 pub(crate) fn check<'s, 'b>(
     structure: &'s Structure<'b>,
     content: &SignedContent<'_>,
     key: &PublicKey,
-) -> Result<RebuiltEntry<'s, 'b>, VerifyError> {
+) -> Result<Vec<MatchedEntry<'s, 'b>>, VerifyError> {
+    let match_one = |claim: &'s LogEntry<'b>| {
+        let leaf = match claim.kind {
+            EntryKind::RekorV2 => rebuild(claim, structure, content, key)?,
+            EntryKind::RekorV1 => compare(claim, structure, content, key)?,
+        };
+        Ok(MatchedEntry { claim, leaf })
+    };
+    structure.entries().iter().map(match_one).collect()
+}
+
+/// The leaf of a Rekor v2 log, made from the bundle alone.
+fn rebuild(
+    claim: &LogEntry<'_>,
+    structure: &Structure<'_>,
+    content: &SignedContent<'_>,
+    key: &PublicKey,
+) -> Result<Vec<u8>, VerifyError> {
     let key_details = KeyDetails::default_for(key).ok_or(KeyPolicyError::NoAlgorithm(key.kind()))?;
     let algorithm = key_details.prehash().ok_or(KeyPolicyError::NoAlgorithm(key.kind()))?;
     let verifier = match structure.signer() {
@@ -99,27 +131,18 @@ pub(crate) fn check<'s, 'b>(
         key_details,
     };
     let canonical = rebuilt.canonical();
-    for claim in structure.entries() {
-        let body = &claim.entry.canonicalized_body;
-        if *body != canonical {
-            return Err(difference(&rebuilt, body, structure).into());
-        }
+    let body = &claim.entry.canonicalized_body;
+    if *body != canonical {
+        return Err(difference(&rebuilt, body, structure).into());
     }
-    Ok(RebuiltEntry { canonical, claims: structure.entries() })
+    Ok(canonical)
 }
 
 /// The most telling difference; only to be asked when there is one.
 fn difference(rebuilt: &HashedRekord, body: &[u8], structure: &Structure<'_>) -> EntryMismatch {
-    let fingerprint = |bytes: &[u8]| hex::encode(sha256(bytes));
     let entry = match EntryBody::parse(body) {
         Ok(EntryBody::HashedRekord(entry)) => entry,
-        Ok(other) => {
-            let text = |kind: sealog_bundle::KindVersion| alloc::format!("{} {}", kind.kind, kind.version);
-            return EntryMismatch::Kind {
-                expected: text(sealog_bundle::KindVersion::hashedrekord_v002()),
-                found: text(other.kind_version()),
-            };
-        }
+        Ok(other) => return kinds(&KindVersion::hashedrekord_v002(), &other.kind_version()),
         Err(error) => return EntryMismatch::Unreadable(error),
     };
     if entry.verifier != rebuilt.verifier {
@@ -129,20 +152,88 @@ fn difference(rebuilt: &HashedRekord, body: &[u8], structure: &Structure<'_>) ->
         };
     }
     if entry.signature != rebuilt.signature {
-        return EntryMismatch::Signature {
-            expected: fingerprint(structure.signature()),
-            found: fingerprint(&entry.signature),
-        };
+        return signatures(structure, Some(&entry.signature));
     }
     if entry.key_details != rebuilt.key_details {
         return EntryMismatch::Algorithm { expected: rebuilt.key_details, found: entry.key_details };
     }
     if entry.digest != rebuilt.digest {
-        let what = |digest| match structure.signed() {
-            Signed::Message(_) => alloc::format!("{digest}"),
-            Signed::Envelope(_) => alloc::format!("{digest} (of the envelope)"),
-        };
-        return EntryMismatch::Digest { expected: what(rebuilt.digest), found: what(entry.digest) };
+        return digests(structure, &rebuilt.digest, &entry.digest);
     }
     EntryMismatch::NotCanonical
+}
+
+/// The leaf of a Rekor v1 log, as it came, after each thing in it was compared.
+fn compare(
+    claim: &LogEntry<'_>,
+    structure: &Structure<'_>,
+    content: &SignedContent<'_>,
+    key: &PublicKey,
+) -> Result<Vec<u8>, VerifyError> {
+    let body = EntryBody::parse(&claim.entry.canonicalized_body).map_err(EntryMismatch::Unreadable)?;
+    let kind = body.kind_version();
+    if kind != claim.entry.kind_version {
+        return Err(kinds(&claim.entry.kind_version, &kind).into());
+    }
+    let (expected, found, signed) = match (body, structure.signed()) {
+        (EntryBody::HashedRekordV001(entry), Signed::Message(_)) => {
+            (content.digest(entry.digest.algorithm())?, entry.digest, Some(entry.signature))
+        }
+        (EntryBody::DsseV001(entry) | EntryBody::IntotoV002(entry), Signed::Envelope(envelope)) => {
+            let one = <[SignatureAndKey; 1]>::try_from(entry.signatures).ok();
+            let algorithm = entry.payload_digest.algorithm();
+            (algorithm.digest(&envelope.payload), entry.payload_digest, one.map(|[one]| one))
+        }
+        _ => return Err(EntryMismatch::WrongContent { kind: kind.to_string() }.into()),
+    };
+    let signed = signed.ok_or_else(|| signatures(structure, None))?;
+    same_key(&signed.key_pem, structure, key)?;
+    if signed.signature != structure.signature() {
+        return Err(signatures(structure, Some(&signed.signature)).into());
+    }
+    if expected != found {
+        return Err(digests(structure, &expected, &found).into());
+    }
+    Ok(claim.entry.canonicalized_body.clone())
+}
+
+/// The PEM of an entry must be the bundle's certificate or the key given.
+fn same_key(pem: &[u8], structure: &Structure<'_>, key: &PublicKey) -> Result<(), EntryMismatch> {
+    let pem = core::str::from_utf8(pem).unwrap_or_default();
+    let (expected, found) = match structure.signer() {
+        Signer::Certificate { leaf, .. } => {
+            (leaf.der(), Certificate::from_pem(pem).ok().map(|certificate| certificate.der().to_vec()))
+        }
+        Signer::Key(_) => (key.spki_der(), PublicKey::from_pem(pem).ok().map(|key| key.spki_der().to_vec())),
+    };
+    match found {
+        Some(found) if found == expected => Ok(()),
+        found => Err(EntryMismatch::Key {
+            expected: fingerprint(expected),
+            found: found.map(|der| fingerprint(&der)).unwrap_or_default(),
+        }),
+    }
+}
+
+fn fingerprint(bytes: &[u8]) -> String {
+    hex::encode(sha256(bytes))
+}
+
+fn kinds(expected: &KindVersion, found: &KindVersion) -> EntryMismatch {
+    EntryMismatch::Kind { expected: expected.to_string(), found: found.to_string() }
+}
+
+fn signatures(structure: &Structure<'_>, found: Option<&[u8]>) -> EntryMismatch {
+    EntryMismatch::Signature {
+        expected: fingerprint(structure.signature()),
+        found: found.map(fingerprint).unwrap_or_default(),
+    }
+}
+
+fn digests(structure: &Structure<'_>, expected: &Digest, found: &Digest) -> EntryMismatch {
+    let what = |digest| match structure.signed() {
+        Signed::Message(_) => format!("{digest}"),
+        Signed::Envelope(_) => format!("{digest} (of the envelope)"),
+    };
+    EntryMismatch::Digest { expected: what(expected), found: what(found) }
 }

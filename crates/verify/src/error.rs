@@ -7,6 +7,7 @@ use crate::{
     entry::EntryMismatch,
     inclusion::{CheckpointStepError, InclusionStepError},
     policy::PolicyError,
+    promise::PromiseError,
     sct::SctStepError,
     signature::SignatureStepError,
     statement::StatementError,
@@ -41,6 +42,9 @@ pub enum VerifyError {
     /// No time to verify at.
     #[error(transparent)]
     Time(#[from] TimeError),
+    /// An inclusion promise is not the log's.
+    #[error(transparent)]
+    Promise(#[from] PromiseError),
     /// The certificate is not trusted.
     #[error(transparent)]
     Chain(#[from] ChainStepError),
@@ -57,7 +61,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Entry(#[from] EntryMismatch),
     /// An entry of a kind this verifier does not know.
-    #[error("{} {} log entries are not supported", .0.kind, .0.version)]
+    #[error("{0} log entries are not supported")]
     UnsupportedEntry(KindVersion),
     /// The signature is not the signer's.
     #[error(transparent)]
@@ -94,6 +98,8 @@ pub enum ErrorClass {
     NoVerifiedTime,
     /// A timestamp that does not verify.
     Timestamp,
+    /// An inclusion promise that does not verify.
+    Promise,
     /// A certificate of no trusted authority.
     Chain,
     /// Not signed in the certificate's life.
@@ -130,6 +136,7 @@ impl ErrorClass {
             Self::TrustRoot => "trust-root",
             Self::NoVerifiedTime => "no-verified-time",
             Self::Timestamp => "timestamp",
+            Self::Promise => "promise",
             Self::Chain => "chain",
             Self::TimeOutsideCertificate => "time-outside-certificate",
             Self::Sct => "sct",
@@ -177,6 +184,7 @@ impl VerifyError {
             Self::TrustedRootDocument(_) | Self::TrustRoot(_) => ErrorClass::TrustRoot,
             Self::Time(TimeError::None) => ErrorClass::NoVerifiedTime,
             Self::Time(_) => ErrorClass::Timestamp,
+            Self::Promise(_) => ErrorClass::Promise,
             Self::Chain(ChainStepError::OutsideCertificate { .. }) => ErrorClass::TimeOutsideCertificate,
             Self::Chain(_) => ErrorClass::Chain,
             Self::Sct(_) => ErrorClass::Sct,
@@ -225,7 +233,7 @@ impl VerifyError {
             ),
             Self::Chain(ChainStepError::OutsideCertificate { time, not_before, not_after, .. }) => {
                 let expected = format!("{not_before} to {not_after}");
-                compared(expected, "validity of the certificate", time.to_string(), "signed timestamp")
+                compared(expected, "validity of the certificate", time.to_string(), "verified time")
             }
             Self::Inclusion(InclusionStepError::Index { expected, found }) => compared(
                 expected.to_string(),
@@ -255,6 +263,7 @@ impl VerifyError {
             | Self::Structure(_)
             | Self::TrustRoot(_)
             | Self::Time(_)
+            | Self::Promise(_)
             | Self::Chain(_)
             | Self::Sct(_)
             | Self::Inclusion(_)
@@ -275,7 +284,9 @@ fn compare_entry(mismatch: &EntryMismatch) -> Option<Compared> {
         | EntryMismatch::Key { expected, found }
         | EntryMismatch::Kind { expected, found } => (expected.clone(), found.clone()),
         EntryMismatch::Algorithm { expected, found } => (expected.to_string(), found.to_string()),
-        EntryMismatch::Unreadable(_) | EntryMismatch::NotCanonical => return None,
+        EntryMismatch::Unreadable(_) | EntryMismatch::WrongContent { .. } | EntryMismatch::NotCanonical => {
+            return None;
+        }
     };
     Some(Compared { expected, expected_from: "from the bundle", found, found_from: "in the log entry" })
 }

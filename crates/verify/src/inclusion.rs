@@ -1,13 +1,13 @@
-//! Steps 7 and 6: that a trusted log signed the checkpoint, and that the rebuilt entry is in its tree.
+//! Steps 7 and 6: that a trusted log signed the checkpoint, and that the entry is in its tree.
 //!
 //! Entries by logs the trusted root does not know are passed over; one by a log it does know must
 //! verify, and one must be there.
 
-use crate::{authority, entry::RebuiltEntry, error::VerifyError, structure::LogEntry, time::VerifiedTime};
+use crate::{authority, entry::MatchedEntry, error::VerifyError, structure::EntryKind, time::VerifiedTime};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use sealog_bundle::{TransparencyLog, TrustedRoot, UnixTime};
 use sealog_tlog::{
-    CheckpointError, SignedCheckpoint,
+    Checkpoint, CheckpointError, SignedCheckpoint,
     merkle::{Hash, ProofError, leaf_hash, verify_inclusion},
     note,
 };
@@ -77,16 +77,16 @@ pub enum InclusionStepError {
     Proof(ProofError),
 }
 
-/// A checkpoint signed by a trusted log, and the claim it belongs to.
-pub(crate) struct VerifiedCheckpoint<'s, 'b, 'r> {
-    claim: &'s LogEntry<'b>,
+/// A checkpoint signed by a trusted log, and the entry it is there for.
+pub(crate) struct VerifiedCheckpoint<'e, 's, 'b, 'r> {
+    entry: &'e MatchedEntry<'s, 'b>,
     log: &'r TransparencyLog,
     size: u64,
     root: Hash,
     origin: String,
 }
 
-/// That the rebuilt entry is in the tree of a trusted log.
+/// That the entry is in the tree of a trusted log.
 pub(crate) struct VerifiedInclusion {
     origin: String,
     url: String,
@@ -100,34 +100,32 @@ impl VerifiedInclusion {
 }
 
 /// Checkpoints of all entries by logs we know; at least one.
-pub(crate) fn check_checkpoint<'s, 'b, 'r>(
-    entry: &RebuiltEntry<'s, 'b>,
+pub(crate) fn check_checkpoints<'e, 's, 'b, 'r>(
+    entries: &'e [MatchedEntry<'s, 'b>],
     times: &[VerifiedTime],
     root: &'r TrustedRoot,
-) -> Result<Vec<VerifiedCheckpoint<'s, 'b, 'r>>, VerifyError> {
+) -> Result<Vec<VerifiedCheckpoint<'e, 's, 'b, 'r>>, VerifyError> {
     let mut verified = Vec::new();
-    for claim in entry.claims() {
+    for entry in entries {
+        let log_id = &entry.claim().entry.log_id;
         // A log may be listed more than once, for different times.
-        let mut outcomes = root
-            .tlogs
-            .iter()
-            .filter(|log| log.log_id == claim.entry.log_id)
-            .map(|log| of_log(claim, log, times));
+        let logs = root.tlogs.iter().filter(|log| log.log_id == *log_id);
+        let mut outcomes = logs.map(|log| of_log(entry, log, times));
         let Some(first) = outcomes.next() else { continue };
         verified.push(outcomes.fold(first, Result::or)?);
     }
     if verified.is_empty() {
-        let found = entry.claims().first().map(|claim| hex::encode(&claim.entry.log_id));
+        let found = entries.first().map(|entry| hex::encode(&entry.claim().entry.log_id));
         return Err(CheckpointStepError::UnknownLog { found: found.unwrap_or_default() }.into());
     }
     Ok(verified)
 }
 
-fn of_log<'s, 'b, 'r>(
-    claim: &'s LogEntry<'b>,
+fn of_log<'e, 's, 'b, 'r>(
+    entry: &'e MatchedEntry<'s, 'b>,
     log: &'r TransparencyLog,
     times: &[VerifiedTime],
-) -> Result<VerifiedCheckpoint<'s, 'b, 'r>, VerifyError> {
+) -> Result<VerifiedCheckpoint<'e, 's, 'b, 'r>, VerifyError> {
     let url = || log.base_url.clone();
     let key = authority::log_key(log)?;
     // A checkpoint states no time. The log must have been trusted when the signature was made.
@@ -135,31 +133,37 @@ fn of_log<'s, 'b, 'r>(
         return Err(CheckpointStepError::OutsideWindow { log: url(), time: time.time() }.into());
     }
     let no_name = || CheckpointStepError::NoName { log: url() };
-    let name = log.host().ok_or_else(no_name)?;
+    let name = match entry.claim().kind {
+        EntryKind::RekorV1 => log.authority(),
+        EntryKind::RekorV2 => log.host(),
+    };
+    let name = name.ok_or_else(no_name)?;
     let verifier = note::KeyVerifier::for_log(name, key).map_err(|_| no_name())?;
     let not_verified = |source| CheckpointStepError::NotVerified { log: url(), source: Box::new(source) };
+    let claim = entry.claim();
     let signed = SignedCheckpoint::parse(claim.proof.checkpoint.as_bytes()).map_err(not_verified)?;
-    let checkpoint = signed.verify(&verifier).map_err(not_verified)?;
-    Ok(VerifiedCheckpoint {
-        claim,
-        log,
-        size: checkpoint.size,
-        root: checkpoint.root,
-        origin: checkpoint.origin.clone(),
-    })
+    signed.note.verify(&verifier).map_err(|error| not_verified(error.into()))?;
+    let Checkpoint { origin, size, root, .. } = signed.checkpoint;
+    // The key's name is the origin; Rekor v1 adds the shard's number.
+    let shard = origin.strip_prefix(name).and_then(|rest| rest.strip_prefix(" - "));
+    let is_shard = shard.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    if origin != name && !(claim.kind == EntryKind::RekorV1 && is_shard) {
+        let (expected, found) = (name.into(), origin);
+        return Err(not_verified(CheckpointError::Origin { expected, found }).into());
+    }
+    Ok(VerifiedCheckpoint { entry, log, size, root, origin })
 }
 
-/// Holds every claim against its checkpoint; what is told is the first.
+/// Holds every entry against its checkpoint; what is told is the first.
 pub(crate) fn check_inclusion(
-    entry: &RebuiltEntry<'_, '_>,
-    checkpoints: Vec<VerifiedCheckpoint<'_, '_, '_>>,
+    checkpoints: Vec<VerifiedCheckpoint<'_, '_, '_, '_>>,
 ) -> Result<VerifiedInclusion, VerifyError> {
-    let leaf = leaf_hash(entry.canonical());
     let mut first = None;
-    for checkpoint in checkpoints {
-        let VerifiedCheckpoint { claim, log, size, root, origin } = checkpoint;
+    for VerifiedCheckpoint { entry, log, size, root, origin } in checkpoints {
+        let claim = entry.claim();
         let (index, proof) = (claim.entry.log_index, claim.proof);
-        if proof.log_index != index {
+        // Rekor v1 counts entries across shards, and in the proof within one.
+        if claim.kind == EntryKind::RekorV2 && proof.log_index != index {
             return Err(InclusionStepError::Index { expected: index, found: proof.log_index }.into());
         }
         if proof.tree_size != size {
@@ -169,7 +173,8 @@ pub(crate) fn check_inclusion(
             return Err(InclusionStepError::Root { expected: root, found: Hash(proof.root_hash) }.into());
         }
         let hashes: Vec<Hash> = proof.hashes.iter().copied().map(Hash).collect();
-        verify_inclusion(&leaf, index, size, &hashes, &root).map_err(InclusionStepError::Proof)?;
+        verify_inclusion(&leaf_hash(entry.leaf()), proof.log_index, size, &hashes, &root)
+            .map_err(InclusionStepError::Proof)?;
         first.get_or_insert(VerifiedInclusion { origin, url: log.base_url.clone(), index });
     }
     first.ok_or_else(|| CheckpointStepError::UnknownLog { found: String::new() }.into())

@@ -4,7 +4,7 @@
 //! steps are numbered alike, and each finished step is a value only that step can make. A verdict
 //! wants all of them, so one that skips a step does not compile.
 //!
-//! In scope: bundles whose entry is in a Rekor v2 log. Not in scope: fetching anything (trusted roots
+//! In scope: bundles whose entry is in a Rekor v2 or v1 log. Not in scope: fetching anything (trusted roots
 //! are arguments), what the time is now (it does not matter to what was signed once), telling people
 //! (except for the words, in [`verdict`], so that every program uses the same).
 //!
@@ -22,6 +22,7 @@ mod entry;
 mod error;
 mod inclusion;
 mod policy;
+mod promise;
 mod sct;
 mod signature;
 mod statement;
@@ -38,6 +39,7 @@ pub use entry::EntryMismatch;
 pub use error::{Compared, ErrorClass, VerifyError};
 pub use inclusion::{CheckpointStepError, InclusionStepError};
 pub use policy::{Match, Pattern, PatternError, Policy, PolicyError};
+pub use promise::PromiseError;
 pub use sct::SctStepError;
 pub use signature::SignatureStepError;
 pub use statement::StatementError;
@@ -66,14 +68,18 @@ pub fn verify(
     // (10, first half.) What was signed: the artifact, if it is the one the bundle speaks of, or the
     // envelope's encoding. A wrong file is by far the most common mistake, so people hear of it first.
     let content = content::check(&structure, artifact)?;
-    // 2. Every signed timestamp is by a trusted authority.
-    let times = time::check(&structure, root)?;
+    // 5. Every inclusion promise is by a trusted log (Rekor v1; Rekor v2 makes none).
+    let promises = promise::check(&structure, root)?;
+    // 2. Every signed timestamp is by a trusted authority; with the promises, these are all the times.
+    let times = time::check(&structure, promises, root)?;
     let (signer, key) = match structure.signer() {
         structure::Signer::Certificate { leaf, extra } => {
             // 2d. There is one at least: no fallback to now.
             let times = times.at_least_one()?;
             // 3. The certificate leads to a trusted authority at every one of these times.
             let chain = chain::check(leaf, extra, &times, root)?;
+            // 9. No log entry states a time at which it was not valid.
+            chain::check_integrated_times(&structure, &chain)?;
             // 4. A trusted certificate log promised to show the certificate.
             let scts = sct::check(&chain, root)?;
             let key = chain.key().clone();
@@ -86,14 +92,12 @@ pub fn verify(
     };
     // 10. The key made the signature. (Before 8: that it is forged says more than that it was not logged.)
     let signature = signature::check(&structure, &content, &key)?;
-    // 5. (Promises are Rekor v1's; their entries end in step 0.)
-    // 8. The entry, rebuilt from the bundle, is the one the log claims to hold.
-    let entry = entry::check(&structure, &content, &key)?;
-    // 7. The log signed the checkpoint.
-    let checkpoint = inclusion::check_checkpoint(&entry, signer.times(), root)?;
-    // 6. The rebuilt entry is in the tree of that checkpoint.
-    let inclusion = inclusion::check_inclusion(&entry, checkpoint)?;
-    // 9. (Integrated time is Rekor v1's; Rekor v2 states none.)
+    // 8. The log's entry is about this signature, key and content; where it can be, it is rebuilt.
+    let entries = entry::check(&structure, &content, &key)?;
+    // 7. A trusted log signed the checkpoint.
+    let checkpoints = inclusion::check_checkpoints(&entries, signer.times(), root)?;
+    // 6. The entry is in the tree of that checkpoint.
+    let inclusion = inclusion::check_inclusion(checkpoints)?;
     // 11. What an envelope states is about this artifact.
     let statement = statement::check(&structure, artifact)?;
     // 12. The signer is someone the policy names.

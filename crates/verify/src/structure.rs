@@ -53,6 +53,24 @@ pub enum StructureError {
         /// Which.
         at: usize,
     },
+    /// A version 0.1 bundle without promise.
+    #[error("log entry {at} has no inclusion promise")]
+    NoPromise {
+        /// Which.
+        at: usize,
+    },
+    /// A promise by a log that makes none.
+    #[error("log entry {at} has an inclusion promise, which Rekor v2 does not make")]
+    UnknownPromise {
+        /// Which.
+        at: usize,
+    },
+    /// A time by a log that states none.
+    #[error("log entry {at} has an integrated time, which Rekor v2 does not state")]
+    UnknownTime {
+        /// Which.
+        at: usize,
+    },
     /// The same timestamp twice.
     #[error("timestamp {at} is there twice")]
     TimestampTwice {
@@ -111,8 +129,26 @@ pub(crate) enum Signer<'b> {
     Key(&'b PublicKey),
 }
 
+/// Which logs hold entries of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    RekorV1,
+    RekorV2,
+}
+
+impl EntryKind {
+    fn of(kind: &KindVersion) -> Option<Self> {
+        match (kind.kind.as_str(), kind.version.as_str()) {
+            ("hashedrekord", "0.0.2") => Some(Self::RekorV2),
+            ("hashedrekord" | "dsse", "0.0.1") | ("intoto", "0.0.2") => Some(Self::RekorV1),
+            _ => None,
+        }
+    }
+}
+
 /// An entry with the proof it must have.
 pub(crate) struct LogEntry<'b> {
+    pub(crate) kind: EntryKind,
     pub(crate) entry: &'b TransparencyLogEntry,
     pub(crate) proof: &'b InclusionProof,
 }
@@ -197,26 +233,30 @@ fn certificates(bundle: &Bundle) -> Result<Vec<Certificate>, StructureError> {
     chain.iter().enumerate().map(parse).collect()
 }
 
-/// The entries, all of the one kind that is supported.
+/// The entries. All must have a proof and a checkpoint: the format's version 0.1 let a promise stand for
+/// them, but a promise proves nothing about the log.
 fn entries(bundle: &Bundle) -> Result<Vec<LogEntry<'_>>, VerifyError> {
     if bundle.material.log_entries.is_empty() {
         return Err(StructureError::NoLogEntry.into());
     }
-    let mut entries = Vec::new();
-    for (at, entry) in bundle.material.log_entries.iter().enumerate() {
-        let supported = entry.kind_version == KindVersion::hashedrekord_v002();
-        // In version 0.1 a promise by a Rekor v1 log could stand for the proof.
-        let proof_needed = supported || bundle.version > Version::V01;
-        match &entry.inclusion_proof {
-            None if proof_needed => return Err(StructureError::NoInclusionProof { at }.into()),
-            Some(proof) if proof_needed && proof.checkpoint.is_empty() => {
-                return Err(StructureError::NoCheckpoint { at }.into());
-            }
-            Some(proof) if supported => entries.push(LogEntry { entry, proof }),
-            _ => return Err(VerifyError::UnsupportedEntry(entry.kind_version.clone())),
+    let read = |(at, entry): (usize, _)| {
+        let entry: &TransparencyLogEntry = entry;
+        let proof = entry.inclusion_proof.as_ref().ok_or(StructureError::NoInclusionProof { at })?;
+        if proof.checkpoint.is_empty() {
+            return Err(StructureError::NoCheckpoint { at }.into());
         }
-    }
-    Ok(entries)
+        let unsupported = || VerifyError::UnsupportedEntry(entry.kind_version.clone());
+        let kind = EntryKind::of(&entry.kind_version).ok_or_else(unsupported)?;
+        match (kind, &entry.inclusion_promise, bundle.version) {
+            (EntryKind::RekorV2, Some(_), _) => Err(StructureError::UnknownPromise { at }.into()),
+            (EntryKind::RekorV2, None, _) if entry.integrated_time != 0 => {
+                Err(StructureError::UnknownTime { at }.into())
+            }
+            (EntryKind::RekorV1, None, Version::V01) => Err(StructureError::NoPromise { at }.into()),
+            _ => Ok(LogEntry { kind, entry, proof }),
+        }
+    };
+    bundle.material.log_entries.iter().enumerate().map(read).collect()
 }
 
 /// A hint that is a digest of a key, as tools write it in base64 or hex, must be this key's. Other

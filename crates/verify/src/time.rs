@@ -1,4 +1,4 @@
-//! Step 2: when the signature existed, by the clocks of trusted timestamp authorities.
+//! Step 2: when the signature existed, by the clocks of trusted timestamp authorities and Rekor v1 logs.
 //!
 //! Every timestamp in the bundle must verify: one that does not is a sign that something is wrong, and
 //! dropping it would let an attacker choose which clocks are heard.
@@ -6,6 +6,7 @@
 use crate::{
     authority::{self, TrustRootError},
     error::VerifyError,
+    promise::VerifiedPromise,
     structure::Structure,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -49,11 +50,11 @@ pub enum TimeError {
 /// Whose clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeSource {
-    /// The authority's URL, or its name where the trusted root has no URL.
+    /// URL of the authority or log, or its name where the trusted root has no URL.
     pub authority: String,
 }
 
-/// A time that a trusted authority put to the bundle's signature.
+/// A time that a trusted authority or log put to the bundle's signature.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifiedTime {
     time: UnixTime,
@@ -70,7 +71,7 @@ impl VerifiedTime {
     }
 }
 
-/// The times of all timestamps in a bundle; perhaps none.
+/// The times of all timestamps and promises in a bundle; perhaps none.
 pub(crate) struct VerifiedTimes(Vec<VerifiedTime>);
 
 /// At least one time.
@@ -101,9 +102,21 @@ impl SigningTimes {
     }
 }
 
-pub(crate) fn check(structure: &Structure<'_>, root: &TrustedRoot) -> Result<VerifiedTimes, VerifyError> {
+pub(crate) fn check(
+    structure: &Structure<'_>,
+    promises: Vec<VerifiedPromise>,
+    root: &TrustedRoot,
+) -> Result<VerifiedTimes, VerifyError> {
+    // 2a. By timestamp authorities.
     let check_one = |(at, response): (usize, &Vec<u8>)| check_one(at, response, structure.signature(), root);
-    structure.timestamps().iter().enumerate().map(check_one).collect::<Result<_, _>>().map(VerifiedTimes)
+    let mut times: Vec<_> =
+        structure.timestamps().iter().enumerate().map(check_one).collect::<Result<_, _>>()?;
+    // 2b. By Rekor v1 logs, each in the promise it signed.
+    times.extend(promises.into_iter().map(|promise| VerifiedTime {
+        time: promise.time(),
+        source: TimeSource { authority: promise.into_log() },
+    }));
+    Ok(VerifiedTimes(times))
 }
 
 fn check_one(

@@ -283,11 +283,13 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
             ErrorClass::TrustRoot | ErrorClass::Chain | ErrorClass::Sct | ErrorClass::Timestamp => {
                 "the bundle may come from another Sigstore instance, or the trusted root is out of date"
             }
-            ErrorClass::Checkpoint => {
+            ErrorClass::Checkpoint | ErrorClass::Promise => {
                 "the bundle may come from another log, or the trusted root is out of date"
             }
             ErrorClass::NoVerifiedTime => "sign again with a timestamp authority",
-            ErrorClass::UnsupportedEntry => "sign again with a Rekor v2 log",
+            ErrorClass::UnsupportedEntry => {
+                "this version does not know such entries; sign again with a Rekor v2 log"
+            }
             ErrorClass::EntryMismatch | ErrorClass::InclusionProof | ErrorClass::Signature => {
                 "the bundle was altered, or put together from parts of others; do not use the file"
             }
