@@ -48,6 +48,9 @@ pub enum RequestError {
 pub struct TimeStampReq {
     /// The digest to put a time to.
     pub imprint: Digest,
+    /// The imprint as it was asked for: RFC 3161 §2.4.2 wants the same value in the token, and its hash
+    /// algorithm may be written with or without parameters.
+    pub(super) imprint_der: Vec<u8>,
     /// The policy wanted, if any.
     pub policy: Option<ObjectIdentifier>,
     /// Content of the nonce's INTEGER, to be echoed byte by byte.
@@ -62,7 +65,8 @@ impl TimeStampReq {
     /// A request for a digest, with neither nonce nor certificate.
     #[must_use]
     pub fn new(imprint: Digest) -> Self {
-        Self { imprint, policy: None, nonce: None, cert_req: false, extensions: Vec::new() }
+        let imprint_der = encode_imprint(&imprint);
+        Self { imprint, imprint_der, policy: None, nonce: None, cert_req: false, extensions: Vec::new() }
     }
 
     /// Adds a nonce: an unsigned number, big-endian.
@@ -95,7 +99,9 @@ impl TimeStampReq {
             1 => {}
             other => return Err(RequestError::Version(other)),
         }
-        let imprint = parse_imprint(&fields.next(SEQUENCE)?)?;
+        let imprint_element = fields.next(SEQUENCE)?;
+        let imprint = parse_imprint(&imprint_element)?;
+        let imprint_der = imprint_element.raw.to_vec();
         let policy = fields.next_if(OID)?.map(|policy| policy.oid()).transpose()?;
         let nonce = fields.next_if(INTEGER)?.map(|nonce| nonce.integer()).transpose()?;
         if nonce.is_some_and(|nonce| nonce.len() > MAX_NONCE_BYTES) {
@@ -111,7 +117,7 @@ impl TimeStampReq {
             }
         }
         fields.finish()?;
-        Ok(Self { imprint, policy, nonce: nonce.map(<[u8]>::to_vec), cert_req, extensions })
+        Ok(Self { imprint, imprint_der, policy, nonce: nonce.map(<[u8]>::to_vec), cert_req, extensions })
     }
 
     /// DER. Extensions are not written: we ask for none.
@@ -120,7 +126,7 @@ impl TimeStampReq {
         let policy = self.policy.as_ref().map(asn1::oid).unwrap_or_default();
         let nonce = self.nonce.as_ref().map(|nonce| asn1::wrap(INTEGER, &[nonce])).unwrap_or_default();
         let cert_req = if self.cert_req { asn1::boolean_true() } else { Vec::new() };
-        asn1::sequence(&[&asn1::unsigned(&[1]), &encode_imprint(&self.imprint), &policy, &nonce, &cert_req])
+        asn1::sequence(&[&asn1::unsigned(&[1]), &self.imprint_der, &policy, &nonce, &cert_req])
     }
 }
 

@@ -3,7 +3,7 @@
 //! The form is the one that every measured client reads: SignedData version 3, the signer named by
 //! issuer and serial number, whole seconds, signed attributes in DER order.
 
-use super::request::{TimeStampReq, encode_imprint};
+use super::request::TimeStampReq;
 use crate::{
     Certificate, algorithm,
     asn1::{self, INTEGER, OCTET_STRING, SET},
@@ -95,7 +95,7 @@ fn tst_info(
     Ok(asn1::sequence(&[
         &asn1::unsigned(&[1]),
         &asn1::oid(policy),
-        &encode_imprint(&request.imprint),
+        &request.imprint_der,
         &asn1::unsigned(serial),
         &asn1::generalized_time(gen_time).ok_or(RespondError::Time(gen_time))?,
         &asn1::sequence(&[&asn1::unsigned(&[ACCURACY_SECONDS])]),

@@ -179,6 +179,21 @@ fn an_answer_verifies_and_echoes_the_request() {
     }
 }
 
+/// RFC 3161 §2.4.2: the same value as in the request, and OpenSSL and Go write the parameters.
+#[test]
+fn the_imprint_is_echoed_as_it_was_written() {
+    let authority = authority();
+    let digest = HashAlgorithm::Sha256.digest(MESSAGE);
+    let algorithm = asn1::sequence(&[&asn1::oid(&oids::SHA_256), &asn1::null()]);
+    let with_null = asn1::sequence(&[&algorithm, &asn1::octet_string(digest.as_bytes())]);
+    for imprint in [with_null, imprint(HashAlgorithm::Sha256)] {
+        let asked = TimeStampReq::parse(&asn1::sequence(&[&asn1::unsigned(&[1]), &imprint])).unwrap();
+        let response = TimeStampResp::parse(&answer(&authority, &asked).unwrap()).unwrap();
+        assert!(response.content.windows(imprint.len()).any(|part| part == imprint), "{imprint:02x?}");
+        assert!(verify(&response, MESSAGE, &authority.chain).is_ok());
+    }
+}
+
 #[test]
 fn an_authority_refuses_what_it_cannot_keep() {
     let authority = authority();
