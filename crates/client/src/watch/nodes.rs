@@ -11,7 +11,7 @@ use sealog_tlog::{
 };
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
 };
 
 /// A node: binary level and index.
@@ -65,11 +65,13 @@ pub(super) async fn with_nodes<S: TileSource, T>(
     let mut known = BTreeMap::new();
     for place in wanted {
         let Some((tile, from, count)) = locate(place, size) else { continue };
-        if !tiles.contains_key(&tile) {
-            let hashes = source.tile(tile).await.map_err(|cause| TileFailure { tile, cause })?;
-            tiles.insert(tile, hashes);
-        }
-        let hashes = tiles.get(&tile).and_then(|hashes| hashes.get(from..)?.get(..count));
+        let hashes = match tiles.entry(tile) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(room) => {
+                room.insert(source.tile(tile).await.map_err(|cause| TileFailure { tile, cause })?)
+            }
+        };
+        let hashes = hashes.get(from..).and_then(|hashes| hashes.get(..count));
         if let Some(hashes) = hashes {
             let mut subtree = Peaks::new();
             hashes.iter().for_each(|hash| subtree.push(*hash));
