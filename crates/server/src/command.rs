@@ -216,8 +216,8 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
     }
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return match error {
-            // Its own advice comes further down the chain.
-            ConfigError::Passphrase(_) => None,
+            // Transparent errors stand in the chain in place of what they hold.
+            ConfigError::Passphrase(inner) => advice(inner),
             ConfigError::Io { .. } => Some((USAGE, Some("give the configuration with --config FILE"))),
             _ => Some((USAGE, Some("every setting is described in docs/reference/configuration.md"))),
         };
@@ -238,7 +238,8 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             InstanceError::Newer { .. } => Some((USAGE, Some("run the newer sealogd that made it"))),
             InstanceError::Malformed(_) => Some((FAILED, Some("restore the file from a backup"))),
             InstanceError::Io { .. } => Some((FAILED, None)),
-            InstanceError::Config(_) | InstanceError::Keys(_) => None,
+            InstanceError::Config(inner) => advice(inner),
+            InstanceError::Keys(inner) => advice(inner),
         };
     }
     if let Some(error) = cause.downcast_ref::<KeyStoreError>() {

@@ -260,22 +260,25 @@ pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, BodyError> {
 
 /// Lets pages of any origin call these routes, as the reference servers do: nothing here goes by cookies.
 pub fn with_cors(router: Router) -> Router {
-    router.layer(middleware::from_fn(async |request: Request, next: Next| {
-        let preflight = request.method() == Method::OPTIONS;
-        let mut response = match preflight {
-            true => StatusCode::NO_CONTENT.into_response(),
-            false => next.run(request).await,
-        };
-        let headers = response.headers_mut();
-        let mut put = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
-        put(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-        if preflight {
-            put(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
-            put(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type");
-            put(header::ACCESS_CONTROL_MAX_AGE, "600");
-        }
-        response
-    }))
+    // Set here, so that the layer wraps it: a preflight is a method no route knows.
+    router.method_not_allowed_fallback(wrong_method).layer(middleware::from_fn(
+        async |request: Request, next: Next| {
+            let preflight = request.method() == Method::OPTIONS;
+            let mut response = match preflight {
+                true => StatusCode::NO_CONTENT.into_response(),
+                false => next.run(request).await,
+            };
+            let headers = response.headers_mut();
+            let mut put = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
+            put(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+            if preflight {
+                put(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
+                put(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type");
+                put(header::ACCESS_CONTROL_MAX_AGE, "600");
+            }
+            response
+        },
+    ))
 }
 
 /// Closes what is behind a service once its last request is answered.
@@ -480,7 +483,11 @@ fn finish(router: Router, failure: Failure) -> Router {
             }),
         )
         .fallback(async || ApiError::not_found())
-        .method_not_allowed_fallback(async || ApiError::new(Code::Unimplemented, "Method Not Allowed"))
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(Code::Unimplemented, "Method Not Allowed")
 }
 
 async fn answer(service: &'static str, mut router: Router, request: Request) -> Response {

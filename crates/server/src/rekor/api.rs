@@ -60,15 +60,15 @@ async fn create_entry(State(api): State<Arc<RekorApi>>, request: Request) -> Res
 }
 
 fn refuse_document(error: JsonError) -> ApiError {
-    let in_an_arm = |name: &str| error.path.starts_with(name) && !error.path.contains(',');
-    match &error.fault {
-        JsonFault::Missing | JsonFault::Exclusive if error.path.contains(',') => {
-            ApiError::invalid(WRONG_TYPE)
-        }
+    // At the top a missing or doubled arm is told of both arms at once.
+    if error.path.starts_with("hashedRekordRequestV002, ") {
+        return ApiError::invalid(WRONG_TYPE);
+    }
+    let in_an_arm =
+        ["hashedRekordRequestV002", "dsseRequestV002"].iter().any(|arm| error.path.starts_with(arm));
+    match error.fault {
         JsonFault::UnknownField => ApiError::invalid(format!("invalid request: {error}")),
-        _ if in_an_arm("hashedRekordRequestV002") || in_an_arm("dsseRequestV002") => {
-            ApiError::invalid(format!("{INVALID}: {error}"))
-        }
+        _ if in_an_arm => ApiError::invalid(format!("{INVALID}: {error}")),
         _ => ApiError::invalid(format!("invalid request: {error}")),
     }
 }

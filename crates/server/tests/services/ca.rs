@@ -1,0 +1,284 @@
+//! The certificate authority: OpenSSL asks and checks, the certificate log must have heard of it.
+
+use super::{
+    harness::{Answer, Sealog, part},
+    openssl::{self, Key},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sealog_bundle::TrustedRoot;
+use sealog_crypto::{PublicKey, sha256};
+use sealog_pki::{Certificate, ObjectIdentifier, San};
+use sealog_server::clock::Clock;
+use sealog_tlog::ct::{CtEntry, SctList, TileLeaf, leaf_index};
+use serde_json::{Value, json};
+
+const SIGNING_CERT: &str = "/api/v2/signingCert";
+const SCTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
+
+fn with_csr(token: &str, key: &Key) -> Value {
+    json!({
+        "credentials": { "oidcIdentityToken": token },
+        "certificateSigningRequest": STANDARD.encode(key.csr()),
+    })
+}
+
+fn with_key(token: &str, key: &Key, challenge: &str) -> Value {
+    json!({
+        "credentials": { "oidcIdentityToken": token },
+        "publicKeyRequest": {
+            "publicKey": { "algorithm": "ECDSA", "content": key.public_pem() },
+            "proofOfPossession": STANDARD.encode(key.sign(challenge.as_bytes())),
+        },
+    })
+}
+
+/// The chain of a success.
+#[track_caller]
+fn issued(answer: &Answer) -> Vec<Certificate> {
+    assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"), "{}", answer.text());
+    let body = answer.json();
+    let chain = body.pointer("/signedCertificateEmbeddedSct/chain/certificates").unwrap().as_array().unwrap();
+    chain
+        .iter()
+        .map(|pem| {
+            let pem = pem.as_str().unwrap();
+            assert!(pem.ends_with("-----END CERTIFICATE-----"), "{pem:?}");
+            Certificate::from_pem(pem).unwrap()
+        })
+        .collect()
+}
+
+/// The embedded SCT is the log's word about this certificate, and the log keeps it.
+async fn logged(sealog: &Sealog, chain: &[Certificate]) {
+    let trusted = TrustedRoot::parse(&std::fs::read(sealog.client_dir().join("trusted_root.json")).unwrap());
+    let trusted = trusted.unwrap();
+    let log_key = PublicKey::from_spki_der(&trusted.ctlogs[0].public_key).unwrap();
+    let SctList(scts) = SctList::parse(chain[0].sct_list().unwrap().unwrap()).unwrap();
+    assert_eq!(scts.len(), 1);
+    let tbs = chain[0].tbs_without(&SCTS);
+    let issuer_key_hash = sha256(chain[1].spki_der());
+    let entry = CtEntry::Precert { issuer_key_hash, tbs: tbs.clone(), precert: Vec::new() };
+    scts[0].verify(&entry, &log_key).unwrap();
+    let index = leaf_index(&scts[0].extensions).unwrap();
+    let bundle = sealog.get("ctlog", &format!("/tile/data/000.p/{}", index + 1)).await;
+    assert_eq!(bundle.status, 200);
+    let mut rest = bundle.body.as_slice();
+    let mut leaf = None;
+    for _ in 0..=index {
+        let (found, behind) = TileLeaf::parse_first(rest).unwrap();
+        leaf = Some(found);
+        rest = behind;
+    }
+    let leaf = leaf.unwrap();
+    assert_eq!((leaf.timestamp_ms, leaf.index().unwrap()), (scts[0].timestamp_ms, index));
+    assert!(matches!(leaf.entry.to_owned(), CtEntry::Precert { tbs: found, .. } if found == tbs));
+}
+
+#[tokio::test]
+async fn an_address_becomes_a_certificate_that_openssl_verifies() {
+    let sealog = Sealog::start().await;
+    let key = Key::p256();
+    let token = sealog.issuer.email("jane@example.com");
+    let request = with_csr(&token, &key).to_string();
+    let chain = issued(&sealog.post("ca", SIGNING_CERT, request).await);
+    assert_eq!(chain.len(), 3);
+    let leaf = &chain[0];
+    assert_eq!(leaf.spki_der(), key.read("pub.der"));
+    assert_eq!(leaf.san(), [San::Email("jane@example.com".to_owned())]);
+    assert!(leaf.has_empty_subject());
+    assert_eq!(leaf.fulcio().get_by_name("issuer"), Some(sealog.issuer.url.as_str()));
+    assert_eq!(leaf.fulcio().get(24), Some("subject-1"));
+    let (from, to) = leaf.validity();
+    assert_eq!(to - from, 600);
+    let now = Clock::system().unix_seconds();
+    assert!(from < now && now - from < 30, "{from} {now}");
+    logged(&sealog, &chain).await;
+
+    // The chain is the published one, and OpenSSL follows it.
+    let bundle = sealog.get("ca", "/api/v2/trustBundle").await.json();
+    let published = bundle.pointer("/chains/0/certificates").unwrap().as_array().unwrap();
+    assert_eq!(published[1].as_str().unwrap(), chain[2].to_pem().trim_end());
+    for (name, certificate) in ["leaf.pem", "intermediate.pem", "root.pem"].iter().zip(&chain) {
+        std::fs::write(key.path(name), certificate.to_pem()).unwrap();
+    }
+    let verify =
+        ["verify", "-x509_strict", "-CAfile", "root.pem", "-untrusted", "intermediate.pem", "leaf.pem"];
+    assert!(openssl::run(key.dir.path(), &verify).contains("leaf.pem: OK"));
+    let text = openssl::run(key.dir.path(), &["x509", "-in", "leaf.pem", "-noout", "-text"]);
+    for expected in [
+        "X509v3 Key Usage: critical",
+        "Digital Signature",
+        "Code Signing",
+        "X509v3 Subject Alternative Name: critical",
+        "email:jane@example.com",
+        "CT Precertificate SCTs",
+        "Log ID",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_build_becomes_a_certificate_with_every_extension() {
+    let sealog = Sealog::start().await;
+    let key = Key::ec("secp384r1", "PKIX_ECDSA_P384_SHA_384", "-sha384");
+    let claims = sealog.issuer.ci_claims();
+    let token = sealog.issuer.sign(&claims);
+    // The token in the header, the key with a proof over the subject.
+    let mut request = with_key("", &key, claims["sub"].as_str().unwrap());
+    request.as_object_mut().unwrap().remove("credentials");
+    let url = format!("{}{SIGNING_CERT}", sealog.url("ca"));
+    let sent = sealog.client.post(url).bearer_auth(&token).body(request.to_string()).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    let body: Value = serde_json::from_slice(&sent.bytes().await.unwrap()).unwrap();
+    let pem = body.pointer("/signedCertificateEmbeddedSct/chain/certificates/0").unwrap().as_str().unwrap();
+    let leaf = Certificate::from_pem(pem).unwrap();
+    let workflow = "https://github.com/octo/demo/.github/workflows/release.yml@refs/heads/main";
+    assert_eq!(leaf.san(), [San::Uri(workflow.to_owned())]);
+    let found: Vec<u8> = leaf.fulcio().iter().map(|(row, _)| row.number).collect();
+    assert_eq!(found, [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24]);
+    assert_eq!(leaf.fulcio().get(21), Some("https://github.com/octo/demo/actions/runs/77/attempts/1"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_good_is_refused() {
+    const BAD: &str = "There was an error processing the identity token";
+    let sealog = Sealog::start().await;
+    let key = Key::p256();
+    let issuer = &sealog.issuer;
+    let good = issuer.email_claims("jane@example.com");
+    let now = Clock::system().unix_seconds();
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        issuer.sign(&claims)
+    };
+    let token = issuer.email("jane@example.com");
+    let (head, _) = token.rsplit_once('.').unwrap();
+    let header = json!({ "alg": "ES256", "kid": "one" });
+    let none = format!("{}.{}.", part(&json!({ "alg": "none" })), part(&good));
+    let stranger = super::harness::Issuer::start("").await;
+    for (what, token) in [
+        ("none", String::new()),
+        ("not a token", "a.b".to_owned()),
+        ("expired", with("exp", json!(now - 1))),
+        ("not yet valid", with("nbf", json!(now + 3600))),
+        ("another audience", with("aud", json!("other"))),
+        ("an unknown issuer", stranger.email("jane@example.com")),
+        ("another issuer's signature", stranger.sign(&good)),
+        ("no signature", format!("{head}.")),
+        ("alg none", none),
+        ("another alg", issuer.sign_with(&json!({ "alg": "RS256", "kid": "one" }), &good)),
+        ("a shared secret", issuer.sign_with(&json!({ "alg": "HS256", "kid": "one" }), &good)),
+        ("an unknown key", issuer.sign_with(&json!({ "alg": "ES256", "kid": "two" }), &good)),
+        (
+            "critical extensions",
+            issuer.sign_with(&json!({ "alg": "ES256", "kid": "one", "crit": ["b64"] }), &good),
+        ),
+        ("changed claims", {
+            let (_, signature) = token.rsplit_once('.').unwrap();
+            let mut changed = good.clone();
+            changed["email"] = json!("john@example.com");
+            format!("{}.{}.{signature}", part(&header), part(&changed))
+        }),
+        ("an unverified address", with("email_verified", json!(false))),
+        ("no address", with("email", json!("not an address"))),
+        ("too long", with("padding", json!("x".repeat(100_000)))),
+    ] {
+        let answer = sealog.post("ca", SIGNING_CERT, with_csr(&token, &key).to_string()).await;
+        assert_eq!(answer.status, 400, "{what}: {}", answer.text());
+        answer.refused(400, 3, BAD);
+    }
+    // None of them was logged, and a good one still is.
+    assert!(sealog.get("ctlog", "/checkpoint").await.text().contains("\n0\n"));
+    issued(&sealog.post("ca", SIGNING_CERT, with_csr(&token, &key).to_string()).await);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_proven_or_not_good_is_refused() {
+    const PROOF: &str = "The signature supplied in the request could not be verified";
+    const KEY: &str = "The public key supplied in the request could not be parsed";
+    const INSECURE: &str = "The public key supplied in the request is insecure";
+    const CSR: &str = "The certificate signing request could not be parsed";
+    let sealog = Sealog::start().await;
+    let token = sealog.issuer.email("jane@example.com");
+    let (key, other) = (Key::p256(), Key::p256());
+    let of = |pem: String, proof: Vec<u8>| {
+        let mut request = with_key(&token, &key, "jane@example.com");
+        request["publicKeyRequest"]["publicKey"]["content"] = json!(pem);
+        request["publicKeyRequest"]["proofOfPossession"] = json!(STANDARD.encode(proof));
+        request
+    };
+    let csr_of = |pem: &str| {
+        json!({
+            "credentials": { "oidcIdentityToken": token },
+            "certificateSigningRequest": STANDARD.encode(pem),
+        })
+    };
+    let swapped = {
+        // Another key's request under this key's signature.
+        let der = |pem: &str| {
+            let inside: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+            STANDARD.decode(inside).unwrap()
+        };
+        let (mut one, two) = (der(&key.csr()), der(&other.csr()));
+        let tail = one.len() - 40;
+        one[tail..].copy_from_slice(&two[two.len() - 40..]);
+        format!(
+            "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
+            STANDARD
+                .encode(one)
+                .as_bytes()
+                .chunks(64)
+                .map(|c| std::str::from_utf8(c).unwrap())
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
+    };
+    let proof = key.sign(b"jane@example.com");
+    let weak = Key::rsa("1024", "");
+    let curve = Key::ec("secp256k1", "", "-sha256");
+    let wrong_hash = Key::ec("secp384r1", "", "-sha256");
+    let mut both = with_key(&token, &key, "jane@example.com");
+    both["certificateSigningRequest"] = json!(STANDARD.encode(key.csr()));
+    for (request, message) in [
+        (of(key.public_pem(), other.sign(b"jane@example.com")), PROOF),
+        (of(key.public_pem(), key.sign(b"john@example.com")), PROOF),
+        (of(key.public_pem(), Vec::new()), PROOF),
+        (of(other.public_pem(), proof.clone()), PROOF),
+        (of("nonsense".to_owned(), proof.clone()), KEY),
+        (of(curve.public_pem(), proof.clone()), KEY),
+        (of(weak.public_pem(), weak.sign(b"jane@example.com")), INSECURE),
+        (csr_of("nonsense"), CSR),
+        (csr_of(&swapped), PROOF),
+        (csr_of(&weak.csr()), INSECURE),
+        (csr_of(&wrong_hash.csr()), "signing algorithm not permitted"),
+        (json!({ "credentials": { "oidcIdentityToken": token } }), KEY),
+        (both, KEY),
+    ] {
+        sealog.post("ca", SIGNING_CERT, request.to_string()).await.refused(400, 3, message);
+    }
+    for body in ["", "{", "[]", "null", &"[".repeat(50_000)] {
+        sealog.post("ca", SIGNING_CERT, body).await.refused(400, 3, "");
+    }
+    sealog.post("ca", SIGNING_CERT, " ".repeat(5 << 20)).await.refused(400, 3, "request body is larger");
+    assert!(sealog.get("ctlog", "/checkpoint").await.text().contains("\n0\n"));
+}
+
+#[tokio::test]
+async fn the_configuration_says_whom_it_believes() {
+    let sealog = Sealog::start().await;
+    let url = &sealog.issuer.url;
+    let found = sealog.get("ca", "/api/v2/configuration").await.json();
+    let of = |url: &str, challenge: &str, kind: &str| {
+        json!({
+            "issuerUrl": url, "audience": "sigstore", "challengeClaim": challenge, "spiffeTrustDomain": "",
+            "issuerType": kind, "subjectDomain": "", "skipEmailVerification": false,
+        })
+    };
+    let ci = format!("{url}/ci");
+    assert_eq!(found, json!({ "issuers": [of(url, "email", "email"), of(&ci, "sub", "ci-provider")] }));
+    let url = format!("{}{SIGNING_CERT}", sealog.url("ca"));
+    let preflight = sealog.client.request("OPTIONS".parse().unwrap(), url).send().await.unwrap();
+    assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
+}

@@ -1,0 +1,236 @@
+//! Everything running in this process, on ports of its own, with an issuer that signs whatever a test asks.
+
+use axum::{Router, routing::get};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
+use sealog_identity::{Algorithm, jwk};
+use sealog_server::{
+    clock::Clock,
+    config::{Config, Listen},
+    http::Bound,
+    run::{Running, Sockets},
+    setup,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A running instance.
+pub(crate) struct Sealog {
+    pub(crate) issuer: Issuer,
+    pub(crate) dir: tempfile::TempDir,
+    running: Option<Running>,
+    pub(crate) client: reqwest::Client,
+}
+
+impl Sealog {
+    pub(crate) async fn start() -> Self {
+        let issuer = Issuer::start("").await;
+        let dir = tempfile::tempdir().unwrap();
+        let mut sockets = Sockets::new();
+        for name in ["ca", "rekor", "ctlog", "tsa"] {
+            sockets.insert(name, Bound::bind(Listen::Localhost(0)).unwrap());
+        }
+        let path = dir.path().join("sealog.toml");
+        std::fs::write(&path, configuration(&sockets, &issuer)).unwrap();
+        let config = Config::load(&path).unwrap();
+        setup::init(&config, Clock::system()).unwrap();
+        let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { issuer, dir, running: Some(running), client }
+    }
+
+    pub(crate) fn url(&self, service: &str) -> String {
+        self.running.as_ref().unwrap().ready().services[service].to_string()
+    }
+
+    pub(crate) async fn post(&self, service: &str, path: &str, body: impl Into<String>) -> Answer {
+        let url = format!("{}{path}", self.url(service));
+        let request = self.client.post(url).header("content-type", "application/json").body(body.into());
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, service: &str, path: &str) -> Answer {
+        Answer::of(self.client.get(format!("{}{path}", self.url(service))).send().await.unwrap()).await
+    }
+
+    /// Stops, and starts again from what is on disk, on other ports.
+    pub(crate) async fn restart(&mut self) {
+        let ports: Vec<(&'static str, u16)> = self
+            .running
+            .as_ref()
+            .unwrap()
+            .ready()
+            .services
+            .iter()
+            .map(|(name, url)| (*name, url.authority().rsplit(':').next().unwrap().parse().unwrap()))
+            .collect();
+        self.running.take().unwrap().stop().await;
+        let sockets = ports
+            .into_iter()
+            .map(|(name, port)| (name, Bound::bind(Listen::Localhost(port)).unwrap()))
+            .collect();
+        let config = Config::load(&self.dir.path().join("sealog.toml")).unwrap();
+        self.running = Some(Running::start(&config, Clock::system(), sockets).await.unwrap());
+    }
+
+    pub(crate) fn client_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("client")
+    }
+}
+
+fn configuration(sockets: &Sockets, issuer: &Issuer) -> String {
+    let mut text = String::from(
+        "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\nplain_keys = true\norganization = \"tests\"\n",
+    );
+    for (name, bound) in sockets {
+        let port = bound.port();
+        text.push_str(&format!(
+            "\n[{name}]\nlisten = \"localhost:{port}\"\nurl = \"http://localhost:{port}\"\n"
+        ));
+        if *name == "ca" {
+            let url = &issuer.url;
+            text.push_str(&format!(
+                "\n[[ca.issuers]]\nissuer = \"{url}\"\ntype = \"email\"\n\
+                 \n[[ca.issuers]]\nissuer = \"{url}/ci\"\ntype = \"ci-provider\"\npreset = \"github-actions\"\n"
+            ));
+        }
+    }
+    text
+}
+
+/// An answer, whole.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) cache: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    async fn of(response: reqwest::Response) -> Self {
+        let text = |name: &str| {
+            let value = response.headers().get(name);
+            value.map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        let (content_type, cache) = (text("content-type"), text("cache-control"));
+        Self {
+            status: response.status().as_u16(),
+            content_type,
+            cache,
+            body: response.bytes().await.unwrap().to_vec(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    /// An error in the protocol's form, with this status and a message that begins so.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: u64, message: &str) {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.content_type, "application/json");
+        let body = self.json();
+        assert_eq!(body["code"], code, "{body}");
+        assert_eq!(body["details"], json!([]));
+        let found = body["message"].as_str().unwrap();
+        assert!(found.starts_with(message), "expected {message:?}, found {found:?}");
+    }
+}
+
+/// An OpenID issuer that signs what it is told, for itself and for `/ci` under it.
+pub(crate) struct Issuer {
+    pub(crate) url: String,
+    key: PrivateKey,
+}
+
+const KEY_ID: &str = "one";
+
+impl Issuer {
+    pub(crate) async fn start(path: &str) -> Self {
+        let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://127.0.0.1:{}{path}", listener.local_addr().unwrap().port());
+        let keys = json!({ "keys": [jwk::encode(key.public_key(), KEY_ID, Algorithm::Es256).unwrap()] });
+        let keys = Arc::new(keys.to_string());
+        let document = |issuer: String| {
+            json!({
+                "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
+                "id_token_signing_alg_values_supported": ["ES256"],
+            })
+            .to_string()
+        };
+        let (own, ci) = (document(url.clone()), document(format!("{url}/ci")));
+        let (first, second) = (Arc::clone(&keys), keys);
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || own))
+            .route("/ci/.well-known/openid-configuration", get(async move || ci))
+            .route("/keys", get(async move || first.to_string()))
+            .route("/ci/keys", get(async move || second.to_string()));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, key }
+    }
+
+    /// Signs these claims as they are.
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        self.sign_with(&json!({ "alg": "ES256", "typ": "JWT", "kid": KEY_ID }), claims)
+    }
+
+    pub(crate) fn sign_with(&self, header: &Value, claims: &Value) -> String {
+        let signed = format!("{}.{}", part(header), part(claims));
+        let der = self.key.sign(signed.as_bytes()).unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(raw_signature(&der)))
+    }
+
+    /// A good token about an address.
+    pub(crate) fn email(&self, address: &str) -> String {
+        self.sign(&self.email_claims(address))
+    }
+
+    pub(crate) fn email_claims(&self, address: &str) -> Value {
+        let now = Clock::system().unix_seconds();
+        json!({
+            "iss": self.url, "sub": "subject-1", "aud": "sigstore", "iat": now, "exp": now + 60,
+            "email": address, "email_verified": true,
+        })
+    }
+
+    pub(crate) fn ci_claims(&self) -> Value {
+        let now = Clock::system().unix_seconds();
+        json!({
+            "iss": format!("{}/ci", self.url), "aud": "sigstore", "iat": now, "nbf": now, "exp": now + 60,
+            "sub": "repo:octo/demo:ref:refs/heads/main",
+            "event_name": "push", "sha": "0123456789012345678901234567890123456789", "workflow": "release",
+            "repository": "octo/demo", "ref": "refs/heads/main",
+            "job_workflow_ref": "octo/demo/.github/workflows/release.yml@refs/heads/main",
+            "job_workflow_sha": "0123456789012345678901234567890123456789",
+            "runner_environment": "github-hosted", "repository_id": "1", "repository_owner": "octo",
+            "repository_owner_id": "2", "repository_visibility": "public",
+            "workflow_ref": "octo/demo/.github/workflows/release.yml@refs/heads/main",
+            "workflow_sha": "0123456789012345678901234567890123456789", "run_id": "77", "run_attempt": "1",
+        })
+    }
+}
+
+pub(crate) fn part(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+/// r ‖ s of a P-256 signature in DER, as JWS has it.
+fn raw_signature(der: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = &der[2..];
+    for _ in 0..2 {
+        let length = usize::from(rest[1]);
+        let number = &rest[2..2 + length];
+        let number = &number[number.len().saturating_sub(32)..];
+        out.extend(std::iter::repeat_n(0, 32 - number.len()));
+        out.extend_from_slice(number);
+        rest = &rest[2 + length..];
+    }
+    out
+}

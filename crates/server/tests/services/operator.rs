@@ -1,0 +1,300 @@
+//! `sealogd` as an operator meets it: the real program, its words and its exit status.
+
+use super::openssl::Key;
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+fn sealogd(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sealogd")).args(args).output().unwrap()
+}
+
+#[track_caller]
+fn said(output: &Output, status: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    text
+}
+
+/// A running `sealogd`, killed if a test fails.
+struct Daemon {
+    child: Child,
+    ready: Value,
+}
+
+impl Daemon {
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sealogd"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            let mut text = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+            panic!("no ready line: {text}");
+        }
+        Self { child, ready: serde_json::from_str(&line).unwrap() }
+    }
+
+    fn dev(dir: &Path) -> Self {
+        Self::start(&["dev", "--dir", dir.to_str().unwrap()])
+    }
+
+    fn url(&self, service: &str) -> String {
+        self.ready["services"][service].as_str().unwrap().to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end; says how long it took and what was said.
+    fn ended(mut self) -> (Option<i32>, Duration, String) {
+        let begun = Instant::now();
+        let status = self.child.wait().unwrap();
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        (status.code(), begun.elapsed(), text)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn post(url: &str, body: String) -> (u16, Value) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let response = client.post(url).body(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
+    })
+}
+
+#[test]
+fn what_was_acknowledged_survives_every_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dev");
+    let key = Key::p256();
+    let mut urls = None;
+    for signal in ["-TERM", "-KILL", "-KILL", "-TERM"] {
+        let daemon = Daemon::dev(&path);
+        assert_eq!(daemon.ready["event"], "ready");
+        // URLs never change.
+        assert_eq!(urls.get_or_insert(daemon.ready["services"].clone()), &daemon.ready["services"]);
+        let request = key.log_request(b"the same artifact each time");
+        let url = format!("{}/api/v2/log/entries", daemon.url("rekor"));
+        let (status, first) = post(&url, request.to_string());
+        assert_eq!(status, 201);
+        daemon.signal(signal);
+        let (code, took, text) = daemon.ended();
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        if signal == "-TERM" {
+            assert_eq!(code, Some(0), "{text}");
+        }
+        assert!(text.contains("believes anyone") && text.contains("keys lie in plain"), "{text}");
+        let daemon = Daemon::dev(&path);
+        let (status, again) = post(&url, request.to_string());
+        assert_eq!((status, &again["logIndex"]), (201, &first["logIndex"]));
+        assert_eq!(again["canonicalizedBody"], first["canonicalizedBody"]);
+        daemon.signal("-TERM");
+        daemon.ended();
+    }
+    let client = path.join("client");
+    for name in ["trusted_root.json", "signing_config.json", "client_trust_config.json", "services.json"] {
+        assert!(client.join(name).exists(), "{name}");
+    }
+    for entry in fs::read_dir(path.join("keys")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().extension().is_some_and(|x| x == "key") {
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_in_use_and_a_port_taken_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dev");
+    let daemon = Daemon::dev(&path);
+    let text = said(&sealogd(&["dev", "--dir", path.to_str().unwrap()]), 3);
+    assert!(text.contains("already in use by another process") && text.contains("hint: "), "{text}");
+    daemon.signal("-TERM");
+    let port: u16 = daemon.url("rekor").rsplit(':').next().unwrap().parse().unwrap();
+    daemon.ended();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let text = said(&sealogd(&["dev", "--dir", path.to_str().unwrap()]), 3);
+    assert!(text.contains(&format!("cannot listen on localhost:{port}")), "{text}");
+    drop(taken);
+    let text = said(&sealogd(&["dev", "--dir", path.to_str().unwrap(), "--base-port", "1024"]), 3);
+    assert!(text.contains("URLs never change"), "{text}");
+    fs::write(path.join("data/instance.toml"), "format = 99\nfrom_the_future = true\n").unwrap();
+    let text = said(&sealogd(&["dev", "--dir", path.to_str().unwrap()]), 2);
+    assert!(text.contains("has format 99, this program knows formats up to 1"), "{text}");
+}
+
+/// A configuration with sealed keys and no identity provider.
+fn configured(dir: &Path) -> String {
+    let sockets: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let mut text = String::from(
+        "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\npassphrase_file = \"passphrase\"\n",
+    );
+    for (name, socket) in ["rekor", "ctlog", "ca", "tsa"].iter().zip(&sockets) {
+        let port = socket.local_addr().unwrap().port();
+        text.push_str(&format!(
+            "[{name}]\nlisten = \"127.0.0.1:{port}\"\nurl = \"https://{name}.example.com\"\n"
+        ));
+        if *name == "ca" {
+            text.push_str("[[ca.issuers]]\nissuer = \"https://accounts.example.com\"\ntype = \"email\"\n");
+        }
+    }
+    let path = dir.join("sealog.toml");
+    fs::write(&path, text).unwrap();
+    let passphrase = dir.join("passphrase");
+    fs::write(&passphrase, "correct horse battery staple\n").unwrap();
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn init_check_and_run_with_sealed_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = configured(dir.path());
+    let text = said(&sealogd(&["run", "--config", &config]), 2);
+    assert!(text.contains("there is no instance in") && text.contains("sealogd init"), "{text}");
+    assert!(!dir.path().join("data").exists(), "run makes nothing");
+    let text = said(&sealogd(&["init", "--config", &config]), 0);
+    assert!(text.contains("rekor    created"), "{text}");
+    let text = said(&sealogd(&["init", "--config", &config]), 2);
+    assert!(text.contains("nothing was changed"), "{text}");
+    let checked = sealogd(&["check", "--config", &config]);
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    for expected in ["sealed", "origin rekor.example.com, verifier key rekor.example.com+", "origin ct"] {
+        let expected = expected.replace("origin ct", "origin ctlog.example.com, log id ");
+        assert!(text.contains(&expected), "{expected} is not in {text}");
+    }
+    let daemon = Daemon::start(&["run", "--config", &config]);
+    assert_eq!(daemon.url("rekor"), "https://rekor.example.com");
+    assert!(daemon.ready["services"].get("oidc").is_none());
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended().0, Some(0));
+
+    let passphrase = dir.path().join("passphrase");
+    fs::write(&passphrase, "wrong\n").unwrap();
+    let text = said(&sealogd(&["run", "--config", &config]), 2);
+    assert!(text.contains("the configured passphrase does not open"), "{text}");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o644)).unwrap();
+    let text = said(&sealogd(&["run", "--config", &config]), 2);
+    assert!(text.contains("has mode 0644, expected 0600"), "{text}");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&passphrase, "correct horse battery staple\n").unwrap();
+    let key = dir.path().join("keys/ca.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o604)).unwrap();
+    let text = said(&sealogd(&["check", "--config", &config]), 2);
+    assert!(text.contains("ca.key has mode 0604, expected 0600"), "{text}");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+
+    // A log without its key, and a key without its log, are a restore gone wrong.
+    fs::rename(dir.path().join("keys/rekor.key"), dir.path().join("rekor.key")).unwrap();
+    let text = said(&sealogd(&["init", "--config", &config]), 3);
+    assert!(text.contains("restore the key from a backup"), "{text}");
+    fs::rename(dir.path().join("rekor.key"), dir.path().join("keys/rekor.key")).unwrap();
+    fs::rename(dir.path().join("data/rekor"), dir.path().join("rekor")).unwrap();
+    let text = said(&sealogd(&["init", "--config", &config]), 3);
+    assert!(text.contains("restore the log from a backup"), "{text}");
+}
+
+#[test]
+fn a_wrong_configuration_is_told_where_it_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sealog.toml");
+    let config = path.to_str().unwrap();
+    let text = said(&sealogd(&["run", "--config", config]), 2);
+    assert!(text.contains("cannot read") && text.contains("hint: "), "{text}");
+    let rekor = "[rekor]\nlisten = \"localhost:1\"\nurl = \"http://localhost:1\"\n";
+    for (content, expected) in [
+        (format!("data_dir = \"d\"\nplain_keys = true\nextra = 1\n{rekor}"), "unknown field `extra`"),
+        (format!("data_dir = \"d\"\nplain_keys = true\n{rekor}color = 1\n"), "unknown field `color`"),
+        (format!("data_dir = \"d\"\n{rekor}"), "exactly one of `passphrase_file`"),
+        ("data_dir = \"d\"\nplain_keys = true\n".to_owned(), "no service is configured"),
+        (
+            format!("data_dir = \"d\"\nplain_keys = true\n{}", rekor.replace(":1\"\n", ":1/x\"\n")),
+            "not an address",
+        ),
+        (
+            format!(
+                "data_dir = \"d\"\nplain_keys = true\n{}",
+                rekor.replace("http://localhost:1", "http://h/path")
+            ),
+            "must be scheme and host",
+        ),
+        (
+            format!("data_dir = \"d\"\nplain_keys = true\n{rekor}{}", rekor.replace("rekor", "tsa")),
+            "both listen on localhost:1",
+        ),
+    ] {
+        fs::write(&path, &content).unwrap();
+        let text = said(&sealogd(&["run", "--config", config]), 2);
+        assert!(text.contains(expected), "{expected} is not in {text}");
+        assert!(text.contains("docs/reference/configuration.md"), "{text}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    said(&sealogd(&["run"]), 2);
+    said(&sealogd(&["nonsense"]), 2);
+}
+
+#[test]
+fn a_request_half_sent_is_answered_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::dev(&dir.path().join("dev"));
+    let authority = daemon.url("rekor").strip_prefix("http://").unwrap().to_owned();
+    let body = Key::p256().log_request(b"an artifact").to_string();
+    let (first, second) = body.split_at(body.len() / 2);
+    let mut stream = TcpStream::connect(&authority).unwrap();
+    let head = format!("POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(first.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    daemon.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(TcpStream::connect(&authority).is_err(), "nobody new is let in");
+    stream.write_all(second.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let (code, took, text) = daemon.ended();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn a_client_that_never_ends_does_not_hold_up_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::dev(&dir.path().join("dev"));
+    let authority = daemon.url("rekor").strip_prefix("http://").unwrap().to_owned();
+    let mut stream = TcpStream::connect(&authority).unwrap();
+    let head = format!("POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\n{{");
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    daemon.signal("-TERM");
+    let (code, took, text) = daemon.ended();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
