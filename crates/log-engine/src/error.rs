@@ -261,7 +261,7 @@ pub enum Cause {
     #[error("a proof made by the log does not verify")]
     Proof,
     /// A thread of the engine ended unexpectedly.
-    #[error("the sequencer ended unexpectedly")]
+    #[error("a thread of the log ended unexpectedly")]
     Thread,
 }
 

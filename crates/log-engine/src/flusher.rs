@@ -45,6 +45,19 @@ pub(crate) struct Flusher {
     pub(crate) stop: Box<dyn Fn() + Send>,
 }
 
+/// Runs when the thread ends, also by a panic: the sequencer neither takes more nor waits for room.
+struct Ending<'a>(&'a Flusher);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.health.fail(Cause::Thread, None);
+        }
+        (self.0.stop)();
+        self.0.outbox.close();
+    }
+}
+
 /// What is still to be written.
 #[derive(Default)]
 struct Backlog {
@@ -58,6 +71,7 @@ struct Backlog {
 
 impl Flusher {
     pub(crate) fn run(self) {
+        let _ending = Ending(&self);
         let mut backlog = Backlog::default();
         loop {
             let deadline = [backlog.publish_at, backlog.remember_at].into_iter().flatten().min();
@@ -87,8 +101,6 @@ impl Flusher {
                 }
                 Err((cause, error)) => {
                     self.health.fail(cause, Some(error));
-                    (self.stop)();
-                    self.outbox.close();
                     return;
                 }
             }

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use sealog_tlog::Hash;
 
+use crate::files::is_full;
+
 /// Leading bytes of the dedup key that are kept.
 const TAG_LEN: usize = 8;
 
@@ -34,23 +36,26 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the index in `dir`; it is emptied when `belongs` denies the tree its watermark names.
+    /// Opens the index in `dir`; it starts anew when it cannot be read or `belongs` denies the tree its watermark names.
     pub(crate) fn open<E>(
         dir: &Path,
         belongs: impl FnOnce(u64, &Hash) -> Result<bool, E>,
     ) -> Result<Self, OpenIndexError<E>> {
-        let mut index = Self::open_any(dir)?;
-        if let Some((size, root)) = index.watermark()? {
-            if belongs(size, &root).map_err(OpenIndexError::Belongs)? {
-                index.complete_to = AtomicU64::new(size);
-            } else {
+        let opened = Self::open_any(dir).and_then(|index| Ok((index.watermark()?, index)));
+        match opened {
+            Ok((None, index)) => return Ok(index),
+            Ok((Some((size, root)), mut index)) => {
+                if belongs(size, &root).map_err(OpenIndexError::Belongs)? {
+                    index.complete_to = AtomicU64::new(size);
+                    return Ok(index);
+                }
                 tracing::warn!(size, "the duplicate index is of another tree; it is rebuilt");
-                drop(index);
-                fs::remove_dir_all(dir)?;
-                index = Self::open_any(dir)?;
             }
+            Err(error) if is_full(&error) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "the duplicate index cannot be read; it is rebuilt"),
         }
-        Ok(index)
+        fs::remove_dir_all(dir)?;
+        Ok(Self::open_any(dir)?)
     }
 
     fn open_any(dir: &Path) -> io::Result<Self> {
@@ -172,6 +177,18 @@ mod tests {
         assert_eq!(index.candidates(&one).unwrap(), [0, 2, 3]);
         assert_eq!(index.candidates(&[2; 32]).unwrap(), [1]);
         assert!(index.candidates(&[3; 32]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_unreadable_index_is_emptied() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = open(dir.path());
+        index.add(&[([2; 32], 0)], 1, &Hash([7; 32])).unwrap();
+        drop(index);
+        fs::write(dir.path().join("version"), b"junk").unwrap();
+        let index = open(dir.path());
+        assert_eq!(index.complete_to(), 0);
+        index.add(&[([2; 32], 0)], 1, &Hash([7; 32])).unwrap();
     }
 
     #[test]

@@ -9,7 +9,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use sealog_tlog::tile::TILE_WIDTH;
 use sealog_tlog::{Edge, Leaf, SignedCheckpoint};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinError;
 
 use crate::RETRY_AFTER;
 use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError};
@@ -30,6 +31,9 @@ use crate::tree::Tree;
 use crate::view::{LeafKind, Store, View};
 use crate::wal::{self, Commit, Segments, Wal, Wrap};
 
+/// Look-ups of earlier entries at one time.
+const MAX_LOOKUPS: usize = 8;
+
 /// A running log. Clones are handles on the same one; the last to go closes it.
 pub struct Log<L: Leaf> {
     inner: Arc<Inner<L>>,
@@ -47,9 +51,33 @@ struct Inner<L: Leaf> {
     /// Let go when the log is closed.
     index: ArcSwapOption<Index>,
     health: Arc<Health>,
+    lookups: Lookups,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held until the threads have ended: another process may only then read the directory.
     layout: Mutex<Option<Layout>>,
+}
+
+/// Entries logged before are read back from their bundles, up to 16 MiB each: only so many at once, and only so many
+/// callers waiting for that. Without the bounds, sending one old entry again and again would fill the memory.
+struct Lookups {
+    running: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Lookups {
+    fn new(max_waiting: usize) -> Self {
+        Self { running: Semaphore::new(MAX_LOOKUPS), waiting: Semaphore::new(max_waiting) }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        look_up: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Result<T, JoinError>, AppendError> {
+        let overloaded = |_| AppendError::Overloaded { retry_after: RETRY_AFTER };
+        let _waiting = self.waiting.try_acquire().map_err(overloaded)?;
+        let _running = self.running.acquire().await.map_err(|_| AppendError::Closed)?;
+        Ok(tokio::task::spawn_blocking(look_up).await)
+    }
 }
 
 impl<L: Leaf> Log<L> {
@@ -100,6 +128,7 @@ impl<L: Leaf> Log<L> {
             .at("preallocate a segment in", &wal_dir)?;
 
         let queue = Arc::new(Queue::new(settings.max_pending));
+        let lookups = Lookups::new(settings.max_pending.min(Semaphore::MAX_PERMITS));
         let outbox = Arc::new(Outbox::new(view.size() - view.size() % u64::from(TILE_WIDTH)));
         let health = Arc::new(Health::default());
         let size = view.size();
@@ -144,7 +173,7 @@ impl<L: Leaf> Log<L> {
         let threads = Mutex::new(vec![sequencing, flushing]);
         let layout = Mutex::new(Some(layout));
         let index = ArcSwapOption::new(Some(index));
-        Ok(Self { inner: Arc::new(Inner { queue, view, index, health, threads, layout }) })
+        Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, layout }) })
     }
 
     /// Logs an entry and returns once it is durable, published and proven. An entry logged before, ever, gets its old
@@ -236,26 +265,22 @@ impl<L: Leaf> Inner<L> {
     /// Bundles are read from disk for this: on a thread that may wait.
     async fn logged_before(&self, index: Arc<Index>, key: [u8; 32]) -> Result<Option<Receipt>, AppendError> {
         let view = self.view.load_full();
-        let found = tokio::task::spawn_blocking(move || match logged::find::<L>(&index, &view, &key)? {
+        let found = self.lookups.run(move || match logged::find::<L>(&index, &view, &key)? {
             Some(index) => logged::receipt::<L>(&view, index).map(|receipt| receipt.ok_or(()).map(Some)),
             None => Ok(Ok(None)),
         });
-        self.sound(found.await)
+        self.sound(found.await?)
     }
 
     async fn receipt_of(&self, index: u64) -> Result<Receipt, AppendError> {
         let view = self.view.load_full();
-        let found = tokio::task::spawn_blocking(move || {
-            logged::receipt::<L>(&view, index).map(|receipt| receipt.ok_or(()))
-        });
-        self.sound(found.await)
+        let found =
+            self.lookups.run(move || logged::receipt::<L>(&view, index).map(|receipt| receipt.ok_or(())));
+        self.sound(found.await?)
     }
 
     /// `Err(())` inside: the log's own proof did not verify.
-    fn sound<T>(
-        &self,
-        found: Result<Result<Result<T, ()>, ReadError>, tokio::task::JoinError>,
-    ) -> Result<T, AppendError> {
+    fn sound<T>(&self, found: Result<Result<Result<T, ()>, ReadError>, JoinError>) -> Result<T, AppendError> {
         match found {
             Ok(Ok(Ok(found))) => Ok(found),
             Ok(Ok(Err(()))) => Err(self.broken_proof()),

@@ -51,7 +51,7 @@ impl Settings {
             max_pending: 4096,
             linger: Duration::from_millis(2),
             max_batch_bytes: 1 << 20,
-            segment_bytes: 16 << 20,
+            segment_bytes: 8 << 20,
         }
     }
 }
