@@ -9,12 +9,11 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
-use tempfile::NamedTempFile;
 
-/// A bundle's place, held before anything is signed, so that what can fail fails before a name is public.
+/// A bundle's place, looked at before anything is signed, so that what can fail fails before a name is
+/// public.
 #[derive(Debug)]
 pub(crate) struct Reserved {
-    file: NamedTempFile,
     path: PathBuf,
     force: bool,
 }
@@ -29,24 +28,28 @@ pub(crate) fn reserve(path: &Path, force: bool) -> Result<Reserved, Failure> {
         }
         _ => {}
     }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".sealog-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // Bundles are public; the user's umask has the last word.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let file = builder.tempfile_in(directory).map_err(|cause| {
-        let message = format!("`{}` cannot be written: {cause}", path.display());
+    // Without a name, so that nothing is left behind when somebody ends us while we wait for a browser.
+    tempfile::tempfile_in(directory_of(path)).map_err(|cause| {
+        let message = format!("`{}` cannot be written: {}", path.display(), plain(&cause));
         let hint = "nothing was signed; give a place that can be written with --bundle";
         Failure::new(Status::Usage, "output", message).hint(hint)
     })?;
-    Ok(Reserved { file, path: path.to_owned(), force })
+    Ok(Reserved { path: path.to_owned(), force })
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What the system said, without the temporary path that the `tempfile` crate adds.
+fn plain(cause: &io::Error) -> String {
+    match cause.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code).to_string(),
+        None => cause.kind().to_string(),
+    }
 }
 
 impl Reserved {
@@ -56,25 +59,35 @@ impl Reserved {
     }
 
     /// Writes the bundle and gives it its name.
-    pub(crate) fn write(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let path = self.path;
+    pub(crate) fn write(self, bytes: &[u8]) -> Result<(), Failure> {
+        let Self { path, force } = self;
         let failed = |cause: io::Error| {
-            let message = format!("the bundle `{}` could not be written: {cause}", path.display());
+            let message = format!("the bundle `{}` could not be written: {}", path.display(), plain(&cause));
             let hint = "nothing was left behind; make room and sign again (the log keeps this signature too)";
             Failure::unable("output", message).hint(hint)
         };
-        self.file.write_all(bytes).and_then(|()| self.file.as_file().sync_all()).map_err(failed)?;
-        let directory = self.file.path().parent().map(Path::to_owned);
-        if self.force {
-            self.file.persist(&path).map_err(|e| failed(e.error))?;
+        let directory = directory_of(&path);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".sealog-").suffix(".tmp");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            // Bundles are public; the user's umask has the last word.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let file = builder.tempfile_in(directory).map_err(failed)?;
+        let mut inner = file.as_file();
+        inner.write_all(bytes).and_then(|()| inner.sync_all()).map_err(failed)?;
+        if force {
+            file.persist(&path).map_err(|e| failed(e.error))?;
         } else {
-            self.file.persist_noclobber(&path).map_err(|e| match e.error.kind() {
+            file.persist_noclobber(&path).map_err(|e| match e.error.kind() {
                 io::ErrorKind::AlreadyExists => exists(&path),
                 _ => failed(e.error),
             })?;
         }
         // The name is durable once its directory is; a file system that cannot sync one has done its best.
-        if let Some(directory) = directory.and_then(|d| File::open(d).ok()) {
+        if let Ok(directory) = File::open(directory) {
             let _ = directory.sync_all();
         }
         Ok(())
@@ -83,7 +96,7 @@ impl Reserved {
 
 fn exists(path: &Path) -> Failure {
     Failure::new(Status::Usage, "output-exists", format!("the bundle `{}` exists already", path.display()))
-        .hint("nothing was signed; --force replaces it, --bundle OUT writes elsewhere")
+        .hint("it was left as it is; --force replaces it, --bundle OUT writes elsewhere")
 }
 
 /// The name of a file's bundle.
@@ -131,9 +144,9 @@ mod tests {
     fn a_bundle_is_there_whole_or_not_at_all() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f.sigstore.json");
-        drop(reserve(&path, false).unwrap());
+        let reserved = reserve(&path, false).unwrap();
         assert_eq!(names(directory.path()), Vec::<String>::new());
-        reserve(&path, false).unwrap().write(b"one").unwrap();
+        reserved.write(b"one").unwrap();
         assert_eq!(names(directory.path()), ["f.sigstore.json"]);
         assert_eq!(reserve(&path, false).unwrap_err().status, Status::Usage);
         reserve(&path, true).unwrap().write(b"two").unwrap();

@@ -238,7 +238,7 @@ fn signing_fails_before_a_name_is_public() {
         2,
         "\
 error: the bundle `app.txt.sigstore.json` exists already
-hint: nothing was signed; --force replaces it, --bundle OUT writes elsewhere
+hint: it was left as it is; --force replaces it, --bundle OUT writes elsewhere
 ",
     );
     home.refuses(
