@@ -37,7 +37,7 @@ pub struct Instance {
     /// The organization in certificate subjects.
     pub organization: String,
     /// Held for its lock; none where nothing will be written.
-    _lock: Option<fs::File>,
+    _lock: Option<Lock>,
 }
 
 /// Why a data directory cannot be used.
@@ -147,7 +147,7 @@ impl Instance {
         Ok(Self::of(config, clock, created, keys, None))
     }
 
-    fn of(config: &Config, clock: Clock, created: i64, keys: KeyStore, lock: Option<fs::File>) -> Self {
+    fn of(config: &Config, clock: Clock, created: i64, keys: KeyStore, lock: Option<Lock>) -> Self {
         Self {
             dir: config.data_dir.clone(),
             created,
@@ -183,7 +183,18 @@ fn read(path: &Path) -> Result<Description, InstanceError> {
     toml::from_str(text).map_err(|_| malformed())
 }
 
-fn lock(dir: &Path) -> Result<fs::File, InstanceError> {
+/// The data directory's lock.
+#[derive(Debug)]
+struct Lock(fs::File);
+
+impl Drop for Lock {
+    /// Closing is not enough: a process being started elsewhere in this one may hold a copy for a moment.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+fn lock(dir: &Path) -> Result<Lock, InstanceError> {
     let path = dir.join(LOCK);
     let file = fs::OpenOptions::new()
         .create(true)
@@ -192,7 +203,7 @@ fn lock(dir: &Path) -> Result<fs::File, InstanceError> {
         .open(&path)
         .map_err(|e| io_error(&path, e))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(InstanceError::InUse(dir.to_owned())),
         Err(errno) => Err(io_error(&path, errno.into())),
     }

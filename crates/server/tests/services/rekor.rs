@@ -154,7 +154,7 @@ async fn what_is_not_a_good_request_is_refused() {
         (with("/signature/verifier", json!({ "keyDetails": "PKIX_ECDSA_P256_SHA_256" })), INVALID),
         (with("/signature/verifier/publicKey", json!({ "rawBytes": other, "extra": 1 })), "invalid request"),
         ("{}".to_owned(), "invalid type, must be hashedrekord"),
-        (r#"{"intotoRequestV002":{}}"#.to_owned(), "invalid request"),
+        (r#"{"intotoRequestV002":{}}"#.to_owned(), "invalid type, must be hashedrekord"),
         ("".to_owned(), "invalid request"),
         (good.to_string()[..200].to_owned(), "invalid request"),
         ("[".repeat(100_000), "invalid request"),
