@@ -38,3 +38,4 @@ pub use json::Json;
 pub use jwk::{JwkError, Jwks, JwksError};
 pub use principal::{Principal, PrincipalError};
 pub use token::{Algorithm, Checks, Claims, TokenError, UnverifiedToken, verify};
+pub use uri::is_email;

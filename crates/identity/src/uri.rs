@@ -131,7 +131,7 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
 
 /// Whether it has the shape of an email address: `local@domain`, ASCII, with an unquoted local part
 /// (RFC 5321 §4.1.2 without its rarities). Case is kept: it is compared as text.
-pub(crate) fn is_email(text: &str) -> bool {
+pub fn is_email(text: &str) -> bool {
     const MOST: usize = 254;
     const MOST_LOCAL: usize = 64;
     const MOST_LABEL: usize = 63;

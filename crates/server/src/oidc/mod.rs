@@ -1,16 +1,43 @@
-//! The identity provider of a dev instance.
+//! The identity provider of a development instance: OpenID Connect, for people and for a pretended build
+//! system. It believes anyone, and says so on every page.
+//!
+//! Spec: OpenID Connect Core and Discovery 1.0, RFC 6749, 7636, 8252, 8628, in the shape of Dex, which
+//! sigstore's clients were written against. People get codes through a browser page or a device code;
+//! the second issuer, under `/ci`, has keys only and tokens by [`dev_token`].
+//!
+//! What may be lost: waiting codes live in memory, so a restart asks people to sign in again; nothing that
+//! was promised is lost with them. `oidc.key` may be lost too: tokens live for five minutes.
 
+mod api;
 pub mod config;
+mod grants;
+mod pages;
+mod token;
 
-use crate::{clock::Clock, config::Config as WholeConfig, http::Service, instance::Instance, setup::Made};
-use std::path::PathBuf;
+use crate::{
+    clock::Clock, config::Config as WholeConfig, files, http::Service, instance::Instance, keys::KeyStore,
+    setup::Made,
+};
+use anyhow::Context as _;
+use config::Config;
+use sealog_crypto::KeyKind;
+use sealog_identity::is_email;
+use std::{path::PathBuf, sync::Arc};
+use token::Issuer;
 
-/// What a dev token is to say.
+/// The key's name in the key store.
+pub const KEY: &str = "oidc";
+/// RS256: cosign takes nothing else for an identity token given by hand.
+const KEY_KIND: KeyKind = KeyKind::Rsa { bits: 2048 };
+/// A longer file holds no claims.
+const MAX_CLAIMS: u64 = 64 * 1024;
+
+/// What a development token is to say.
 #[derive(Clone, Debug)]
 pub enum DevToken {
     /// An address.
     Email(String),
-    /// The claims in this JSON file.
+    /// The claims in this JSON file, as a build system would sign them.
     Claims(PathBuf),
 }
 
@@ -18,27 +45,57 @@ pub enum DevToken {
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn init(_instance: &Instance, _config: &config::Config) -> anyhow::Result<Made> {
-    Ok(Made::Existing)
+pub fn init(instance: &Instance, _config: &Config) -> anyhow::Result<Made> {
+    if instance.keys.contains(KEY) {
+        return Ok(Made::Existing);
+    }
+    instance.keys.generate(KEY, KEY_KIND)?;
+    Ok(Made::New)
 }
 
-/// Gives the service.
+/// Loads the key and gives the service.
 ///
 /// # Errors
-/// When it cannot start.
-pub async fn start(_instance: &Instance, config: &config::Config) -> anyhow::Result<Service> {
-    Ok(Service::new("oidc", config.url.clone(), axum::Router::new()))
+/// When it cannot be loaded.
+pub fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
+    let url = config.url.as_str();
+    let issuer = Issuer::new(url, instance.keys.load(KEY)?)?;
+    let provider = api::Provider {
+        issuer,
+        grants: grants::Grants::default(),
+        clock: instance.clock.clone(),
+        url: url.to_owned(),
+        secure: config.url.is_https(),
+    };
+    Ok(Service::new(KEY, config.url.clone(), api::router(Arc::new(provider))))
 }
 
-/// Signs a token with the plain dev key.
+/// Signs a token with the provider's key, also while the provider runs.
 ///
 /// # Errors
-/// When the key cannot be read.
+/// When there is no provider, its key cannot be read, or the token would be of no use.
 pub fn dev_token(
-    _config: &WholeConfig,
-    _clock: &Clock,
-    _asked: &DevToken,
-    _audience: &str,
+    config: &WholeConfig,
+    clock: &Clock,
+    asked: &DevToken,
+    audience: &str,
 ) -> anyhow::Result<String> {
-    anyhow::bail!("not yet")
+    let table = config.oidc.as_ref().context("no identity provider is configured: there is no [oidc] table")?;
+    let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?;
+    let issuer = Issuer::new(table.url.as_str(), keys.load(KEY)?)?;
+    let now = clock.unix_seconds();
+    match asked {
+        DevToken::Email(address) => {
+            anyhow::ensure!(is_email(address), "`{address}` is not an email address");
+            Ok(issuer.for_address(address, audience, now)?)
+        }
+        DevToken::Claims(path) => {
+            let text = files::read_bounded(path, MAX_CLAIMS)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            let claims = serde_json::from_slice(&text)
+                .with_context(|| format!("{} is not JSON", path.display()))?;
+            let token = issuer.for_claims(claims, audience, now);
+            token.with_context(|| format!("{} holds no claims to sign", path.display()))
+        }
+    }
 }
