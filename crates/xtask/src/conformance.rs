@@ -24,9 +24,16 @@ const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// Runs every case of a folder; `false` if one of those that count went wrong.
 pub(crate) fn command(house: &House, folder: &Path) -> Result<bool> {
-    let sealog = house.program("sealog");
-    if !sealog.exists() {
-        bail!("{} is not built: cargo build --release -p sealog-cli", sealog.display());
+    let tally = run(house, folder)?;
+    tally.print();
+    Ok(tally.clean())
+}
+
+/// Runs every case of a folder and counts.
+pub(crate) fn run(house: &House, folder: &Path) -> Result<Tally> {
+    let program = house.program("sealog-conformance");
+    if !program.exists() {
+        bail!("{} is not built: cargo build --release -p sealog-cli", program.display());
     }
     let cases = folder.join("bundle-verify");
     let mut names: Vec<String> = std::fs::read_dir(&cases)
@@ -41,9 +48,10 @@ pub(crate) fn command(house: &House, folder: &Path) -> Result<bool> {
         let case = cases.join(name);
         let counts = is_rekor_v2(&case)?;
         for by_digest in [false, true] {
-            let status = verify(&sealog, folder, &case, by_digest)?;
+            let status = verify(&program, folder, &case, by_digest)?;
             let must_refuse = name.ends_with("_fail");
-            let right = if must_refuse { status == Some(1) } else { status == Some(0) };
+            let refused = status.is_some_and(|status| status != 0);
+            let right = if must_refuse { refused } else { status == Some(0) };
             let how = if by_digest { "DIGEST" } else { "PATH" };
             match (right, counts) {
                 (true, _) => tally.pass(1),
@@ -58,9 +66,8 @@ pub(crate) fn command(house: &House, folder: &Path) -> Result<bool> {
             }
         }
     }
-    println!("{} cases, {older} runs of Rekor v1 not yet right", names.len());
-    tally.print();
-    Ok(tally.clean())
+    println!("  {} cases, {older} runs of Rekor v1 not yet right", names.len());
+    Ok(tally)
 }
 
 /// The bundle's log entry is of Rekor v2, or there is none that can be read.
@@ -69,26 +76,26 @@ fn is_rekor_v2(case: &Path) -> Result<bool> {
     Ok(!text.contains("inclusionPromise") && !text.contains("\"0.0.1\""))
 }
 
-fn verify(sealog: &Path, folder: &Path, case: &Path, by_digest: bool) -> Result<Option<i32>> {
+/// In the order of the suite's protocol.
+fn verify(program: &Path, folder: &Path, case: &Path, by_digest: bool) -> Result<Option<i32>> {
     let own = case.join("artifact");
     let artifact = if own.exists() { own } else { folder.join("bundle-verify/a.txt") };
-    let mut command = Command::new(sealog);
-    command.arg("verify");
-    if by_digest {
-        command.arg(format!("sha256:{}", encoding::sha256_hex(&artifact)?));
-    } else {
-        command.arg(&artifact);
-    }
-    command.arg("--bundle").arg(case.join("bundle.sigstore.json"));
-    let root = case.join("trusted_root.json");
-    let shared = folder.join("public-good-trusted_root.json");
-    command.arg("--trusted-root").arg(if root.exists() { root } else { shared });
+    let mut command = Command::new(program);
+    command.args(["verify-bundle", "--bundle"]).arg(case.join("bundle.sigstore.json"));
     let key = case.join("key.pub");
     if key.exists() {
         command.arg("--key").arg(key);
     } else {
-        command.args(["--identity", &said(case.join("identity"), IDENTITY)]);
-        command.args(["--issuer", &said(case.join("issuer"), ISSUER)]);
+        command.args(["--certificate-identity", &said(case.join("identity"), IDENTITY)]);
+        command.args(["--certificate-oidc-issuer", &said(case.join("issuer"), ISSUER)]);
+    }
+    let root = case.join("trusted_root.json");
+    let shared = folder.join("public-good-trusted_root.json");
+    command.arg("--trusted-root").arg(if root.exists() { root } else { shared });
+    if by_digest {
+        command.arg(format!("sha256:{}", encoding::sha256_hex(&artifact)?));
+    } else {
+        command.arg(&artifact);
     }
     Ok(process::run(&mut command, LIMIT)?.status)
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything a change must pass, step by step, each with its time.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::House;
 use crate::process::{self, Scratch};
 use crate::tally::{Tally, cargo_results, short};
-use crate::{oracles, peers, strangers, tidy};
+use crate::{conformance, oracles, peers, strangers, tidy};
 
 /// How much is tested.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,9 @@ impl Run<'_> {
             return Ok(());
         }
         self.check("sealogd demo", demo)?;
+        if let Some(folder) = std::env::var_os(CONFORMANCE) {
+            self.count("bundles of others", |house| conformance::run(house, Path::new(&folder)))?;
+        }
         let mut installed = None;
         self.check("programs of strangers", |house| {
             installed = Some(peers::install(house)?);
@@ -112,7 +116,7 @@ fn cargo(house: &House, arguments: &[&str]) -> Result<()> {
 /// In CI the data must be there; elsewhere its tests say that they were left out.
 fn conformance_data(_: &House) -> Result<()> {
     let folder = std::env::var_os(CONFORMANCE);
-    let there = folder.as_ref().is_some_and(|folder| std::path::Path::new(folder).is_dir());
+    let there = folder.as_ref().is_some_and(|folder| Path::new(folder).is_dir());
     let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
     match folder {
         _ if there => {}

@@ -273,7 +273,7 @@ def bad_keys(authority, token, key):
     authority.certify("request not PEM", by_csr(token, b"no request"))
     authority.certify("request in DER", by_csr(token, request))
     both = {**by_key(token, key, words), **by_csr(token, signing_request(key, hashes.SHA256()))}
-    authority.certify("key and request", both)
+    authority.certify("malformed: key and request", both)
     authority.certify("neither key nor request", {"credentials": {"oidcIdentityToken": token}})
 
 
@@ -381,19 +381,24 @@ def forms(authority, issuer, key):
         },
     }
     authority.certify("snake case", snake)
-    authority.certify("empty body", b"")
+    authority.certify("malformed: empty body", b"")
     authority.certify("empty object", b"{}")
-    authority.certify("not JSON", b"certificate, please")
-    authority.certify("array", b"[]")
-    authority.certify("cut short", json.dumps(body)[:-9])
-    authority.certify("nested deeply", b'{"more":' * 20000 + b"1" + b"}" * 20000)
-    authority.certify("over the body limit", json.dumps({**body, "more": "A" * (5 << 20)}))
+    authority.certify("malformed: not JSON", b"certificate, please")
+    authority.certify("malformed: array", b"[]")
+    authority.certify("malformed: cut short", json.dumps(body)[:-9])
+    authority.certify("malformed: nested deeply", b'{"more":' * 20000 + b"1" + b"}" * 20000)
+    authority.certify("malformed: over the body limit", json.dumps({**body, "more": "A" * (5 << 20)}))
     authority.certify("content type text/plain", body, {"Content-Type": "text/plain"})
+
+
+def trusted(answer, read):
+    return [[read(pem) for pem in chain["certificates"]] for chain in answer.json["chains"]]
 
 
 def reads(authority):
     ours, theirs = authority.ask("trust bundle", "GET", "/api/v2/trustBundle")
-    authority.note("trust bundle", "body", ours.json, theirs.json)
+    authority.note("trust bundle", "certificates", *(trusted(answer, str.strip) for answer in (ours, theirs)))
+    authority.note("trust bundle", "ends of the PEMs", *(trusted(answer, lambda pem: pem[-1:]) for answer in (ours, theirs)))
     ours, theirs = authority.ask("configuration", "GET", "/api/v2/configuration")
 
     def listed(answer):
@@ -404,8 +409,9 @@ def reads(authority):
     authority.note("configuration", "issuers", len(listed(ours)), len(listed(theirs)))
     ours, theirs = authority.ask("GET /healthz", "GET", "/healthz")
     authority.note("GET /healthz", "body", ours.json, theirs.json)
-    for method, path in (("GET", PATH), ("PUT", PATH), ("GET", "/no/such"), ("POST", "/api/v2/trustBundle")):
-        authority.ask(f"{method} {path}", method, path, b"{}" if method != "GET" else None, JSON if method != "GET" else {})
+    for method, path in (("GET", PATH), ("PUT", PATH), ("POST", "/api/v2/trustBundle")):
+        authority.ask(f"method {method} {path}", method, path, b"{}" if method != "GET" else None, JSON if method != "GET" else {})
+    authority.ask("path GET /no/such", "GET", "/no/such")
 
 
 def main(sealogd, peer, folder):

@@ -40,7 +40,7 @@ def sign(key, data, algorithm):
     return key.sign(digest(data, algorithm), ec.ECDSA(Prehashed(algorithm)))
 
 
-def certificate(key, days=1, names=()):
+def certificate(key, days=1, names=(), filler=0):
     """A certificate of its own making: the log reads its key and nothing else."""
     start = datetime.datetime(2020, 1, 1)
     builder = (
@@ -54,6 +54,8 @@ def certificate(key, days=1, names=()):
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), True)
+    if filler:
+        builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(filler)), False)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
@@ -171,8 +173,8 @@ def certificates(log, key):
     log.entry("certificate cut short", request(content, signature, verifier(details, cert=cert[:-1])))
     pem = x509.load_der_x509_certificate(cert).public_bytes(Encoding.PEM)
     log.entry("certificate in PEM", request(content, signature, verifier(details, cert=pem)))
-    many = [f"host-{number}.a-rather-long-name.example" for number in range(1500)]
-    log.entry("leaf over 65535 bytes", request(content, signature, verifier(details, cert=certificate(key, names=many))))
+    log.entry("leaf of 40000 bytes", request(content, signature, verifier(details, cert=certificate(key, filler=29000))))
+    log.entry("leaf over 65535 bytes", request(content, signature, verifier(details, cert=certificate(key, filler=60000))))
 
 
 def refused(log, key):
@@ -196,7 +198,7 @@ def refused(log, key):
     log.entry("key with bytes after it", request(content, signature, verifier(details, key=who + b"\0")))
     log.entry("no key details", request(content, signature, verifier(None, key=who)))
     log.entry("unspecified key details", request(content, signature, verifier("PUBLIC_KEY_DETAILS_UNSPECIFIED", key=who)))
-    log.entry("unknown key details", request(content, signature, verifier("PKIX_NO_SUCH", key=who)))
+    log.entry("malformed: unknown key details", request(content, signature, verifier("PKIX_NO_SUCH", key=who)))
     log.entry("unknown key details by number", request(content, signature, verifier(999, key=who)))
     log.entry("key details of another curve", request(content, signature, verifier("PKIX_ECDSA_P384_SHA_384", key=who)))
     log.entry("key details of RSA", request(content, signature, verifier("PKIX_RSA_PKCS1V15_2048_SHA256", key=who)))
@@ -224,23 +226,23 @@ def malformed(log, key):
     content, signature = digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256())
     body = request(content, signature, verifier(details, key=spki(key)))
     whole = json.dumps(body)
-    log.entry("empty body", b"")
-    log.entry("empty object", {})
-    log.entry("not JSON", b"hashedrekord")
-    log.entry("array", b"[]")
-    log.entry("null", b"null")
-    log.entry("cut short", whole[:-7])
-    log.entry("two documents", whole + whole)
-    log.entry("not UTF-8", whole.replace(details, "\xff").encode("latin-1"))
-    log.entry("unknown arm", {"intotoRequestV002": {}})
-    log.entry("unknown member", {**body, "more": 1})
-    log.entry("unknown member inside", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "more": 1}})
-    log.entry("member twice", whole[:-2] + ', "digest": "%s"}}' % b64(content))
-    log.entry("both arms", {**body, "dsseRequestV002": {}})
-    log.entry("digest a number", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "digest": 7}})
-    log.entry("digest not base64", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "digest": "&&&&"}})
-    log.entry("nested deeply", b'{"hashedRekordRequestV002":' + b'{"signature":' * 20000 + b"1" + b"}" * 20001)
-    log.entry("over the body limit", b'{"hashedRekordRequestV002":{"digest":"' + b"A" * (5 << 20) + b'"}}')
+    log.entry("malformed: empty body", b"")
+    log.entry("malformed: empty object", {})
+    log.entry("malformed: not JSON", b"hashedrekord")
+    log.entry("malformed: array", b"[]")
+    log.entry("malformed: null", b"null")
+    log.entry("malformed: cut short", whole[:-7])
+    log.entry("malformed: two documents", whole + whole)
+    log.entry("malformed: not UTF-8", whole.replace(details, "\xff").encode("latin-1"))
+    log.entry("malformed: unknown arm", {"intotoRequestV002": {}})
+    log.entry("malformed: unknown member", {**body, "more": 1})
+    log.entry("malformed: unknown member inside", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "more": 1}})
+    log.entry("malformed: member twice", whole[:-2] + ', "digest": "%s"}}' % b64(content))
+    log.entry("malformed: both arms", {**body, "dsseRequestV002": {}})
+    log.entry("malformed: digest a number", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "digest": 7}})
+    log.entry("malformed: digest not base64", {"hashedRekordRequestV002": {**body["hashedRekordRequestV002"], "digest": "&&&&"}})
+    log.entry("malformed: nested deeply", b'{"hashedRekordRequestV002":' + b'{"signature":' * 20000 + b"1" + b"}" * 20001)
+    log.entry("malformed: over the body limit", b'{"hashedRekordRequestV002":{"digest":"' + b"A" * (5 << 20) + b'"}}')
 
 
 def attestation(log, key):
@@ -263,12 +265,12 @@ def twice(log, key):
 def paths(log):
     """Everything beside writing."""
     for method, path in (("GET", PATH), ("PUT", PATH), ("POST", "/api/v1/log/entries"), ("GET", "/api/v1/log"), ("GET", "/no/such"), ("POST", "/api/v2/log/entries/")):
-        log.ask(f"{method} {path}", method, path, b"{}" if method != "GET" else None, JSON if method != "GET" else {})
+        log.ask(f"method {method} {path}" if path == PATH else f"path {method} {path}", method, path, b"{}" if method != "GET" else None, JSON if method != "GET" else {})
     ours, theirs = log.ask("GET /healthz", "GET", "/healthz")
     log.note("GET /healthz", "body", ours.json, theirs.json)
-    log.ask("GET /api/v2/checkpoint", "GET", "/api/v2/checkpoint", media_type=False)
-    log.ask("GET /api/v2/tile/0/000.p/1", "GET", "/api/v2/tile/0/000.p/1", media_type=False)
-    log.ask("GET /api/v2/tile/entries/000.p/1", "GET", "/api/v2/tile/entries/000.p/1", media_type=False)
+    log.ask("read /api/v2/checkpoint", "GET", "/api/v2/checkpoint", media_type=False)
+    log.ask("read /api/v2/tile/0/000.p/1", "GET", "/api/v2/tile/0/000.p/1", media_type=False)
+    log.ask("read /api/v2/tile/entries/000.p/1", "GET", "/api/v2/tile/entries/000.p/1", media_type=False)
 
 
 def main(sealogd, peer, folder):

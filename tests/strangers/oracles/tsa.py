@@ -21,11 +21,9 @@ def digest(name, data=b"a signature"):
     return hashlib.new(name, data).digest()
 
 
-def query(name="sha256", content=None, parameters=True, **more):
-    algorithm = {"algorithm": name}
-    if parameters:
-        algorithm["parameters"] = core.Null()
-    imprint = {"hash_algorithm": algos.DigestAlgorithm(algorithm), "hashed_message": content if content is not None else digest(name)}
+def query(name="sha256", content=None, **more):
+    algorithm = algos.DigestAlgorithm({"algorithm": name, "parameters": core.Null()})
+    imprint = {"hash_algorithm": algorithm, "hashed_message": content if content is not None else digest(name)}
     return tsp.TimeStampReq({"version": "v1", "message_imprint": imprint, **more}).dump()
 
 
@@ -105,7 +103,11 @@ def good(authority):
     authority.stamp("sha256", query())
     authority.stamp("sha384", query("sha384"))
     authority.stamp("sha512", query("sha512"))
-    authority.stamp("algorithm without parameters", query(parameters=False))
+    # The NULL cut out of a request whose outer lengths are one byte each.
+    without = bytearray(query().replace(b"\x05\x00", b"", 1))
+    for length in (1, 6, 8):
+        without[length] -= 2
+    authority.stamp("algorithm without parameters", bytes(without))
     authority.stamp("certificates wanted", query(cert_req=True))
     authority.stamp("certificates expressly not wanted", query(cert_req=False))
     authority.stamp("nonce", query(nonce=(1 << 63) + 5))
@@ -136,7 +138,7 @@ def refused(authority):
     authority.stamp("version 2", request.replace(b"\x02\x01\x01", b"\x02\x01\x02", 1))
     authority.stamp("cut short", request[:-1])
     authority.stamp("bytes after it", request + b"\0")
-    authority.stamp("empty", b"")
+    authority.stamp("empty body", b"")
     authority.stamp("no DER", b"please")
     authority.stamp("indefinite length", b"\x30\x80" + request[2:] + b"\0\0")
     authority.stamp("over the body limit", b"\x30" + b"\0" * (2 << 20))
@@ -176,7 +178,7 @@ def reads(authority):
     authority.note("certificate chain", "body", ours.body.decode(errors="replace"), theirs.body.decode(errors="replace"))
     authority.ask("GET /ping", "GET", "/ping", media_type=False)
     for method, path in (("GET", PATH), ("PUT", PATH), ("GET", "/no/such")):
-        authority.ask(f"{method} {path}", method, path, query() if method != "GET" else None, QUERY if method != "GET" else {}, media_type=False)
+        authority.ask(f"path {method} {path}", method, path, query() if method != "GET" else None, QUERY if method != "GET" else {}, media_type=False)
 
 
 def main(sealogd, peer, folder):

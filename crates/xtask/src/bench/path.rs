@@ -109,11 +109,11 @@ fn sign(stage: &Stage<'_>, ours: &Sealog, bundle: &Path) -> Result<(f64, String)
     Ok((took, finished.expect_success("sealog sign")?))
 }
 
-/// The member `times` of the line `sealog sign --json` prints: hop to milliseconds.
+/// The member `ms` of the line `sealog sign --json` prints: hop to milliseconds.
 fn hop_times(said: &str) -> Vec<(String, f64)> {
     let line: Value =
         said.lines().next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-    let times = line.get("times").and_then(Value::as_object);
+    let times = line.get("ms").and_then(Value::as_object);
     times.into_iter().flatten().filter_map(|(hop, value)| Some((hop.clone(), value.as_f64()?))).collect()
 }
 
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn hop_times_are_read_from_the_line_of_json() {
-        let said = "{\"file\":\"a\",\"times\":{\"ca\":1.5,\"tsa\":2}}\n";
+        let said = "{\"file\":\"a\",\"ms\":{\"ca\":1.5,\"tsa\":2}}\n";
         assert_eq!(hop_times(said), [("ca".to_owned(), 1.5), ("tsa".to_owned(), 2.0)]);
     }
 }
