@@ -80,7 +80,8 @@ pub fn dev_token(
     asked: &DevToken,
     audience: &str,
 ) -> anyhow::Result<String> {
-    let table = config.oidc.as_ref().context("no identity provider is configured: there is no [oidc] table")?;
+    let table =
+        config.oidc.as_ref().context("no identity provider is configured: there is no [oidc] table")?;
     let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?;
     let issuer = Issuer::new(table.url.as_str(), keys.load(KEY)?)?;
     let now = clock.unix_seconds();
@@ -92,8 +93,8 @@ pub fn dev_token(
         DevToken::Claims(path) => {
             let text = files::read_bounded(path, MAX_CLAIMS)
                 .with_context(|| format!("cannot read {}", path.display()))?;
-            let claims = serde_json::from_slice(&text)
-                .with_context(|| format!("{} is not JSON", path.display()))?;
+            let claims =
+                serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
             let token = issuer.for_claims(claims, audience, now);
             token.with_context(|| format!("{} holds no claims to sign", path.display()))
         }
