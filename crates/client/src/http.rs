@@ -328,9 +328,11 @@ impl Client {
     /// See [`HttpError`]; never [`HttpError::Status`].
     pub async fn exchange(&self, request: &Request) -> Result<Response, HttpError> {
         let mut url = request.url.clone();
-        for _ in 0..=MAX_REDIRECTS {
+        let mut followed = 0;
+        loop {
             let response = self.exchange_once(&url, request).await?;
-            if !(300..=399).contains(&response.status) || request.body.is_some() {
+            if !(300..=399).contains(&response.status) || request.body.is_some() || followed == MAX_REDIRECTS
+            {
                 return Ok(response);
             }
             let target = response.location.as_deref().and_then(|to| url.join(to).ok());
@@ -339,8 +341,8 @@ impl Client {
                 Some(target) if target.origin() == url.origin() => url = target,
                 _ => return Ok(response),
             }
+            followed += 1;
         }
-        Err(HttpError::Redirected { url: Shown::from(&request.url), status: 310 })
     }
 
     async fn exchange_once(&self, url: &Url, request: &Request) -> Result<Response, HttpError> {
