@@ -26,7 +26,7 @@ const FORMAT_PREFIX: &str = "sealog log format ";
 pub(crate) struct Layout {
     root: PathBuf,
     /// Holds the advisory lock; the kernel releases it when the descriptor closes, however the process ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Layout {
@@ -101,10 +101,17 @@ impl Layout {
             .open(&path)
             .at("open the lock", &path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { root: root.to_owned(), _lock: file }),
+            Ok(()) => Ok(Self { root: root.to_owned(), lock: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { dir: root.to_owned() }),
             Err(e) => Err(io::Error::from(e)).at("lock", &path),
         }
+    }
+}
+
+impl Drop for Layout {
+    /// Closing is not enough: a process that this one is just starting may hold a copy of the descriptor for a moment.
+    fn drop(&mut self) {
+        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

@@ -48,8 +48,11 @@ pub(crate) fn recover<L: Leaf>(
     store.hold(&replay.full);
     let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint, Arc::clone(store)));
 
-    compare_remembered(&view, &store.path_of(CHECKPOINT_PATH), Evidence::Published, settings)?;
-    if !compare_remembered(&view, &settings.first_seen, Evidence::FirstSeen, settings)? && view.size() > 0 {
+    let published =
+        compare_remembered(&view, &store.path_of(CHECKPOINT_PATH), Evidence::Published, settings)?;
+    let remembered = compare_remembered(&view, &settings.first_seen, Evidence::FirstSeen, settings)?;
+    // A log that was made just now has published nothing yet.
+    if published && !remembered {
         tracing::warn!(
             path = %settings.first_seen.display(), size = view.size(),
             "no checkpoint of this log is remembered beside its key; an old backup could not be told from the log"
