@@ -39,7 +39,7 @@ const MAX_TROUBLE_WAIT: Duration = Duration::from_secs(10);
 pub(crate) const EXAMPLE: &str = "Examples:
   sealog watch --identity ann@example.org --trust ./client --state ann.watch
   sealog watch --identity ann@example.org --trust ./client --state ann.watch --once --json
-  sealog watch --identity ann@example.org --trust ./client --from now --exec 'mail -s \"my name was used\" ann'
+  sealog watch --identity ann@example.org --trust ./client --from now --exec 'notify-send \"$SEALOG_EVENT\"'
 ";
 
 #[derive(Debug, Args)]
@@ -210,7 +210,7 @@ impl Watcher {
         while self.look(&mut reading).await? {}
         let size = reading.state.as_ref().map_or(0, LogState::size);
         let origin = shown(&reading.log.origin);
-        output::talk(&format!("log `{origin}` is read up to its {size} entries"));
+        output::talk(&format!("log `{origin}` is read to its end: {size} entries"));
         Ok(())
     }
 
@@ -330,9 +330,9 @@ impl Watcher {
                 }
                 for signed in &alarm.evidence {
                     let lines: Vec<_> = signed.lines().map(|line| format!("  | {}", shown(line))).collect();
-                    output::talk(&format!("signed by the log:\n{}", lines.join("\n")));
+                    output::talk(&format!("checkpoint served by the log:\n{}", lines.join("\n")));
                 }
-                Failure::of(Status::Refused, alarm.misbehaviour.class(), alarm.as_ref())
+                Failure::new(Status::Refused, alarm.misbehaviour.class(), alarm.to_string())
                     .expected(alarm.misbehaviour.expected())
                     .found(alarm.misbehaviour.found())
                     .hint(

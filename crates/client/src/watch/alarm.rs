@@ -130,13 +130,13 @@ impl Misbehaviour {
     pub fn expected(&self) -> String {
         match self {
             Self::Unverified(_) => "a checkpoint with a signature of the key in the trusted root".to_owned(),
-            Self::Shrunk { expected, .. } => format!("at least {expected} entries, as signed before"),
+            Self::Shrunk { expected, .. } => format!("at least {}, as signed before", entries(*expected)),
             Self::Forked { expected, .. } => format!("root {expected}, as signed before"),
             Self::Rewritten { old, old_root, .. } => format!("root {old_root} of the first {old} entries"),
             Self::OtherTree { size, expected, .. } => format!("root {expected} of {size} entries, as signed"),
             Self::Swapped { expected, .. } => format!("leaf hash {expected}, as in the tree"),
             Self::Missing { size, .. } => format!("everything under its checkpoint of {size} entries"),
-            Self::Short { expected, .. } => format!("{expected} entries"),
+            Self::Short { expected, .. } => entries(*expected),
             Self::Tile(_) => "a tile as C2SP tlog-tiles describes it".to_owned(),
             Self::Entry { .. } => "an entry of the log's kind".to_owned(),
             Self::Misplaced { expected, .. } => format!("leaf index {expected}"),
@@ -148,8 +148,11 @@ impl Misbehaviour {
     pub fn found(&self) -> String {
         match self {
             Self::Unverified(cause) => cause.to_string(),
-            Self::Shrunk { found, .. } | Self::Short { found, .. } => format!("{found} entries"),
+            Self::Shrunk { found, .. } | Self::Short { found, .. } => entries(*found),
             Self::Forked { found, .. } | Self::OtherTree { found, .. } => format!("root {found}"),
+            Self::Rewritten { cause: ProofError::OldRoot { found, .. }, old, .. } => {
+                format!("root {found} of the first {old} entries")
+            }
             Self::Rewritten { cause, .. } => cause.to_string(),
             Self::Swapped { found, .. } => format!("leaf hash {found} of the entry served"),
             Self::Missing { .. } => "not found".to_owned(),
@@ -158,6 +161,10 @@ impl Misbehaviour {
             Self::Misplaced { found, .. } => format!("leaf index {found}"),
         }
     }
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
 impl fmt::Display for Alarm {
