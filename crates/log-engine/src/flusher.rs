@@ -162,6 +162,14 @@ pub(crate) fn publish(view: &View) -> io::Result<()> {
     files::write_durable(&store.path_of(CHECKPOINT_PATH), checkpoint)
 }
 
+/// True when [`publish`] has nothing to do: the files are as a clean end left them.
+pub(crate) fn is_published(view: &View) -> io::Result<bool> {
+    let store = view.store();
+    let checkpoint = files::read_if_there(&store.path_of(CHECKPOINT_PATH))?;
+    Ok(checkpoint.as_deref() == Some(view.checkpoint().as_ref())
+        && view.partial_files().iter().all(|file| store.path_of(&file.path).is_file()))
+}
+
 fn write_all(store: &Store, files: &[FullFile]) -> io::Result<()> {
     let mut dirs = BTreeSet::new();
     for file in files {

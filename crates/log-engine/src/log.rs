@@ -15,7 +15,7 @@ use tokio::task::JoinError;
 use crate::RETRY_AFTER;
 use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError};
 use crate::files;
-use crate::flusher::{Flusher, publish};
+use crate::flusher::{Flusher, is_published, publish};
 use crate::health::Health;
 use crate::index::Index;
 use crate::layout::Layout;
@@ -114,11 +114,10 @@ impl<L: Leaf> Log<L> {
         let Recovered { tree, view, last_time_ms, scanned } =
             recovery::recover::<L>(&layout, &store, &settings)?;
         let index = Arc::new(recovery::open_index::<L>(&layout.index(), &view)?);
-        publish(&view).at("publish under", store.public())?;
-        if let Ok(dir) = files::parent(&settings.first_seen) {
-            files::ensure_dir(dir).at("create the directory", dir)?;
+        if !is_published(&view).at("read", store.public())? {
+            publish(&view).at("publish under", store.public())?;
         }
-        files::write_durable(&settings.first_seen, view.checkpoint()).at("write", &settings.first_seen)?;
+        remember(&view, &settings.first_seen)?;
 
         let wal_dir = layout.wal();
         let (number, epoch) = (scanned.number + 1, scanned.epoch + 1);
@@ -355,6 +354,16 @@ fn refuse_remembered(settings: &Settings) -> Result<(), OpenError> {
             Err(OpenError::Remembered { path: path.clone(), size })
         }
     }
+}
+
+/// A log that cannot remember its newest checkpoint must not start.
+fn remember(view: &View, path: &Path) -> Result<(), OpenError> {
+    if files::read_if_there(path).at("read", path)?.as_deref() == Some(view.checkpoint().as_ref()) {
+        return Ok(());
+    }
+    let dir = files::parent(path).at("find the directory of", path)?;
+    files::ensure_dir(dir).at("create the directory", dir)?;
+    files::write_durable(path, view.checkpoint()).at("write", path)
 }
 
 /// The record that makes the directory a log: the empty tree, or the seed.
