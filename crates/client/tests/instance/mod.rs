@@ -264,7 +264,11 @@ async fn signing_cert(
 async fn timestamp(State(state): State<Arc<Shared>>, body: Bytes) -> Vec<u8> {
     let mut request = TimeStampReq::parse(&body).unwrap();
     match state.lie {
-        Lie::TimestampOfOtherMessage => request.imprint = HashAlgorithm::Sha256.digest(b"other"),
+        Lie::TimestampOfOtherMessage => {
+            let mut other = TimeStampReq::new(HashAlgorithm::Sha256.digest(b"other"));
+            other.nonce = request.nonce;
+            request = other;
+        }
         Lie::TimestampWithOtherNonce => request.nonce = Some(vec![1]),
         _ => {}
     }
