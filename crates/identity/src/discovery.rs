@@ -4,8 +4,8 @@
 //! and gives the bytes here.
 
 use crate::{
+    algorithm::Algorithm,
     json::{self, Json, JsonError, Object},
-    token::Algorithm,
     uri::Uri,
 };
 use alloc::{borrow::ToOwned as _, format, string::String, vec::Vec};

@@ -2,7 +2,7 @@
 //!
 //! For our own provider and for tests. Which claims a token must have is the provider's to know.
 
-use crate::{asn1, base64url, token::Algorithm};
+use crate::{algorithm::Algorithm, asn1, base64url};
 use alloc::{format, string::String, vec::Vec};
 use sealog_crypto::{KeyKind, Scheme, SignError, Signer};
 

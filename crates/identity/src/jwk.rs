@@ -4,9 +4,9 @@
 //! that a token signed by it is told why. Symmetric keys are never used, whatever the set says.
 
 use crate::{
+    algorithm::Algorithm,
     asn1, base64url,
     json::{self, Json, JsonError, Object},
-    token::Algorithm,
 };
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use sealog_crypto::{KeyError, KeyKind, PublicKey};

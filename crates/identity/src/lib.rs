@@ -19,6 +19,7 @@
 #![no_std]
 extern crate alloc;
 
+mod algorithm;
 mod asn1;
 mod base64url;
 pub mod discovery;
@@ -32,10 +33,11 @@ pub mod template;
 pub mod token;
 mod uri;
 
+pub use algorithm::Algorithm;
 pub use discovery::{Discovery, DiscoveryError};
 pub use issuer::{IssuerKind, IssuerRule, IssuerRules, RuleError};
 pub use json::Json;
 pub use jwk::{JwkError, Jwks, JwksError};
 pub use principal::{Principal, PrincipalError};
-pub use token::{Algorithm, Checks, Claims, TokenError, UnverifiedToken, verify};
+pub use token::{Checks, Claims, TokenError, UnverifiedToken, verify};
 pub use uri::is_email;

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::{
+    algorithm::Algorithm,
     issue::issue,
     jwk::{self, Jwks},
     preset::Preset,
-    token::{Algorithm, Checks, UnverifiedToken, verify},
+    token::{Checks, UnverifiedToken, verify},
 };
 use alloc::{vec, vec::Vec};
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _};

@@ -322,10 +322,10 @@ async fn device_answer(State(provider): Shared, request: Request) -> Response {
 fn auth_error(error: &AuthError) -> Response {
     match error {
         AuthError::Page(text) => page(StatusCode::BAD_REQUEST, &pages::sorry(text), None),
-        AuthError::Back { redirect, state, error, description } => {
-            let params = [("error", *error), ("error_description", *description)];
-            back(redirect, state.as_deref(), &params)
-                .unwrap_or_else(|| page(StatusCode::BAD_REQUEST, &pages::sorry(description), None))
+        AuthError::Back(sent) => {
+            let params = [("error", sent.error), ("error_description", sent.description)];
+            back(&sent.redirect, sent.state.as_deref(), &params)
+                .unwrap_or_else(|| page(StatusCode::BAD_REQUEST, &pages::sorry(sent.description), None))
         }
     }
 }

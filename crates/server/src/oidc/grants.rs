@@ -150,13 +150,16 @@ pub(super) enum AuthError {
     /// Tell the person: the client is not one of ours, so nothing is sent to it.
     Page(&'static str),
     /// Tell the client.
-    Back {
-        redirect: Redirect,
-        state: Option<String>,
-        /// RFC 6749 §4.1.2.1.
-        error: &'static str,
-        description: &'static str,
-    },
+    Back(Box<SentBack>),
+}
+
+/// An error as the client gets it (RFC 6749 §4.1.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SentBack {
+    pub(super) redirect: Redirect,
+    pub(super) state: Option<String>,
+    pub(super) error: &'static str,
+    pub(super) description: &'static str,
 }
 
 impl AuthRequest {
@@ -176,7 +179,8 @@ impl AuthRequest {
             |name| params.get(name).map(str::to_owned).filter(|value: &String| value.len() <= MAX_ECHO);
         let state = echo("state");
         let back = |error, description| {
-            Err(AuthError::Back { redirect: redirect.clone(), state: state.clone(), error, description })
+            let (redirect, state) = (redirect.clone(), state.clone());
+            Err(AuthError::Back(Box::new(SentBack { redirect, state, error, description })))
         };
         if state.is_none() && params.get("state").is_some() {
             return back("invalid_request", "state is too long");
@@ -187,7 +191,7 @@ impl AuthRequest {
         if params.get("response_type") != Some("code") {
             return back("unsupported_response_type", "response_type must be code");
         }
-        if !params.get("response_mode").is_none_or(|mode| mode == "query") {
+        if params.get("response_mode").is_some_and(|mode| mode != "query") {
             return back("invalid_request", "response_mode must be query");
         }
         if !params.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one == "openid")) {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 pub(super) const LIFETIME_SECONDS: i64 = 5 * 60;
 /// The build system's issuer is this path under the provider's URL.
 pub(super) const CI_PATH: &str = "/ci";
-/// Claims that the provider sets in a build system's token unless the caller did.
+/// Whom a token is about.
 const SUBJECT: &str = "sub";
 
 /// Both issuers, with the one key they sign with.
@@ -138,7 +138,7 @@ impl Issuer {
     /// A token with a build system's claims; what they say of time and audience counts.
     pub(super) fn for_claims(&self, claims: Value, audience: &str, now: i64) -> Result<String, ClaimsError> {
         let Value::Object(claims) = claims else { return Err(ClaimsError::NotAnObject) };
-        if !claims.get(SUBJECT).is_some_and(|sub| sub.as_str().is_some_and(|text| !text.is_empty())) {
+        if claims.get(SUBJECT).and_then(Value::as_str).unwrap_or_default().is_empty() {
             return Err(ClaimsError::NoSubject);
         }
         if claims.contains_key("email") {
