@@ -56,6 +56,9 @@ pub(crate) struct WatchArgs {
     /// Where to begin in a log that is not in the state file
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Begin::Beginning)]
     pub(crate) from: Begin,
+    /// Leave out logs whose time has ended; what was logged last in them may then go unread
+    #[arg(long)]
+    pub(crate) current: bool,
     /// Read what there is, then end
     #[arg(long)]
     pub(crate) once: bool,
@@ -99,9 +102,10 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Status, Failure> {
     let root = trust::for_verifying(&args.trust)?;
     let now = UnixTime::from_millis(clock::unix_millis());
     let unusable = |error: &dyn std::error::Error| Failure::of(Status::Unable, "trust-root", error);
-    let logs = LogDescription::all(&root, now).map_err(|error| unusable(&error))?;
+    let logs = if args.current { LogDescription::all(&root, now) } else { LogDescription::every(&root) };
+    let logs = logs.map_err(|error| unusable(&error))?;
     if logs.is_empty() {
-        return Err(Failure::unable("trust-root", "the trusted root names no log that is still in use"));
+        return Err(Failure::unable("trust-root", "the trusted root names no log to follow"));
     }
     let interest = Interest::new(&args.identity, args.issuer.as_deref(), &root)
         .map_err(|error| Failure::of(Status::Usage, "usage", &error))?;
@@ -137,7 +141,7 @@ fn announce(args: &WatchArgs, logs: &[LogDescription], memory: Option<&StateFile
         Some(memory) => {
             for origin in memory.left_behind(logs) {
                 let origin = shown(origin);
-                output::talk(&format!("log `{origin}` was followed before and is not in use any more"));
+                output::talk(&format!("log `{origin}` was followed before and is left out now"));
             }
         }
     }

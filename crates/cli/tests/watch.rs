@@ -357,6 +357,13 @@ fn a_log_that_cannot_be_asked_is_not_accused() {
     fs::write(&root, document.to_string()).unwrap();
     let output = world.once(&[]);
     ended(&output, 3);
+    // A log that has ended is still asked what it logged last, unless it is left out.
+    document["ctlogs"][0]["publicKey"]["validFor"] =
+        serde_json::json!({"start": "1970-01-01T00:00:00Z", "end": "2020-01-01T00:00:00Z"});
+    fs::write(&root, document.to_string()).unwrap();
+    assert_eq!(world.once(&[]).status.code(), Some(3));
+    let current = world.once(&["--current"]);
+    ended(&current, 0);
     // The other log was read all the same.
     assert!(String::from_utf8_lossy(&output.stderr).contains("read to its end: 300 entries"));
     assert!(fs::read_to_string(world.state()).unwrap().contains("\"size\": 300"));

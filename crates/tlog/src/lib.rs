@@ -8,6 +8,19 @@
 //! Elsewhere: where bytes are kept and in which order they become durable (`log-engine`), how they
 //! travel (`client`, `server`), what an entry means (`bundle`, `pki`).
 //!
+//! ```
+//! use sealog_tlog::merkle::{Edge, leaf_hash, prove_inclusion};
+//!
+//! let mut tree = Edge::new();
+//! for entry in ["one", "two", "three"] {
+//!     tree.push(leaf_hash(entry.as_bytes()));
+//! }
+//! let proof = prove_inclusion(1, tree.size(), &tree)?;
+//! assert!(proof.verify(&leaf_hash(b"two"), &tree.root()).is_ok());
+//! assert!(proof.verify(&leaf_hash(b"2"), &tree.root()).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Nothing here reads a clock, a file or a socket, and no input makes it panic.
 
 #![no_std]

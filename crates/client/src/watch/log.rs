@@ -89,15 +89,29 @@ impl LogDescription {
         Self::new(LogKind::Certificates, origin, log, KeyVerifier::tree_head)
     }
 
-    /// Every log of the trusted root that can still grow; a log whose validity has ended is not
-    /// followed.
+    /// Every log of the trusted root, also those whose validity has ended: what was logged last before
+    /// the end may not have been read yet.
+    ///
+    /// # Errors
+    /// When a log's address or key cannot be used.
+    pub fn every(root: &TrustedRoot) -> Result<Vec<Self>, LogDescriptionError> {
+        Self::those(root, |_| true)
+    }
+
+    /// Every log of the trusted root that can still grow.
     ///
     /// # Errors
     /// When a log's address or key cannot be used.
     pub fn all(root: &TrustedRoot, now: UnixTime) -> Result<Vec<Self>, LogDescriptionError> {
-        let live = |log: &&TransparencyLog| log.valid_for.end.is_none_or(|end| now < end);
-        let signatures = root.tlogs.iter().filter(live).map(Self::signatures);
-        let certificates = root.ctlogs.iter().filter(live).map(Self::certificates);
+        Self::those(root, |log| log.valid_for.end.is_none_or(|end| now < end))
+    }
+
+    fn those(
+        root: &TrustedRoot,
+        wanted: impl Fn(&TransparencyLog) -> bool,
+    ) -> Result<Vec<Self>, LogDescriptionError> {
+        let signatures = root.tlogs.iter().filter(|log| wanted(log)).map(Self::signatures);
+        let certificates = root.ctlogs.iter().filter(|log| wanted(log)).map(Self::certificates);
         signatures.chain(certificates).collect()
     }
 
