@@ -214,7 +214,7 @@ impl Watcher {
         while self.look(&mut reading).await? {}
         let size = reading.state.as_ref().map_or(0, LogState::size);
         let origin = shown(&reading.log.origin);
-        output::talk(&format!("log `{origin}` is read to its end: {size} entries"));
+        output::talk(&format!("log `{origin}` is read to its end, size {size}"));
         Ok(())
     }
 

@@ -365,7 +365,7 @@ fn a_log_that_cannot_be_asked_is_not_accused() {
     let current = world.once(&["--current"]);
     ended(&current, 0);
     // The other log was read all the same.
-    assert!(String::from_utf8_lossy(&output.stderr).contains("read to its end: 300 entries"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("read to its end, size 300"));
     assert!(fs::read_to_string(world.state()).unwrap().contains("\"size\": 300"));
 }
 
