@@ -41,6 +41,22 @@ pub enum DevToken {
     Claims(PathBuf),
 }
 
+/// A development token that would be of no use: whoever asked must ask differently.
+#[derive(Debug, thiserror::Error)]
+pub enum DevTokenError {
+    /// Not an address.
+    #[error("`{0}` is not an email address")]
+    NotAnAddress(String),
+    /// The claims cannot be signed.
+    #[error("{} holds no claims of a build system", path.display())]
+    Claims {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
 /// Makes the signing key.
 ///
 /// # Errors
@@ -86,17 +102,16 @@ pub fn dev_token(
     let issuer = Issuer::new(table.url.as_str(), keys.load(KEY)?)?;
     let now = clock.unix_seconds();
     match asked {
-        DevToken::Email(address) => {
-            anyhow::ensure!(is_email(address), "`{address}` is not an email address");
-            Ok(issuer.for_address(address, audience, now)?)
-        }
+        DevToken::Email(address) if is_email(address) => Ok(issuer.for_address(address, audience, now)?),
+        DevToken::Email(address) => Err(DevTokenError::NotAnAddress(address.clone()).into()),
         DevToken::Claims(path) => {
-            let text = files::read_bounded(path, MAX_CLAIMS)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let claims =
-                serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
-            let token = issuer.for_claims(claims, audience, now);
-            token.with_context(|| format!("{} holds no claims to sign", path.display()))
+            let wrong = |source: Box<dyn std::error::Error + Send + Sync>| DevTokenError::Claims {
+                path: path.clone(),
+                source,
+            };
+            let text = files::read_bounded(path, MAX_CLAIMS).map_err(|e| wrong(e.into()))?;
+            let claims = serde_json::from_slice(&text).map_err(|e| wrong(e.into()))?;
+            Ok(issuer.for_claims(claims, audience, now).map_err(|e| wrong(e.into()))?)
         }
     }
 }
