@@ -7,6 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError},
     demo, dev,
+    fsck::{self, FsckError},
     http::BindError,
     instance::InstanceError,
     keys::KeyStoreError,
@@ -72,6 +73,16 @@ enum Command {
         /// The configuration file
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Read a whole log again from its public files and recompute everything
+    #[command(group = clap::ArgGroup::new("log").required(true))]
+    Fsck {
+        /// The configuration file: its logs are read from the disk
+        #[arg(long, group = "log")]
+        config: Option<PathBuf>,
+        /// Or the URL of any log
+        #[arg(long, group = "log")]
+        url: Option<String>,
     },
     /// Print an identity token of a dev instance
     #[command(group = clap::ArgGroup::new("who").required(true))]
@@ -146,6 +157,13 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Fsck { config: Some(config), .. } => {
+            for sound in fsck::of_config(&Config::load(&config)?).await? {
+                data(&sound.to_string())?;
+            }
+            Ok(())
+        }
+        Command::Fsck { url, .. } => data(&fsck::of_url(&url.unwrap_or_default()).await?.to_string()),
         Command::Token { dir, email, claims, audience } => {
             let config = Config::load(&dev::config_path(&dir))?;
             let asked = match (email, claims) {
@@ -213,6 +231,9 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
     }
     if cause.is::<demo::NotAsItMustBe>() {
         return Some((REFUSED, None));
+    }
+    if cause.is::<FsckError>() {
+        return Some((REFUSED, Some("nothing was changed; keep a copy before anything is repaired")));
     }
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return match error {

@@ -178,6 +178,11 @@ impl Config {
         if self.organization.is_empty() || self.organization.len() > 64 {
             return Err("`organization` must have 1 to 64 bytes (RFC 5280 upper bound)".to_owned());
         }
+        if self.oidc.as_ref().is_some_and(|oidc| !oidc.listen.is_loopback()) {
+            return Err(
+                "[oidc] believes anyone who reaches it: it listens on loopback addresses only".to_owned()
+            );
+        }
         if let Some(ca) = &self.ca {
             ca.check(self.ctlog.is_some())?;
         }

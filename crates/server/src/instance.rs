@@ -7,9 +7,10 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError},
     files,
-    keys::{KeyStore, KeyStoreError},
+    keys::{self, KeyStore, KeyStoreError},
 };
 use rustix::fs::FlockOperation;
+use sealog_crypto::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -162,6 +163,20 @@ impl Instance {
     #[must_use]
     pub fn dir_of(&self, service: &str) -> PathBuf {
         self.dir.join(service)
+    }
+
+    /// Where a configuration's log lies, without opening anything.
+    #[must_use]
+    pub fn log_dir(config: &Config, service: &str) -> PathBuf {
+        config.data_dir.join(service)
+    }
+
+    /// A configuration's public key, which needs no passphrase.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`].
+    pub fn public_key(config: &Config, name: &str) -> Result<PublicKey, KeyStoreError> {
+        keys::read_public(&config.keys_dir(), name)
     }
 
     /// When everything made by `init` begins to be valid: a little before it was made, in Unix seconds.

@@ -245,12 +245,12 @@ impl KeyStore {
         }
     }
 
-    /// Reads a public key; needs no passphrase.
+    /// Reads a public key.
     ///
     /// # Errors
     /// See [`KeyStoreError`].
     pub fn public(&self, name: &str) -> Result<PublicKey, KeyStoreError> {
-        Ok(PublicKey::from_pem(&self.read_text(&self.path(name, "pub"))?)?)
+        read_public(&self.dir, name)
     }
 
     /// Stores a certificate chain in PEM beside the key; it replaces none.
@@ -270,7 +270,7 @@ impl KeyStore {
     /// # Errors
     /// See [`KeyStoreError`].
     pub fn chain(&self, name: &str) -> Result<String, KeyStoreError> {
-        self.read_text(&self.path(name, "pem"))
+        read_text(&self.path(name, "pem"))
     }
 
     /// Where a file of this key lies.
@@ -278,20 +278,28 @@ impl KeyStore {
     pub fn path(&self, name: &str, extension: &str) -> PathBuf {
         self.dir.join(format!("{name}.{extension}"))
     }
-
-    fn read_text(&self, path: &Path) -> Result<String, KeyStoreError> {
-        if !path.exists() {
-            return Err(KeyStoreError::Missing(path.to_owned()));
-        }
-        let content = files::read_bounded(path, MAX_FILE).map_err(|e| io_error(path, e))?;
-        String::from_utf8(content).map_err(|_| malformed(path, "not text"))
-    }
 }
 
 impl fmt::Debug for KeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyStore({})", self.dir.display())
     }
+}
+
+/// Reads a public key from a store that need not be opened.
+///
+/// # Errors
+/// See [`KeyStoreError`].
+pub fn read_public(dir: &Path, name: &str) -> Result<PublicKey, KeyStoreError> {
+    Ok(PublicKey::from_pem(&read_text(&dir.join(format!("{name}.pub")))?)?)
+}
+
+fn read_text(path: &Path) -> Result<String, KeyStoreError> {
+    if !path.exists() {
+        return Err(KeyStoreError::Missing(path.to_owned()));
+    }
+    let content = files::read_bounded(path, MAX_FILE).map_err(|e| io_error(path, e))?;
+    String::from_utf8(content).map_err(|_| malformed(path, "not text"))
 }
 
 fn derive(path: &Path, passphrase: &[u8]) -> Result<SealingKey, KeyStoreError> {

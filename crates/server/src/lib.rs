@@ -19,6 +19,7 @@ pub mod ctlog;
 pub mod demo;
 pub mod dev;
 pub mod files;
+pub mod fsck;
 pub mod http;
 pub mod instance;
 pub mod keys;

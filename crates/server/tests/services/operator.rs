@@ -222,6 +222,48 @@ fn init_check_and_run_with_sealed_keys() {
 }
 
 #[test]
+fn a_whole_log_is_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dev");
+    let config = path.join("sealog.toml");
+    let config = config.to_str().unwrap();
+    let daemon = Daemon::dev(&path);
+    let url = daemon.url("rekor");
+    for n in 0..3 {
+        let request = Key::p256().log_request(format!("artifact {n}").as_bytes()).to_string();
+        assert_eq!(post(&format!("{url}/api/v2/log/entries"), request).0, 201);
+    }
+    let checked = sealogd(&["fsck", "--url", &url]);
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(text.starts_with("localhost: 4 entries, 1 tiles and root hash "), "{text}");
+    assert!(text.contains("the signature was not checked"), "{text}");
+    daemon.signal("-TERM");
+    daemon.ended();
+    let checked = sealogd(&["fsck", "--config", config]);
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(text.matches("signed by the log's key").count(), 2, "{text}");
+
+    // One byte of one entry, then of one tile.
+    for (file, expected) in
+        [("tile/entries/000.p/4", "tile/0/000.p/4 is not what"), ("tile/0/000.p/4", "is not what")]
+    {
+        let file = path.join("data/rekor/public").join(file);
+        let good = fs::read(&file).unwrap();
+        let mut bad = good.clone();
+        let inside = bad.len() / 3;
+        bad[inside] ^= 1;
+        fs::write(&file, &bad).unwrap();
+        let text = said(&sealogd(&["fsck", "--config", config]), 1);
+        assert!(text.contains(expected), "{text}");
+        fs::remove_file(&file).unwrap();
+        let text = said(&sealogd(&["fsck", "--config", config]), 1);
+        assert!(text.contains("is missing"), "{text}");
+        fs::write(&file, &good).unwrap();
+    }
+    assert!(sealogd(&["fsck", "--config", config]).status.success());
+}
+
+#[test]
 fn a_wrong_configuration_is_told_where_it_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sealog.toml");
@@ -268,7 +310,10 @@ fn a_request_half_sent_is_answered_before_the_end() {
     let body = Key::p256().log_request(b"an artifact").to_string();
     let (first, second) = body.split_at(body.len() / 2);
     let mut stream = TcpStream::connect(&authority).unwrap();
-    let head = format!("POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(first.as_bytes()).unwrap();
     std::thread::sleep(Duration::from_millis(200));
@@ -290,7 +335,8 @@ fn a_client_that_never_ends_does_not_hold_up_the_end() {
     let daemon = Daemon::dev(&dir.path().join("dev"));
     let authority = daemon.url("rekor").strip_prefix("http://").unwrap().to_owned();
     let mut stream = TcpStream::connect(&authority).unwrap();
-    let head = format!("POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\n{{");
+    let head =
+        format!("POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\n{{");
     stream.write_all(head.as_bytes()).unwrap();
     std::thread::sleep(Duration::from_millis(100));
     daemon.signal("-TERM");
