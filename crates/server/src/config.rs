@@ -17,6 +17,8 @@ use std::{
 
 /// A longer file is not a configuration.
 const MAX_FILE: u64 = 1024 * 1024;
+/// Name of the listener that is no service.
+pub const ADMIN: &str = "admin";
 /// A longer passphrase is not typed by anyone.
 const MAX_PASSPHRASE: u64 = 4096;
 
@@ -40,6 +42,8 @@ pub struct Config {
     /// The organization in certificate subjects, and the operator in the signing configuration.
     #[serde(default = "default_organization")]
     pub organization: String,
+    /// Numbers for monitoring.
+    pub admin: Option<Admin>,
     /// The log of signatures.
     pub rekor: Option<crate::rekor::config::Config>,
     /// The log of certificates.
@@ -50,6 +54,14 @@ pub struct Config {
     pub tsa: Option<crate::tsa::config::Config>,
     /// The identity provider.
     pub oidc: Option<crate::oidc::config::Config>,
+}
+
+/// The `[admin]` table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Where `/metrics` is served; not for the world.
+    pub listen: Listen,
 }
 
 /// Why a configuration cannot be used.
@@ -193,13 +205,13 @@ impl Config {
             }
             seen.push((name, listen));
         }
-        match seen.is_empty() {
+        match seen.iter().all(|(name, _)| *name == ADMIN) {
             true => Err("no service is configured: add a table such as [rekor]".to_owned()),
             false => Ok(()),
         }
     }
 
-    /// Name and listener of every configured service.
+    /// Name and listener of every configured service, and of the admin listener.
     pub fn listens(&self) -> impl Iterator<Item = (&'static str, &Listen)> {
         [
             self.oidc.as_ref().map(|c| ("oidc", &c.listen)),
@@ -207,6 +219,7 @@ impl Config {
             self.rekor.as_ref().map(|c| ("rekor", &c.listen)),
             self.ctlog.as_ref().map(|c| ("ctlog", &c.listen)),
             self.tsa.as_ref().map(|c| ("tsa", &c.listen)),
+            self.admin.as_ref().map(|c| (ADMIN, &c.listen)),
         ]
         .into_iter()
         .flatten()
@@ -362,5 +375,47 @@ impl Serialize for PublicUrl {
 impl<'de> Deserialize<'de> for PublicUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        for (text, host, authority) in [
+            ("https://rekor.example.com", "rekor.example.com", "rekor.example.com"),
+            ("http://localhost:3000", "localhost", "localhost:3000"),
+            ("http://[::1]:3000", "[::1]", "[::1]:3000"),
+        ] {
+            let url = PublicUrl::parse(text).unwrap();
+            assert_eq!((url.as_str(), url.host(), url.authority()), (text, host, authority));
+        }
+        for text in [
+            "",
+            "rekor.example.com",
+            "ftp://rekor.example.com",
+            "https://rekor.example.com/",
+            "https://rekor.example.com/path",
+            "https://rekor.example.com?query",
+            "https://user@rekor.example.com",
+            "https://REKOR.example.com",
+            "https://rekor.example.com:443",
+        ] {
+            assert!(PublicUrl::parse(text).is_err(), "{text}");
+        }
+        assert!(PublicUrl::parse("http://[::1]:1").unwrap().is_loopback());
+        assert!(!PublicUrl::parse("http://192.0.2.1").unwrap().is_loopback());
+    }
+
+    #[test]
+    fn an_address_to_listen_on_is_unambiguous() {
+        assert_eq!(Listen::parse("localhost:80"), Some(Listen::Localhost(80)));
+        assert!(Listen::parse("[::]:80").is_some_and(|listen| !listen.is_loopback()));
+        assert!(Listen::parse("127.0.0.1:80").is_some_and(|listen| listen.is_loopback()));
+        for text in ["", "80", ":80", "localhost", "example.com:80", "::1:80", "127.0.0.1:99999"] {
+            assert_eq!(Listen::parse(text), None, "{text}");
+        }
     }
 }

@@ -6,7 +6,10 @@
 //!
 //! No handler here redirects: HTTP libraries turn a redirected POST into a GET.
 
-use crate::config::{Listen, PublicUrl};
+use crate::{
+    config::{Listen, PublicUrl},
+    metrics::{Counters, Gauge},
+};
 use axum::{
     Router,
     body::Body,
@@ -299,13 +302,25 @@ pub struct Service {
     pub failure: Failure,
     /// Run after the drain.
     pub close: Option<Close>,
+    /// What it counts.
+    pub counters: Arc<Counters>,
+    /// Entries of its log, if it has one.
+    pub entries: Option<Gauge>,
 }
 
 impl Service {
     /// A service that never fails, with nothing to close.
     #[must_use]
     pub fn new(name: &'static str, url: PublicUrl, router: Router) -> Self {
-        Self { name, url, router, failure: Arc::new(|| None), close: None }
+        Self {
+            name,
+            url,
+            router,
+            failure: Arc::new(|| None),
+            close: None,
+            counters: Arc::default(),
+            entries: None,
+        }
     }
 }
 
@@ -404,7 +419,7 @@ impl Shutdown {
 
 /// Serves until asked to stop, then drains and closes what is behind the service.
 pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
-    let Service { name, url: _, router, failure, close } = service;
+    let Service { name, router, failure, close, counters, .. } = service;
     let router = finish(router, failure);
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -444,10 +459,14 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
             Some(stream) = take.recv() => stream,
         };
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
+        let (router, counters) = (router.clone(), Arc::clone(&counters));
         let handler = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let router = router.clone();
-            async move { Ok::<_, std::convert::Infallible>(answer(name, router, request.map(Body::new)).await) }
+            let (router, counters) = (router.clone(), Arc::clone(&counters));
+            async move {
+                Ok::<_, std::convert::Infallible>(
+                    answer(name, router, &counters, request.map(Body::new)).await,
+                )
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -490,7 +509,12 @@ async fn wrong_method() -> ApiError {
     ApiError::new(Code::Unimplemented, "Method Not Allowed")
 }
 
-async fn answer(service: &'static str, mut router: Router, request: Request) -> Response {
+async fn answer(
+    service: &'static str,
+    mut router: Router,
+    counters: &Counters,
+    request: Request,
+) -> Response {
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let called = tower::Service::call(&mut router, request);
@@ -502,7 +526,9 @@ async fn answer(service: &'static str, mut router: Router, request: Request) -> 
     let reason = response.extensions_mut().remove::<Reason>().map(|Reason(text)| text);
     let reason = reason.as_deref().unwrap_or_default();
     let status = response.status();
-    let took_us = begun.elapsed().as_micros();
+    let took = begun.elapsed();
+    counters.answered(status, took);
+    let took_us = took.as_micros();
     // The path, never the query: authorization codes travel there.
     match status.as_u16() {
         500.. => tracing::error!(service, %method, path, status = status.as_u16(), took_us, reason),

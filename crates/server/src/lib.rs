@@ -24,6 +24,7 @@ pub mod http;
 pub mod instance;
 pub mod keys;
 pub mod logs;
+pub mod metrics;
 pub mod oidc;
 pub mod rekor;
 pub mod run;

@@ -35,6 +35,8 @@ pub fn service<L: Leaf>(mut service: Service, log: Log<L>) -> Service {
     let name = service.name;
     let watched = log.clone();
     service.failure = Arc::new(move || watched.failure().map(|failure| chain(&failure)));
+    let counted = log.clone();
+    service.entries = Some(Arc::new(move || counted.view().size()));
     service.close = Some(Box::pin(async move {
         match tokio::task::spawn_blocking(move || log.close()).await {
             Ok(Ok(())) => {}

@@ -5,10 +5,11 @@
 use crate::{
     ca,
     clock::Clock,
-    config::{Config, Listen, PublicUrl},
+    config::{ADMIN, Config, Listen, PublicUrl},
     ctlog, files,
     http::{self, Bound, Service, Shutdown},
     instance::Instance,
+    metrics::{self, Shown},
     oidc, rekor, trust, tsa,
 };
 use anyhow::Context as _;
@@ -82,6 +83,9 @@ impl Running {
         let shutdown = Shutdown::default();
         let failures = services.iter().map(|s| (s.name, Arc::clone(&s.failure))).collect();
         let mut tasks = JoinSet::new();
+        if let Some(bound) = sockets.remove(ADMIN) {
+            tasks.spawn(http::serve(bound, admin(&services)?, shutdown.clone()));
+        }
         for service in services {
             if let Some(bound) = sockets.remove(service.name) {
                 tracing::info!(service = service.name, url = %service.url, port = bound.port(), "serving");
@@ -125,6 +129,21 @@ impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Running").field("ready", &self.ready).finish_non_exhaustive()
     }
+}
+
+/// `/metrics` of all services.
+fn admin(services: &[Service]) -> anyhow::Result<Service> {
+    let shown = services
+        .iter()
+        .map(|service| Shown {
+            service: service.name,
+            counters: Arc::clone(&service.counters),
+            entries: service.entries.clone(),
+        })
+        .collect();
+    // Nobody is ever told this URL.
+    let url = PublicUrl::parse("http://localhost").map_err(anyhow::Error::msg)?;
+    Ok(Service::new(ADMIN, url, metrics::router(shown)))
 }
 
 /// A log that stopped for good answers nothing until it is read again: whoever supervises us restarts us.

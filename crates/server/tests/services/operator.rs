@@ -164,8 +164,11 @@ fn configured(dir: &Path) -> String {
             text.push_str("[[ca.issuers]]\nissuer = \"https://accounts.example.com\"\ntype = \"email\"\n");
         }
     }
+    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    text.push_str(&format!("[admin]\nlisten = \"{admin}\"\n"));
     let path = dir.join("sealog.toml");
     fs::write(&path, text).unwrap();
+    fs::write(dir.join("admin"), admin.to_string()).unwrap();
     let passphrase = dir.join("passphrase");
     fs::write(&passphrase, "correct horse battery staple\n").unwrap();
     fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
@@ -192,7 +195,12 @@ fn init_check_and_run_with_sealed_keys() {
     }
     let daemon = Daemon::start(&["run", "--config", &config]);
     assert_eq!(daemon.url("rekor"), "https://rekor.example.com");
-    assert!(daemon.ready["services"].get("oidc").is_none());
+    assert_eq!(daemon.ready["services"].as_object().unwrap().len(), 4);
+    let mut admin = TcpStream::connect(fs::read_to_string(dir.path().join("admin")).unwrap()).unwrap();
+    admin.write_all(b"GET /metrics HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    admin.read_to_string(&mut text).unwrap();
+    assert!(text.contains("sealog_log_entries{log=\"rekor\"} 1\n"), "{text}");
     daemon.signal("-TERM");
     assert_eq!(daemon.ended().0, Some(0));
 
