@@ -22,7 +22,13 @@ impl Clock {
     /// A clock that always says the same, for tests.
     #[must_use]
     pub fn fixed(unix_ms: u64) -> Self {
-        Self(Arc::new(move || unix_ms))
+        Self::of(move || unix_ms)
+    }
+
+    /// A clock of another making, in milliseconds since 1970: for tests.
+    #[must_use]
+    pub fn of(unix_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(unix_ms))
     }
 
     /// Milliseconds since 1970.

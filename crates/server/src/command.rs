@@ -8,11 +8,11 @@ use crate::{
     config::{Config, ConfigError},
     demo, dev,
     fsck::{self, FsckError},
-    http::BindError,
     instance::InstanceError,
     keys::KeyStoreError,
+    listen::BindError,
     oidc,
-    run::{Running, Sockets},
+    run::{Running, Signals, Sockets},
     setup::{self, Made},
 };
 use clap::{Parser, Subcommand};
@@ -177,9 +177,11 @@ async fn obey(command: Command) -> anyhow::Result<()> {
 }
 
 async fn serve(config: &Config, clock: Clock, sockets: Sockets) -> anyhow::Result<()> {
+    // Before the ready line: whoever reads it may stop us in the same moment.
+    let mut signals = Signals::take()?;
     let mut running = Running::start(config, clock, sockets).await?;
     data(&running.ready().to_json()?)?;
-    let ended = running.until_signal().await;
+    let ended = running.until_asked(&mut signals).await;
     running.stop().await;
     ended
 }

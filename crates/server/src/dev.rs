@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     config::{Config, Listen},
     files,
-    http::Bound,
+    listen::Bound,
     run::Sockets,
     setup,
 };

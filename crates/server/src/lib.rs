@@ -23,6 +23,7 @@ pub mod fsck;
 pub mod http;
 pub mod instance;
 pub mod keys;
+pub mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod oidc;

@@ -7,8 +7,9 @@ use crate::{
     clock::Clock,
     config::{ADMIN, Config, Listen, PublicUrl},
     ctlog, files,
-    http::{self, Bound, Service, Shutdown},
+    http::{self, Service, Shutdown},
     instance::Instance,
+    listen::Bound,
     metrics::{self, Shown},
     oidc, rekor, trust, tsa,
 };
@@ -20,7 +21,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+};
 
 /// How soon a stopped log ends the process.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
@@ -45,6 +49,30 @@ impl Ready {
     /// When the directory's name is not UTF-8.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
+    }
+}
+
+/// The signals that ask us to stop: SIGTERM and SIGINT.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes them from here on; before, they would have ended the process at once.
+    ///
+    /// # Errors
+    /// When they cannot be received.
+    pub fn take() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -101,17 +129,13 @@ impl Running {
         &self.ready
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a service that can serve no more.
+    /// Waits for a signal to stop, or for a service that can serve no more.
     ///
     /// # Errors
-    /// When a service can serve no more, or signals cannot be received.
-    pub async fn until_signal(&mut self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    /// When a service can serve no more.
+    pub async fn until_asked(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            () = signals.asked() => Ok(()),
             Some(_) = self.tasks.join_next() => anyhow::bail!("a service ended by itself"),
             failed = first_failure(&self.failures) => Err(failed),
         }

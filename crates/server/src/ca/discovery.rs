@@ -181,3 +181,6 @@ fn protected(text: &str) -> Result<Url, FetchError> {
         .filter(|url| url.scheme() == "https" || is_loopback(url))
         .ok_or_else(|| FetchError::Unprotected(text.to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

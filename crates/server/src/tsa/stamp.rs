@@ -60,3 +60,45 @@ impl Stamper {
         self.chain.iter().map(Certificate::to_pem).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::TIMESTAMPING;
+    use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
+    use sealog_pki::issue::{AuthorityProfile, Serial, self_signed_root};
+    use std::sync::{Arc, atomic::AtomicU64};
+
+    #[test]
+    fn a_clock_that_went_back_is_not_believed() {
+        let (root_key, key) = (
+            PrivateKey::generate(KeyKind::EcdsaP384).unwrap(),
+            PrivateKey::generate(KeyKind::EcdsaP256).unwrap(),
+        );
+        let profile = AuthorityProfile {
+            organization: "tests",
+            common_name: "root",
+            serial: Serial::from_random([1; 20]),
+            not_before: 0,
+            not_after: 4_000_000_000,
+        };
+        let root_cert = self_signed_root(&profile, &root_key).unwrap();
+        let leaf = (TIMESTAMPING.issue)(&profile, key.public_key(), &root_cert, &root_key).unwrap();
+        let now = Arc::new(AtomicU64::new(1_800_000_000_999));
+        let clock = Arc::clone(&now);
+        let clock = Clock::of(move || clock.load(Ordering::SeqCst));
+        let stamper = Stamper::new(key, vec![leaf, root_cert], clock);
+        let request = TimeStampReq::new(HashAlgorithm::Sha256.digest(b"data"));
+        stamper.stamp(&request).unwrap();
+        // Within the accuracy it states, a step back means nothing.
+        now.store(1_799_999_999_000, Ordering::SeqCst);
+        stamper.stamp(&request).unwrap();
+        now.store(1_799_999_998_999, Ordering::SeqCst);
+        assert!(matches!(
+            stamper.stamp(&request),
+            Err(StampError::ClockWentBack { latest: 1_800_000_000, .. })
+        ));
+        now.store(1_800_000_001_000, Ordering::SeqCst);
+        stamper.stamp(&request).unwrap();
+    }
+}

@@ -7,7 +7,7 @@ use sealog_identity::{Algorithm, jwk};
 use sealog_server::{
     clock::Clock,
     config::{Config, Listen},
-    http::Bound,
+    listen::Bound,
     run::{Running, Sockets},
     setup,
 };

@@ -1,0 +1,153 @@
+use super::*;
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
+use sealog_identity::jwk;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+/// An issuer whose keys, health and manners a test can change.
+#[derive(Default)]
+struct Issuer {
+    asked: AtomicUsize,
+    /// How many keys it has.
+    keys: AtomicUsize,
+    broken: AtomicBool,
+    /// Where it says its keys are, if not where they are.
+    keys_at: Mutex<Option<String>>,
+    redirect: AtomicBool,
+}
+
+struct World {
+    issuer: Arc<Issuer>,
+    url: String,
+    now_ms: Arc<AtomicU64>,
+    cache: KeyCache,
+}
+
+impl World {
+    async fn new() -> Self {
+        let issuer = Arc::new(Issuer::default());
+        issuer.keys.store(1, SeqCst);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (first, second, own) = (Arc::clone(&issuer), Arc::clone(&issuer), url.clone());
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || first.document(&own)))
+            .route("/keys", get(async move || second.key_set()));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let now_ms = Arc::new(AtomicU64::new(1_000_000));
+        let clock = Arc::clone(&now_ms);
+        let cache = KeyCache::new(Arc::new(Client::new()), Clock::of(move || clock.load(SeqCst)));
+        Self { issuer, url, now_ms, cache }
+    }
+
+    fn wait(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, SeqCst);
+    }
+
+    fn asked(&self) -> usize {
+        self.issuer.asked.load(SeqCst)
+    }
+}
+
+impl Issuer {
+    fn document(&self, own: &str) -> Response {
+        self.asked.fetch_add(1, SeqCst);
+        if self.broken.load(SeqCst) {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        if self.redirect.load(SeqCst) {
+            let to = [(header::LOCATION, "http://127.0.0.2:1/.well-known/openid-configuration")];
+            return (StatusCode::FOUND, to).into_response();
+        }
+        let keys_at = self.keys_at.lock().unwrap().clone().unwrap_or(format!("{own}/keys"));
+        serde_json::json!({ "issuer": own, "jwks_uri": keys_at }).to_string().into_response()
+    }
+
+    fn key_set(&self) -> Response {
+        let key = PrivateKey::generate(KeyKind::Rsa { bits: 2048 }).unwrap();
+        let keys: Vec<_> = (0..self.keys.load(SeqCst))
+            .map(|n| jwk::encode(key.public_key(), &format!("key-{n}"), Algorithm::Rs256).unwrap())
+            .collect();
+        serde_json::json!({ "keys": keys }).to_string().into_response()
+    }
+}
+
+#[tokio::test]
+async fn keys_are_kept_and_fetched_anew_but_not_at_will() {
+    let world = World::new().await;
+    let first = world.cache.of(&world.url).await.unwrap();
+    world.cache.of(&world.url).await.unwrap();
+    assert_eq!((first.keys.keys().len(), world.asked()), (1, 1));
+    // A token names a key we do not know: the issuer is asked, but not every time anyone wishes.
+    world.issuer.keys.store(2, SeqCst);
+    for _ in 0..10 {
+        assert_eq!(world.cache.newer(&world.url, &first).await.unwrap().keys.keys().len(), 1);
+    }
+    assert_eq!(world.asked(), 1);
+    world.wait(MIN_INTERVAL_MS);
+    let second = world.cache.newer(&world.url, &first).await.unwrap();
+    assert_eq!((second.keys.keys().len(), world.asked()), (2, 2));
+    // Whoever asks about the old set is given the new one.
+    world.cache.newer(&world.url, &first).await.unwrap();
+    assert_eq!(world.asked(), 2);
+    world.wait(FRESH_MS);
+    world.cache.of(&world.url).await.unwrap();
+    assert_eq!(world.asked(), 3);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_believed_for_a_day_and_not_flooded() {
+    let world = World::new().await;
+    world.cache.of(&world.url).await.unwrap();
+    world.issuer.broken.store(true, SeqCst);
+    world.wait(FRESH_MS);
+    for _ in 0..10 {
+        world.cache.of(&world.url).await.unwrap();
+    }
+    assert_eq!(world.asked(), 2);
+    world.wait(STALE_MS);
+    for _ in 0..10 {
+        let error = world.cache.of(&world.url).await.unwrap_err();
+        assert!(matches!(error, FetchError::Status { status: 500, .. }), "{error}");
+    }
+    assert_eq!(world.asked(), 3);
+    world.issuer.broken.store(false, SeqCst);
+    world.wait(MIN_INTERVAL_MS);
+    world.cache.of(&world.url).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_tokens_at_once_ask_once() {
+    let world = Arc::new(World::new().await);
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let world = Arc::clone(&world);
+        asking.spawn(async move { world.cache.of(&world.url).await.map(|_| ()) });
+    }
+    while let Some(done) = asking.join_next().await {
+        done.unwrap().unwrap();
+    }
+    assert_eq!(world.asked(), 1);
+}
+
+#[tokio::test]
+async fn nobody_is_led_elsewhere() {
+    let world = World::new().await;
+    world.issuer.redirect.store(true, SeqCst);
+    let error = world.cache.of(&world.url).await.unwrap_err();
+    assert!(matches!(error, FetchError::Status { status: 302, .. }), "{error}");
+    for issuer in ["http://issuer.example", "ftp://localhost", "nonsense"] {
+        let error = world.cache.of(issuer).await.unwrap_err();
+        assert!(matches!(error, FetchError::Unprotected(_)), "{issuer}: {error}");
+    }
+    world.issuer.redirect.store(false, SeqCst);
+    world.wait(MIN_INTERVAL_MS);
+    *world.issuer.keys_at.lock().unwrap() = Some("http://keys.example/keys".to_owned());
+    let error = world.cache.of(&world.url).await.unwrap_err();
+    assert!(matches!(error, FetchError::Discovery(_)), "{error}");
+}
