@@ -24,6 +24,11 @@ pub(crate) struct Sealog {
 
 impl Sealog {
     pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more settings for the log of signatures.
+    pub(crate) async fn start_with(rekor: &str) -> Self {
         let issuer = Issuer::start("").await;
         let dir = tempfile::tempdir().unwrap();
         let mut sockets = Sockets::new();
@@ -31,7 +36,7 @@ impl Sealog {
             sockets.insert(name, Bound::bind(Listen::Localhost(0)).unwrap());
         }
         let path = dir.path().join("sealog.toml");
-        std::fs::write(&path, configuration(&sockets, &issuer)).unwrap();
+        std::fs::write(&path, configuration(&sockets, &issuer, rekor)).unwrap();
         let config = Config::load(&path).unwrap();
         setup::init(&config, Clock::system()).unwrap();
         let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
@@ -78,7 +83,7 @@ impl Sealog {
     }
 }
 
-fn configuration(sockets: &Sockets, issuer: &Issuer) -> String {
+fn configuration(sockets: &Sockets, issuer: &Issuer, rekor: &str) -> String {
     let mut text = String::from(
         "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\nplain_keys = true\norganization = \"tests\"\n",
     );
@@ -87,6 +92,9 @@ fn configuration(sockets: &Sockets, issuer: &Issuer) -> String {
         text.push_str(&format!(
             "\n[{name}]\nlisten = \"localhost:{port}\"\nurl = \"http://localhost:{port}\"\n"
         ));
+        if *name == "rekor" {
+            text.push_str(rekor);
+        }
         if *name == "ca" {
             let url = &issuer.url;
             text.push_str(&format!(
@@ -103,6 +111,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) cache: String,
+    pub(crate) retry_after: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -113,10 +122,12 @@ impl Answer {
             value.map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
         };
         let (content_type, cache) = (text("content-type"), text("cache-control"));
+        let retry_after = text("retry-after");
         Self {
             status: response.status().as_u16(),
             content_type,
             cache,
+            retry_after,
             body: response.bytes().await.unwrap().to_vec(),
         }
     }

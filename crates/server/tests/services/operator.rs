@@ -1,6 +1,6 @@
 //! `sealogd` as an operator meets it: the real program, its words and its exit status.
 
-use super::openssl::Key;
+use super::openssl::{self, Key};
 use serde_json::Value;
 use std::{
     fs,
@@ -126,6 +126,45 @@ fn what_was_acknowledged_survives_every_end() {
             assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
         }
     }
+}
+
+#[test]
+fn tokens_of_a_running_dev_instance_become_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dev");
+    let daemon = Daemon::dev(&path);
+    let claims = dir.path().join("claims.json");
+    let workflow = "octo/demo/.github/workflows/release.yml@refs/heads/main";
+    let build = serde_json::json!({
+        "sub": "repo:octo/demo:ref:refs/heads/main", "event_name": "push", "sha": "0123", "workflow": "release",
+        "repository": "octo/demo", "ref": "refs/heads/main", "job_workflow_ref": workflow,
+        "job_workflow_sha": "0123", "runner_environment": "github-hosted", "repository_id": "1",
+        "repository_owner": "octo", "repository_owner_id": "2", "repository_visibility": "public",
+        "workflow_ref": workflow, "workflow_sha": "0123", "run_id": "77", "run_attempt": "1",
+    });
+    fs::write(&claims, build.to_string()).unwrap();
+    let dir = path.to_str().unwrap();
+    for (who, expected) in [
+        (["--email", "jane@example.com"], "email:jane@example.com"),
+        (["--claims", claims.to_str().unwrap()], workflow),
+    ] {
+        let token = sealogd(&["token", "--dir", dir, who[0], who[1]]);
+        said(&token, 0);
+        let token = String::from_utf8(token.stdout).unwrap();
+        let key = Key::p256();
+        let request = serde_json::json!({
+            "credentials": { "oidcIdentityToken": token.trim_end() },
+            "certificateSigningRequest": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key.csr()),
+        });
+        let (status, answer) = post(&format!("{}/api/v2/signingCert", daemon.url("ca")), request.to_string());
+        assert_eq!(status, 200, "{answer}");
+        let leaf = answer.pointer("/signedCertificateEmbeddedSct/chain/certificates/0").unwrap();
+        fs::write(key.path("leaf.pem"), leaf.as_str().unwrap()).unwrap();
+        let text = openssl::run(key.dir.path(), &["x509", "-in", "leaf.pem", "-noout", "-text"]);
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+    said(&sealogd(&["token", "--dir", dir]), 2);
+    said(&sealogd(&["token", "--dir", dir, "--email", "not an address"]), 3);
 }
 
 #[test]

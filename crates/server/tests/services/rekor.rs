@@ -2,14 +2,17 @@
 
 use super::{harness::Sealog, openssl::Key};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sealog_bundle::{HashedRekord, TransparencyLogEntry, TrustedRoot};
-use sealog_crypto::PublicKey;
+use sealog_bundle::{
+    HashedRekord, KeyDetails, TransparencyLogEntry, TrustedRoot, Verifier, request::HashedRekordRequest,
+};
+use sealog_crypto::{KeyKind, PrivateKey, PublicKey, Signer as _, sha256};
 use sealog_tlog::{
     InclusionProof, SignedCheckpoint,
     merkle::{Hash, leaf_hash},
     note::KeyVerifier,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const ENTRIES: &str = "/api/v2/log/entries";
 
@@ -127,6 +130,45 @@ async fn an_envelope_is_logged_as_the_digest_of_its_encoding() {
         (entry.kind_version.kind.as_str(), entry.kind_version.version.as_str()),
         ("hashedrekord", "0.0.2")
     );
+}
+
+#[tokio::test]
+async fn too_many_at_once_are_asked_to_come_back() {
+    let sealog = Sealog::start_with("max_pending = 1\n").await;
+    let request = Key::p256().log_request(b"an artifact");
+    assert_eq!(sealog.post("rekor", ENTRIES, request.to_string()).await.status, 201);
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let bodies = (0..200).map(|n: u32| {
+        let message = n.to_be_bytes();
+        HashedRekordRequest {
+            digest: sha256(&message).to_vec(),
+            signature: key.sign(&message).unwrap(),
+            verifier: Verifier::PublicKey(key.public_key().spki_der().to_vec()),
+            key_details: KeyDetails::EcdsaP256Sha256,
+        }
+        .to_json()
+    });
+    let sealog = Arc::new(sealog);
+    let mut asking = tokio::task::JoinSet::new();
+    for body in bodies {
+        let sealog = Arc::clone(&sealog);
+        asking.spawn(async move { sealog.post("rekor", ENTRIES, body).await });
+    }
+    let (mut logged, mut refused) = (1, 0);
+    while let Some(answer) = asking.join_next().await {
+        let answer = answer.unwrap();
+        if answer.status == 201 {
+            logged += 1;
+        } else {
+            answer.refused(503, 14, "reached max pushback; retry");
+            assert_eq!(answer.retry_after, "1");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "{logged} logged");
+    // The seed, what was acknowledged, and nothing else.
+    let checkpoint = sealog.get("rekor", "/checkpoint").await;
+    assert_eq!(checkpoint.text().lines().nth(1).unwrap(), (logged + 1).to_string());
 }
 
 #[tokio::test]
