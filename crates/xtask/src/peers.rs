@@ -38,7 +38,7 @@ struct GoPeer {
     program: &'static str,
 }
 
-const GO_PEERS: [GoPeer; 4] = [
+const GO_PEERS: [GoPeer; 5] = [
     GoPeer {
         name: "cosign",
         module: "github.com/sigstore/cosign/v3",
@@ -71,6 +71,14 @@ const GO_PEERS: [GoPeer; 4] = [
         folder: "",
         program: "timestamp-server",
     },
+    GoPeer {
+        name: "tessera's fsck",
+        module: "github.com/transparency-dev/tessera",
+        package: "github.com/transparency-dev/tessera/cmd/fsck",
+        version: "v1.0.4",
+        folder: "tessera",
+        program: "fsck",
+    },
 ];
 
 /// Where the installed programs are.
@@ -83,6 +91,8 @@ pub(crate) struct Peers {
     pub(crate) fulcio: PathBuf,
     /// The timestamp authority.
     pub(crate) timestamp_server: PathBuf,
+    /// tessera's reader of whole logs.
+    pub(crate) fsck: PathBuf,
     /// Our small verifier around the module sigstore-go.
     pub(crate) sigstore_go: PathBuf,
     /// The Python of the virtual environment.
@@ -107,6 +117,7 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.rekor,
         &peers.fulcio,
         &peers.timestamp_server,
+        &peers.fsck,
         &peers.sigstore_go,
         &peers.sigstore_python,
         &peers.node_modules,
@@ -138,6 +149,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         rekor: bin.join("rekor/posix"),
         fulcio: bin.join("fulcio"),
         timestamp_server: bin.join("timestamp-server"),
+        fsck: bin.join("tessera/fsck"),
         sigstore_go,
         sigstore_python: home.join("venv/bin/sigstore"),
         python,

@@ -1,21 +1,25 @@
 """Rekor v2: the same requests to `sealogd` and to rekor-server-posix, over one log key and host name.
 
-    rekor.py SEALOGD REKOR_SERVER FOLDER
+    rekor.py SEALOGD REKOR_SERVER FSCK FOLDER
+
+At the end both logs are read whole by tessera's `fsck`, another implementation of tiled logs.
 """
 
 import base64
 import datetime
 import hashlib
 import json
+import subprocess
 import sys
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from common import Comparison, Servers, b64, free_port, table
+import ed25519ph
+from common import Comparison, Servers, ask, b64, free_port, table
 
 PATH = "/api/v2/log/entries"
 JSON = {"Content-Type": "application/json"}
@@ -30,8 +34,12 @@ def digest(data, algorithm):
     return hashlib.new(algorithm.name, data).digest()
 
 
+def spki_of(public):
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def spki(key):
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return spki_of(key.public_key())
 
 
 def sign(key, data, algorithm):
@@ -130,6 +138,10 @@ def good(log):
         key, data, details = rsa.generate_private_key(65537, bits), b"rsa", f"PKIX_RSA_PKCS1V15_{bits}_SHA256"
         signature = sign(key, data, hashes.SHA256())
         log.entry(details, request(digest(data, hashes.SHA256()), signature, verifier(details, key=spki(key))))
+    hashed = hashlib.sha512(b"edwards").digest()
+    signature, public = ed25519ph.sign(bytes(range(32)), hashed)
+    public = spki_of(ed25519.Ed25519PublicKey.from_public_bytes(public))
+    log.entry("PKIX_ED25519_PH", request(hashed, signature, verifier("PKIX_ED25519_PH", key=public)))
 
 
 def spellings(log, key):
@@ -273,7 +285,32 @@ def paths(log):
     log.ask("read /api/v2/tile/entries/000.p/1", "GET", "/api/v2/tile/entries/000.p/1", media_type=False)
 
 
-def main(sealogd, peer, folder):
+def read_whole(log, fsck, folder, keys, places):
+    """Every tile, entry bundle and checkpoint, by a reader that neither server wrote."""
+    public = serialization.load_pem_public_key((keys / "rekor.pub").read_bytes())
+    raw = b"\x01" + public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    name = hashlib.sha256(b"localhost\n" + raw).digest()[:4].hex()
+    key = folder / "log.vkey"
+    key.write_text(f"localhost+{name}+{b64(raw)}")
+    found = []
+    for place in places:
+        arguments = [fsck, "--ui=false", "--public_key", key, "--storage_url", place]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        found.append("sound" if done.returncode == 0 else done.stdout + done.stderr)
+    log.note("the whole log", "as fsck finds it", *found)
+
+
+def fill(port, key, count):
+    """More entries, so that a tile and an entry bundle are full and partial ones follow."""
+    for number in range(count):
+        data = f"fill {number}".encode()
+        who = verifier("PKIX_ECDSA_P256_SHA_256", key=spki(key))
+        body = json.dumps(request(digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256()), who))
+        if ask(port, "POST", PATH, body, JSON).status != 201:
+            raise SystemExit(f"entry {number} of many was refused")
+
+
+def main(sealogd, peer, fsck, folder):
     with Servers(folder) as servers:
         port, other = free_port(), free_port()
         keys = servers.sealogd(sealogd, table("rekor", port))
@@ -295,6 +332,8 @@ def main(sealogd, peer, folder):
             part(log, key)
         good(log)
         paths(log)
+        fill(port, key, 600)
+        read_whole(log, fsck, servers.folder, keys, [f"http://localhost:{port}/", f"file://{storage}/"])
 
 
 def first(key):
@@ -303,4 +342,4 @@ def first(key):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

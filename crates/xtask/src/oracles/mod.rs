@@ -56,14 +56,14 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
 /// One server's lines, as its program printed them.
 fn compare(house: &House, peers: &Peers, server: &str) -> Result<(Vec<Value>, Duration)> {
     let scratch = Scratch::new(&format!("oracle-{server}"))?;
-    let peer = match server {
-        "rekor" => &peers.rekor,
-        "ca" => &peers.fulcio,
-        _ => &peers.timestamp_server,
+    let programs = match server {
+        "rekor" => vec![&peers.rekor, &peers.fsck],
+        "ca" => vec![&peers.fulcio],
+        _ => vec![&peers.timestamp_server],
     };
     let mut command = Command::new(&peers.python);
     command.arg("-B").arg(house.path("tests/strangers/oracles").join(format!("{server}.py")));
-    command.arg(house.program("sealogd")).arg(peer).arg(scratch.path());
+    command.arg(house.program("sealogd")).args(programs).arg(scratch.path());
     let finished = process::run(&mut command, LIMIT)?;
     let took = finished.took;
     let said = finished.expect_success(&format!("the comparison of {server}"))?;
