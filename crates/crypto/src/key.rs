@@ -77,7 +77,7 @@ pub enum KeyError {
         /// The exponent, or 0 when it does not fit 64 bits.
         exponent: u64,
     },
-    /// The point is not on the curve, or the bytes have the wrong length.
+    /// The point is not on the curve or of small order, or the bytes have the wrong length.
     #[error("the public key's bytes are not a valid {0} key")]
     InvalidPoint(KeyKind),
 }
@@ -258,7 +258,9 @@ impl PublicKey {
         match self.kind {
             KeyKind::Ed25519 => {
                 let point = self.bits.as_slice().try_into().map_err(|_| invalid())?;
-                ed25519_dalek::VerifyingKey::from_bytes(point).map(|_| ()).map_err(|_| invalid())
+                let key = ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| invalid())?;
+                // Under a point of small order anybody can sign anything.
+                if key.is_weak() { Err(invalid()) } else { Ok(()) }
             }
             _ => {
                 let scheme = self.library_scheme(Scheme::default_for(self.kind)).map_err(|_| invalid())?;

@@ -156,3 +156,17 @@ fn sealed_keys_open_only_with_passphrase_and_label() {
     }
     assert_eq!(key(b"right").open("rekor", &sealed[..5]), Err(SealError::DoesNotOpen));
 }
+
+/// Encodings of points of small order: the neutral one, and one of each other order.
+const SMALL_ORDER: [[u8; 2]; 4] = [[0x01, 0x00], [0xec, 0x7f], [0x00, 0x00], [0x00, 0x80]];
+
+#[test]
+fn a_key_under_which_anybody_can_sign_is_none() {
+    for [first, last] in SMALL_ORDER {
+        let middle = if first == 0xec { 0xff } else { 0 };
+        let mut point = [middle; 32];
+        (point[0], point[31]) = (first, last);
+        let key = PublicKey::from_ed25519(&point);
+        assert_eq!(key, Err(KeyError::InvalidPoint(KeyKind::Ed25519)), "{point:02x?}");
+    }
+}

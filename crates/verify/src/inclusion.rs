@@ -175,7 +175,9 @@ pub(crate) fn check_inclusion(
         let hashes: Vec<Hash> = proof.hashes.iter().copied().map(Hash).collect();
         verify_inclusion(&leaf_hash(entry.leaf()), proof.log_index, size, &hashes, &root)
             .map_err(InclusionStepError::Proof)?;
-        first.get_or_insert(VerifiedInclusion { origin, url: log.base_url.clone(), index });
+        // An index across shards is only as good as the promise it is signed in.
+        let proven = if claim.entry.inclusion_promise.is_some() { index } else { proof.log_index };
+        first.get_or_insert(VerifiedInclusion { origin, url: log.base_url.clone(), index: proven });
     }
     first.ok_or_else(|| CheckpointStepError::UnknownLog { found: String::new() }.into())
 }

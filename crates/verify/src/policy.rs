@@ -17,11 +17,14 @@ const PATTERN_TEXT_LIMIT: usize = 4096;
 
 /// Whose signature is wanted.
 #[derive(Clone, Debug)]
-pub struct Policy(Wanted);
+pub struct Policy {
+    wanted: Wanted,
+    extensions: Vec<(&'static FulcioExtension, String)>,
+}
 
 #[derive(Clone, Debug)]
 enum Wanted {
-    Identity { identity: Match, issuer: Match, extensions: Vec<(&'static FulcioExtension, String)> },
+    Identity { identity: Match, issuer: Match },
     AnyIdentity,
     Key(Box<PublicKey>),
 }
@@ -53,8 +56,8 @@ pub struct PatternError {
 /// Why the signer is not the one wanted. All else was verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// The certificate names nobody, or several.
-    #[error("the certificate has {found} names that could be an identity instead of one")]
+    /// The certificate names nobody, several, or something that signs nothing, such as a host.
+    #[error("the certificate's names ({found}) are not one mail address, URI or user name")]
     NotOneIdentity {
         /// How many there are.
         found: usize,
@@ -108,34 +111,37 @@ impl Policy {
     /// Any identity of this form, as any issuer of this form knows it.
     #[must_use]
     pub const fn matching(identity: Match, issuer: Match) -> Self {
-        Self(Wanted::Identity { identity, issuer, extensions: Vec::new() })
+        Self::of(Wanted::Identity { identity, issuer })
     }
 
     /// This key.
     #[must_use]
     pub fn key(key: PublicKey) -> Self {
-        Self(Wanted::Key(Box::new(key)))
+        Self::of(Wanted::Key(Box::new(key)))
     }
 
     /// Anybody at all: the answer says who signed, and nothing says whether that is good.
     #[must_use]
     pub const fn any_identity_unsafe() -> Self {
-        Self(Wanted::AnyIdentity)
+        Self::of(Wanted::AnyIdentity)
     }
 
-    /// Wants a certificate extension to have this value, too. Has no meaning for keys.
+    const fn of(wanted: Wanted) -> Self {
+        Self { wanted, extensions: Vec::new() }
+    }
+
+    /// Wants a certificate extension to have this value, too. Keys have no extensions, so a key's policy
+    /// with one is met by nothing.
     #[must_use]
     pub fn with_extension(mut self, extension: &'static FulcioExtension, value: impl Into<String>) -> Self {
-        if let Wanted::Identity { extensions, .. } = &mut self.0 {
-            extensions.push((extension, value.into()));
-        }
+        self.extensions.push((extension, value.into()));
         self
     }
 
     /// The key, if one is wanted.
     #[must_use]
     pub fn required_key(&self) -> Option<&PublicKey> {
-        match &self.0 {
+        match &self.wanted {
             Wanted::Key(key) => Some(key),
             Wanted::Identity { .. } | Wanted::AnyIdentity => None,
         }
@@ -143,20 +149,22 @@ impl Policy {
 
     /// Matches a signer; a key was already chosen by [`Policy::required_key`].
     pub(crate) fn matches(&self, signer: Option<&Signer>) -> Result<Matched, PolicyError> {
-        let Wanted::Identity { identity, issuer, extensions } = &self.0 else { return Ok(Matched(())) };
-        let signer = signer.ok_or(PolicyError::NotOneIdentity { found: 0 })?;
-        if !identity.matches(&signer.identity) {
-            let (expected, found) = (format!("{identity}"), signer.identity.clone());
-            return Err(PolicyError::Identity { expected, found });
+        if let Wanted::Identity { identity, issuer } = &self.wanted {
+            let signer = signer.ok_or(PolicyError::NotOneIdentity { found: 0 })?;
+            if !identity.matches(&signer.identity) {
+                let (expected, found) = (format!("{identity}"), signer.identity.clone());
+                return Err(PolicyError::Identity { expected, found });
+            }
+            if !issuer.matches(&signer.oidc_issuer) {
+                let (expected, found) = (format!("{issuer}"), signer.oidc_issuer.clone());
+                return Err(PolicyError::Issuer { expected, found });
+            }
         }
-        if !issuer.matches(&signer.oidc_issuer) {
-            let (expected, found) = (format!("{issuer}"), signer.oidc_issuer.clone());
-            return Err(PolicyError::Issuer { expected, found });
-        }
-        for (extension, expected) in extensions {
-            let found = signer.certificate.fulcio().get(extension.number).unwrap_or_default();
-            if found != expected {
-                let (expected, found) = (expected.clone(), String::from(found));
+        for (extension, expected) in &self.extensions {
+            let found =
+                signer.map(|signer| signer.certificate.fulcio().get(extension.number).unwrap_or_default());
+            if found != Some(expected.as_str()) {
+                let (expected, found) = (expected.clone(), String::from(found.unwrap_or_default()));
                 return Err(PolicyError::Extension { name: extension.name, expected, found });
             }
         }
@@ -178,7 +186,7 @@ impl Signer {
     /// Reads the one name and the issuer.
     pub(crate) fn of(certificate: &Certificate) -> Result<Self, PolicyError> {
         let one = match certificate.san() {
-            [San::Email(name) | San::Uri(name) | San::OtherName(name)] => name,
+            [San::Email(name) | San::Uri(name) | San::OtherName(name)] if !name.is_empty() => name,
             several => return Err(PolicyError::NotOneIdentity { found: several.len() }),
         };
         let values = certificate.fulcio();

@@ -175,7 +175,7 @@ fn line(
     let or_null = |text: Option<String>| Some(text.map_or(Value::Null, Value::text));
     let of = |get: fn(&Verified) -> Option<String>| or_null(verified.and_then(get));
     let index = verified.map_or(Value::Null, |v| Value::Integer(v.log_index().into()));
-    object([
+    let line = object([
         ("file", Some(Value::text(file.to_string()))),
         ("verdict", Some(Value::text(verdict))),
         ("identity", of(|v| v.identity().map(String::from))),
@@ -186,7 +186,17 @@ fn line(
         ("log_index", Some(index)),
         ("error", Some(error.unwrap_or(Value::Null))),
     ])
-    .to_compact()
+    .to_compact();
+    // Such characters are only inside strings; JSON has its own way to spell them.
+    line.chars().fold(String::with_capacity(line.len()), |mut safe, c| {
+        match hides(c) {
+            true => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")))
+            }
+            false => safe.push(c),
+        }
+        safe
+    })
 }
 
 /// Who signed, when and by whose clock, which log and where.
@@ -302,20 +312,44 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
     })
 }
 
-/// Text from outside, made safe to show: control characters and those that turn the direction of
-/// writing are spelled out.
+/// Bytes of a text from outside that are shown at most, or a little more: a longer one could fill the
+/// screen with a verdict of its own.
+const MAX_SHOWN: usize = 1024;
+
+/// Text from outside, made safe to show: characters that control the terminal, turn the direction of
+/// writing or cannot be seen are spelled out, as are rows of spaces; what is too long is cut.
 #[must_use]
 pub fn shown(text: &str) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut safe = String::with_capacity(text.len().min(MAX_SHOWN));
+    let mut after_space = false;
+    for (at, c) in text.char_indices() {
+        if safe.len() >= MAX_SHOWN {
+            let more = text.get(at..).unwrap_or_default().chars().count();
+            return format!("{safe}… ({more} characters more)");
+        }
         match c {
-            c if c.is_control() || turns(c) => safe.extend(c.escape_unicode()),
+            ' ' if after_space => safe.extend(c.escape_unicode()),
+            c if hides(c) => safe.extend(c.escape_unicode()),
             c => safe.push(c),
         }
+        after_space = c == ' ';
     }
     safe
+}
+
+/// Whether a character has an effect other than to be seen: control and format characters (Unicode's Cc
+/// and Cf), separators other than the plain space, fillers and variation selectors.
+fn hides(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+            | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -359,5 +393,26 @@ hint: the file changed after signing, or this bundle belongs to another file
     #[test]
     fn names_cannot_rewrite_the_screen() {
         assert_eq!(shown("a\u{1b}[2Jb\u{202e}c — é"), "a\\u{1b}[2Jb\\u{202e}c — é");
+        for hidden in
+            ["\u{61c}", "\u{200b}", "\u{2028}", "\u{a0}", "\u{9b}", "\u{feff}", "\u{3164}", "\u{e0061}"]
+        {
+            assert!(shown(&format!("alice{hidden}@example.com")).is_ascii(), "{hidden:?}");
+        }
+    }
+
+    #[test]
+    fn no_text_fills_the_screen_with_a_verdict_of_its_own() {
+        assert_eq!(shown("a b  c   d"), "a b \\u{20}c \\u{20}\\u{20}d");
+        let long = shown(&format!("{}`app.tar.gz` is verified", "x".repeat(4000)));
+        assert!(long.ends_with("xxx… (3000 characters more)"), "{long}");
+    }
+
+    #[test]
+    fn the_line_of_json_has_no_hidden_characters() {
+        let line = not_checked_json_line("a\u{9b}\u{202e}\u{e0061}\u{1b}b", "network", "m");
+        assert!(line.starts_with(r#"{"file":"a\u009b\u202e\udb40\udc61\u001bb","verdict""#), "{line}");
+        let read = sealog_bundle::json::Value::parse(line.as_bytes(), line.len()).unwrap();
+        let file = read.get("file").and_then(|file| file.as_str());
+        assert_eq!(file, Some("a\u{9b}\u{202e}\u{e0061}\u{1b}b"));
     }
 }

@@ -89,7 +89,7 @@ impl Constraints<'_> {
             let base = asn1::ascii(subtree.base).ok_or_else(|| unread.clone())?;
             match name {
                 San::Email(mailbox) => mailbox_in(mailbox, base).ok_or_else(refused),
-                San::Dns(host) => Ok(dns_in(host, base)),
+                San::Dns(host) => dns_in(host, base).ok_or_else(refused),
                 San::Uri(uri) => uri_in(uri, base).ok_or_else(refused),
                 San::OtherName(_) | San::Unread(_) => Err(unread.clone()),
             }
@@ -139,6 +139,7 @@ impl Constraints<'_> {
 /// None when the name is not a mailbox.
 fn mailbox_in(mailbox: &str, base: &str) -> Option<bool> {
     let (local, host) = mailbox.rsplit_once('@')?;
+    let host = plain(host)?;
     Some(match base.rsplit_once('@') {
         Some((base_local, base_host)) => local == base_local && host.eq_ignore_ascii_case(base_host),
         None => host_in(host, base),
@@ -148,15 +149,25 @@ fn mailbox_in(mailbox: &str, base: &str) -> Option<bool> {
 /// The host of a URI against a host, or a domain with a leading dot. None when the URI has no host
 /// name, as RFC 5280 refuses addresses and the like under a constraint.
 fn uri_in(uri: &str, base: &str) -> Option<bool> {
+    // A backslash is no part of a URI; browsers read it as a slash, which would move the host.
+    if uri.contains('\\') || !uri.bytes().all(|b| b.is_ascii_graphic()) {
+        return None;
+    }
     let (_, after) = uri.split_once("://")?;
     let authority = after.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let host = host.split_once(':').map_or(host, |(host, _)| host);
+    let host = plain(host.split_once(':').map_or(host, |(host, _)| host))?;
     let numeric = host.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
-    if host.is_empty() || host.starts_with('[') || numeric {
-        return None;
-    }
-    Some(host_in(host, base))
+    if numeric { None } else { Some(host_in(host, base)) }
+}
+
+/// A host name in its one spelling. A final dot, a wildcard or an escape would name a host that the
+/// comparison does not see, and so slip past an exclusion.
+fn plain(host: &str) -> Option<&str> {
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    host.split('.').all(label).then_some(host)
 }
 
 fn host_in(host: &str, base: &str) -> bool {
@@ -166,14 +177,15 @@ fn host_in(host: &str, base: &str) -> bool {
     base.is_empty() || host.eq_ignore_ascii_case(base)
 }
 
-/// A host name equals the base or lies below it, label by label.
-fn dns_in(host: &str, base: &str) -> bool {
+/// A host name equals the base or lies below it, label by label. None when it is no plain host name.
+fn dns_in(host: &str, base: &str) -> Option<bool> {
+    let host = plain(host)?;
     let base = base.strip_prefix('.').unwrap_or(base);
     if base.is_empty() || host.eq_ignore_ascii_case(base) {
-        return true;
+        return Some(true);
     }
     let labels = host.len().checked_sub(base.len()).and_then(|start| start.checked_sub(1));
-    ends_with(host, base) && labels.and_then(|dot| host.as_bytes().get(dot)) == Some(&b'.')
+    Some(ends_with(host, base) && labels.and_then(|dot| host.as_bytes().get(dot)) == Some(&b'.'))
 }
 
 fn ends_with(host: &str, end: &str) -> bool {

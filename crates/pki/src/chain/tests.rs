@@ -256,6 +256,30 @@ fn name_constraints_permit_and_exclude() {
 }
 
 #[test]
+fn no_spelling_of_a_host_slips_past_an_exclusion() {
+    let rows: &[(u8, &str)] = &[
+        (EMAIL, "a@example.com."),
+        (EMAIL, "a@EXAMPLE.com"),
+        (EMAIL, "a@example%2ecom"),
+        (EMAIL, "a@"),
+        (URI, "https://example.com./path"),
+        (URI, "https://user@example.com:443/"),
+        (URI, "https://%65xample.com/"),
+        (URI, "https://example.com\\@elsewhere.org/"),
+        (URI, "https:///example.com"),
+        (DNS, "example.com."),
+        (DNS, "*.com"),
+        (DNS, "www.example.com"),
+    ];
+    for &(form, name) in rows {
+        let ca = Forge::ca("i").names(&[], &[(form, "example.com")]);
+        let outcome = with(ca, leaf().san(form, name));
+        assert!(matches!(outcome, Err(ChainError::NameNotPermitted { .. })), "{name}: {outcome:?}");
+        assert!(with(Forge::ca("i"), leaf().san(form, name)).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn constraints_that_are_not_read_refuse_the_names_they_are_about() {
     const ADDRESS: u8 = 0x87;
     let ca = || Forge::ca("intermediate").names(&[], &[(ADDRESS, "\0\0\0\0\0\0\0\0")]);
