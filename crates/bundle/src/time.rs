@@ -177,6 +177,11 @@ mod tests {
         assert_eq!(fraction.to_string(), "2025-08-06T18:51:36.25Z");
         assert_eq!(fraction.millis() % 1000, 250);
         assert_eq!(UnixTime::from_millis(fraction.millis()), fraction);
+        // Any number may be claimed to be a time.
+        for extreme in [i64::MIN, i64::MIN + 1, -1, i64::MAX] {
+            assert!(UnixTime::from_seconds(extreme).to_string().ends_with('Z'));
+            assert!(UnixTime::from_millis(extreme).to_string().ends_with('Z'));
+        }
     }
 
     #[test]

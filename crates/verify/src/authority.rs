@@ -52,6 +52,25 @@ pub(crate) fn usable(authorities: &[CertificateAuthority]) -> impl Iterator<Item
     })
 }
 
+/// The first success among the listings of one log, which may be there more than once, for different
+/// times; else the failure that got furthest. None when the log is not listed.
+pub(crate) fn any_listing<T, E>(
+    outcomes: impl Iterator<Item = Result<T, E>>,
+    how_far: impl Fn(&E) -> u8,
+) -> Option<Result<T, E>> {
+    let mut furthest: Option<E> = None;
+    for outcome in outcomes {
+        match outcome {
+            Ok(found) => return Some(Ok(found)),
+            Err(error) if furthest.as_ref().is_none_or(|old| how_far(old) < how_far(&error)) => {
+                furthest = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    furthest.map(Err)
+}
+
 /// The key of a log.
 pub(crate) fn log_key(log: &TransparencyLog) -> Result<PublicKey, TrustRootError> {
     if log.hash_algorithm != HashAlgorithm::Sha256 {

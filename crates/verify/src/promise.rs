@@ -60,9 +60,14 @@ pub(crate) fn check(
     for claim in structure.entries() {
         let Some(promise) = &claim.entry.inclusion_promise else { continue };
         let logs = root.tlogs.iter().filter(|log| log.log_id == claim.entry.log_id);
-        let mut outcomes = logs.map(|log| by_log(claim, promise, log));
-        let Some(first) = outcomes.next() else { continue };
-        promises.push(outcomes.fold(first, Result::or)?);
+        let how_far = |error: &VerifyError| match error {
+            VerifyError::Promise(PromiseError::OutsideWindow { .. }) => 2,
+            VerifyError::Promise(_) => 1,
+            _ => 0,
+        };
+        let outcomes = logs.map(|log| by_log(claim, promise, log));
+        let Some(outcome) = authority::any_listing(outcomes, how_far) else { continue };
+        promises.push(outcome?);
     }
     Ok(promises)
 }

@@ -46,15 +46,15 @@ pub(crate) fn check(chain: &VerifiedChain, root: &TrustedRoot) -> Result<Verifie
     let issuer = sct_issuer(chain.path()).ok_or(SctStepError::Embedded(EmbeddedSctError::NoIssuer))?;
     let mut verified = 0_usize;
     for sct in &scts {
-        // A log may be listed more than once, for different times.
-        let mut outcomes = root
+        let outcomes = root
             .ctlogs
             .iter()
             .filter(|log| log.log_id == sct.log_id)
             .filter_map(|log| Some((log, authority::log_key(log).ok()?)))
             .map(|(log, key)| by_log(sct, chain, issuer, log, &key));
-        let Some(first) = outcomes.next() else { continue };
-        outcomes.fold(first, Result::or)?;
+        let how_far = |error: &SctStepError| u8::from(matches!(error, SctStepError::OutsideWindow { .. }));
+        let Some(outcome) = authority::any_listing(outcomes, how_far) else { continue };
+        outcome?;
         verified += 1;
     }
     match verified {

@@ -5,7 +5,8 @@
 mod sigstore;
 
 use sealog_bundle::{
-    Bundle, Content, HashedRekord, KeyDetails, KeyMaterial, UnixTime, ValidFor, Verifier, Version,
+    Bundle, Content, HashedRekord, KeyDetails, KeyMaterial, TransparencyLog, UnixTime, ValidFor, Verifier,
+    Version,
 };
 use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey, Signer as _};
 use sealog_pki::{Certificate, FulcioExtension};
@@ -13,7 +14,7 @@ use sealog_tlog::{
     SignedNote,
     note::{KeySigner, KeyType, key_id_full},
 };
-use sealog_verify::{Artifact, ErrorClass, Match, Pattern, Policy, VerifyError, verify};
+use sealog_verify::{Artifact, CheckpointStepError, ErrorClass, Match, Pattern, Policy, VerifyError, verify};
 use sigstore::{
     DAY, NOW, Person, Signed, Sigstore, Thing, intermediate, key, listed_authority, listed_log, signature_of,
     stamp_by, tsa_below,
@@ -253,6 +254,42 @@ fn a_checkpoint_is_the_logs_own_and_by_its_key() {
     let mut by_other = SignedNote::new(text);
     by_other.sign(&KeySigner::for_log("other.example", other).unwrap(), 0).unwrap();
     assert_eq!(class(&world, by_other.encode()), refused);
+}
+
+#[test]
+fn of_a_log_listed_twice_the_listing_that_fits_is_heard() {
+    let mut world = Sigstore::new();
+    let mut signed = world.sign(&alice(), Thing::File(FILE));
+    let listed = world.root.tlogs[0].clone();
+    let mut broken = listed.clone();
+    broken.public_key = b"not a key".to_vec();
+    let mut over = listed.clone();
+    over.valid_for = until(NOW - DAY);
+    let orders =
+        |other: &TransparencyLog| [vec![listed.clone(), other.clone()], vec![other.clone(), listed.clone()]];
+    for logs in [orders(&broken), orders(&over)].concat() {
+        world.root.tlogs = logs;
+        assert_eq!(world.class(&signed), None);
+    }
+    let proof = signed.bundle.material.log_entries[0].inclusion_proof.as_mut().unwrap();
+    proof.checkpoint = world.checkpoint("log.example").replace("log.example\n", "log.example\n1");
+    for logs in [orders(&broken), orders(&over)].concat() {
+        world.root.tlogs = logs;
+        let error = world.verify(&signed).unwrap_err();
+        let not_verified = matches!(error, VerifyError::Checkpoint(CheckpointStepError::NotVerified { .. }));
+        assert!(not_verified, "{error}");
+    }
+    // With the certificate log likewise.
+    let signed = world.sign(&alice(), Thing::File(FILE));
+    let ct = world.root.ctlogs[0].clone();
+    let mut over = ct.clone();
+    over.valid_for = until(NOW - DAY);
+    for logs in [vec![ct.clone(), over.clone()], vec![over.clone(), ct]] {
+        world.root.ctlogs = logs;
+        assert_eq!(world.class(&signed), None);
+    }
+    world.root.ctlogs = vec![over];
+    assert_eq!(world.class(&signed), Some(ErrorClass::Sct));
 }
 
 #[test]
