@@ -193,8 +193,8 @@ pub enum AppendError {
         /// When asking again makes sense.
         retry_after: Duration,
     },
-    /// The disk is full. Nothing was logged.
-    #[error("the log's disk is full")]
+    /// Nothing can be written for now: the disk is full, or no more files can be opened. Nothing was logged.
+    #[error("the log's disk is full, or no more files can be opened")]
     StorageFull {
         /// When asking again makes sense.
         retry_after: Duration,

@@ -22,6 +22,8 @@ enum Fault {
     FullOnWrite,
     /// Written blocks may be written again, but there are no more.
     NoNewBlocks,
+    /// Another segment cannot even be opened.
+    NoDescriptors,
 }
 
 /// A disk that fails once after some more syncs, and is slow on demand.
@@ -65,6 +67,9 @@ impl SegmentFile for FaultyFile {
             Some(Fault::NoNewBlocks) if bytes.iter().all(|b| *b == 0) => {
                 Err(io::ErrorKind::StorageFull.into())
             }
+            Some(Fault::NoDescriptors) if bytes.iter().all(|b| *b == 0) => {
+                Err(rustix::io::Errno::MFILE.into())
+            }
             Some(Fault::FullOnWrite) => Err(io::ErrorKind::StorageFull.into()),
             _ => self.file.write_all_at(bytes, offset),
         }
@@ -72,7 +77,7 @@ impl SegmentFile for FaultyFile {
 
     fn sync(&mut self) -> io::Result<()> {
         std::thread::sleep(*self.disk.slow.lock().unwrap());
-        if self.disk.armed().is_some_and(|fault| !matches!(fault, Fault::NoNewBlocks)) {
+        if self.disk.armed().is_some_and(|fault| !matches!(fault, Fault::NoNewBlocks | Fault::NoDescriptors)) {
             self.disk.syncs_after_fault.fetch_add(1, Ordering::SeqCst);
             return Err(io::Error::from_raw_os_error(5));
         }
@@ -136,13 +141,22 @@ fn a_failed_commit_stops_the_log_for_good_and_loses_nothing_acknowledged() {
 
 #[test]
 fn a_full_disk_at_the_next_segment_refuses_and_the_log_goes_on() {
+    refuses_and_goes_on(Fault::NoNewBlocks);
+}
+
+#[test]
+fn no_file_descriptors_for_the_next_segment_refuses_and_the_log_goes_on() {
+    refuses_and_goes_on(Fault::NoDescriptors);
+}
+
+fn refuses_and_goes_on(fault: Fault) {
     let owner = Owner::new();
     owner.create().close().unwrap();
     runtime().block_on(async {
         let disk = Disk::default();
         let log = Log::<EntryLeaf>::open_with(&owner.dir(), owner.settings(), disk.wrap()).unwrap();
         let big = |n: u8| EntryBytes(vec![n; 20_000]);
-        disk.fail_after(0, Fault::NoNewBlocks);
+        disk.fail_after(0, fault);
         // What was preallocated takes some; then every entry is refused, and none is half logged.
         let mut logged = Vec::new();
         let refused = loop {

@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// Writes `bytes` beside `path` and renames them into place. The name is durable only after [`sync_dir`] on the parent.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_name(path)?;
@@ -62,8 +64,15 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// True for the error a full disk or an exhausted quota gives.
-pub(crate) fn is_full(error: &io::Error) -> bool {
+fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// True for errors that pass by themselves, and that no promise hangs on while nothing was written: no room on the
+/// disk, or no file descriptors left in the process or the system (strangers' connections may have them all).
+pub(crate) fn passes(error: &io::Error) -> bool {
+    let no_descriptors = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    is_full(error) || no_descriptors.contains(&error.raw_os_error())
 }
 
 pub(crate) fn parent(path: &Path) -> io::Result<&Path> {

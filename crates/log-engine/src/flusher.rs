@@ -18,7 +18,7 @@ use sealog_tlog::Hash;
 use sealog_tlog::tile::{CHECKPOINT_PATH, TILE_WIDTH};
 
 use crate::error::Cause;
-use crate::files::{self, is_full};
+use crate::files::{self, passes};
 use crate::health::Health;
 use crate::index::{Index, Keyed};
 use crate::outbox::Outbox;
@@ -93,8 +93,8 @@ impl Flusher {
             match self.write(&mut backlog, now, woken.closed) {
                 Ok(()) if woken.closed => return,
                 Ok(()) => {}
-                Err((cause, error)) if is_full(&error) && !woken.closed => {
-                    tracing::warn!(%cause, "the disk is full; entries are refused once memory has no room for more");
+                Err((cause, error)) if passes(&error) && !woken.closed => {
+                    tracing::warn!(%cause, %error, "no room to write; entries are refused once memory has no room for more");
                     self.outbox.disk_is_full();
                     std::thread::sleep(DISK_FULL_PAUSE);
                     backlog.publish_at.get_or_insert(now);

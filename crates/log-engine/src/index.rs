@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use sealog_tlog::Hash;
 
-use crate::files::is_full;
+use crate::files::passes;
 
 /// Leading bytes of the dedup key that are kept.
 const TAG_LEN: usize = 8;
@@ -51,7 +51,7 @@ impl Index {
                 }
                 tracing::warn!(size, "the duplicate index is of another tree; it is rebuilt");
             }
-            Err(error) if is_full(&error) => return Err(error.into()),
+            Err(error) if passes(&error) => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "the duplicate index cannot be read; it is rebuilt"),
         }
         fs::remove_dir_all(dir)?;

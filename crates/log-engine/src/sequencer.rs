@@ -25,7 +25,7 @@ use sealog_tlog::{Checkpoint, Hash, InclusionProof, Leaf, SignedNote};
 use tokio::sync::oneshot;
 
 use crate::error::{AppendError, Cause};
-use crate::files::{self, is_full};
+use crate::files::{self, passes};
 use crate::health::Health;
 use crate::index::{Index, Keyed};
 use crate::outbox::{Outbox, Room};
@@ -246,17 +246,19 @@ impl<L: Leaf> Sequencer<L> {
             return Ok(());
         }
         let file = self.store.path_of(&path);
-        if !file.exists() {
-            let written = files::parent(&file).and_then(files::ensure_dir);
-            match written.and_then(|()| files::write_durable(&file, bytes)) {
-                Ok(()) => {}
-                Err(error) if is_full(&error) => {
-                    return Err(AppendError::StorageFull { retry_after: RETRY_AFTER });
-                }
-                Err(error) => {
-                    self.queue.close();
-                    return Err(AppendError::Stopped(self.health.fail(Cause::PublicFile, Some(error))));
-                }
+        let written = files::parent(&file).and_then(|dir| match file.exists() {
+            // Whoever wrote it may have been stopped before its name was durable.
+            true => files::sync_dir(dir),
+            false => files::ensure_dir(dir).and_then(|()| files::write_durable(&file, bytes)),
+        });
+        match written {
+            Ok(()) => {}
+            Err(error) if passes(&error) => {
+                return Err(AppendError::StorageFull { retry_after: RETRY_AFTER });
+            }
+            Err(error) => {
+                self.queue.close();
+                return Err(AppendError::Stopped(self.health.fail(Cause::PublicFile, Some(error))));
             }
         }
         if self.known_objects.len() >= MAX_KNOWN_OBJECTS {
@@ -276,7 +278,7 @@ impl<L: Leaf> Sequencer<L> {
         let checkpoint = signed.encode();
         self.wal
             .reserve(checkpoint.len(), batch.bytes)
-            .map_err(|error| if is_full(&error) { Refusal::DiskFull } else { Refusal::Fatal(error) })?;
+            .map_err(|error| if passes(&error) { Refusal::DiskFull } else { Refusal::Fatal(error) })?;
         let record = Commit {
             first: batch.first,
             size: staged.size(),
