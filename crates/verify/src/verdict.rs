@@ -254,6 +254,11 @@ fn compared(error: &VerifyError) -> Vec<Row> {
             _ => return facts(signed),
         };
         let mut rows = alloc::vec![Row { label: "expected", value: shown(expected), note: note.into() }];
+        // The facts have no row for it.
+        if let PolicyError::Extension { found, name, .. } = error {
+            let value = if found.is_empty() { "none".into() } else { shown(found) };
+            rows.push(Row { label: "found", value, note: (*name).into() });
+        }
         rows.extend(facts(signed));
         return rows;
     }

@@ -14,7 +14,9 @@ use sealog_tlog::{
     SignedNote,
     note::{KeySigner, KeyType, key_id_full},
 };
-use sealog_verify::{Artifact, CheckpointStepError, ErrorClass, Match, Pattern, Policy, VerifyError, verify};
+use sealog_verify::{
+    Artifact, CheckpointStepError, ErrorClass, Match, Pattern, Policy, Report, VerifyError, verify,
+};
 use sigstore::{
     DAY, NOW, Person, Signed, Sigstore, Thing, intermediate, key, listed_authority, listed_log, signature_of,
     stamp_by, tsa_below,
@@ -440,7 +442,17 @@ fn a_policy_is_asked_all_it_wants() {
         assert_eq!(class(&policy), None);
         assert_eq!(class(&policy.clone().with_extension(issuer, sigstore::ISSUER)), None);
         assert_eq!(class(&policy.clone().with_extension(issuer, "https://other.example")), refused);
-        assert_eq!(class(&policy.with_extension(repository, "https://example.com/r")), refused);
+        let policy = policy.with_extension(repository, "https://example.com/r");
+        assert_eq!(class(&policy), refused);
+        let outcome = verify(&signed.bundle, &world.root, &policy, &Artifact::from_bytes(FILE));
+        let rows = Report::of("file", &outcome).rows;
+        let compared = rows.iter().map(|row| (row.label, row.value.as_str(), row.note.as_str()));
+        let wanted = [
+            ("expected", "https://example.com/r", "source-repository-uri"),
+            ("found", "none", "source-repository-uri"),
+            ("signed by", "alice@example.com", ""),
+        ];
+        assert!(compared.take(3).eq(wanted), "{rows:?}");
     }
     let exact = |text: &str| Match::Exact(text.into());
     for (identity, issuer, class_wanted) in [
