@@ -98,7 +98,7 @@ pub enum TokenError {
         found: String,
     },
     /// The issuer has no such key (any more, or yet).
-    #[error("the issuer has no usable key {key_id:?} that signs with {algorithm}")]
+    #[error("the issuer has no usable key {} that signs with {algorithm}", Named(key_id))]
     UnknownKey {
         /// The header's `kid`.
         key_id: Option<String>,
@@ -114,7 +114,10 @@ pub enum TokenError {
         error: JwkError,
     },
     /// The key is not for this algorithm.
-    #[error("the identity token is signed with {algorithm}, but the issuer's key {key_id:?} is {kind}")]
+    #[error(
+        "the identity token is signed with {algorithm}, but the issuer's key {} is {kind}",
+        Named(key_id)
+    )]
     WrongKey {
         /// The header's `kid`.
         key_id: Option<String>,
@@ -150,6 +153,18 @@ pub enum TokenError {
         /// The present.
         now: i64,
     },
+}
+
+/// A key's name, for errors.
+struct Named<'a>(&'a Option<String>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(name) => write!(f, "{name:?}"),
+            None => f.write_str("without a name"),
+        }
+    }
 }
 
 /// A part of a token, for errors.

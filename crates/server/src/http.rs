@@ -6,6 +6,8 @@
 //!
 //! No handler here redirects: HTTP libraries turn a redirected POST into a GET.
 
+mod stall;
+
 use crate::{
     config::PublicUrl,
     listen::Bound,
@@ -26,7 +28,9 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
+use stall::Impatient;
 use std::{
     borrow::Cow,
     future::Future,
@@ -46,12 +50,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// No answer takes longer to make.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// An answer's reader must take something of it within this.
+const READER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that are busy when asked to stop have this long; the whole stop must fit 10 s.
 const DRAIN: Duration = Duration::from_secs(7);
 /// Bytes of a request's head, and of a connection's read buffer.
 const MAX_HEAD: usize = 32 * 1024;
 /// Connections one service holds at a time; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 8192;
+const MAX_CONNECTIONS: u64 = 8192;
+/// The services, and the listener for numbers.
+const LISTENERS: u64 = 6;
 /// After a failure to accept (no file descriptors left, say) the listener pauses this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -349,10 +357,10 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
     let Service { name, router, failure, close, counters, .. } = service;
     let router = finish(router, failure);
     let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(most_connections(getrlimit(Resource::Nofile).current)));
     let mut connections = JoinSet::new();
     let mut accepting = JoinSet::new();
-    let (give, mut take) = tokio::sync::mpsc::channel(64);
+    let (give, mut take) = tokio::sync::mpsc::channel(1);
     for listener in bound.listeners {
         let give = give.clone();
         accepting.spawn(async move {
@@ -399,7 +407,7 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), handler);
+            .serve_connection(TokioIo::new(Impatient::new(stream, READER_TIMEOUT)), handler);
         let watched = graceful.watch(connection);
         connections.spawn(async move {
             let _permit = permit;
@@ -415,6 +423,13 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
     if let Some(close) = close {
         close.await;
     }
+}
+
+/// How many connections a service may hold where the process may have so many files open: each service has
+/// a share of its own, so that a flood at one leaves the others theirs, and a quarter is for our own files.
+fn most_connections(files: Option<u64>) -> usize {
+    let share = files.map_or(MAX_CONNECTIONS, |files| files / 4 * 3 / LISTENERS);
+    usize::try_from(share.clamp(1, MAX_CONNECTIONS)).unwrap_or(1)
 }
 
 fn finish(router: Router, failure: Failure) -> Router {
@@ -463,4 +478,17 @@ async fn answer(
         _ => tracing::debug!(service, %method, path, status = status.as_u16(), took_us),
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_everything_else() {
+        assert_eq!(most_connections(Some(1024)), 128);
+        assert_eq!(most_connections(Some(65_536)), 8192);
+        assert_eq!(most_connections(Some(1)), 1);
+        assert_eq!(most_connections(None), 8192);
+    }
 }

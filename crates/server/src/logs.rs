@@ -4,8 +4,8 @@
 //! ask for a partial tile first and take 404, and only 404, as the word to try the full one.
 
 use crate::http::{ApiError, Code, Service, chain, content};
-use axum::{Router, extract::Path, response::Response, routing::get};
-use http::{HeaderValue, StatusCode, header};
+use axum::{Router, response::Response, routing::get};
+use http::{HeaderValue, StatusCode, Uri, header};
 use sealog_log_engine::{AppendError, Log, View};
 use sealog_tlog::Leaf;
 use std::sync::Arc;
@@ -88,10 +88,13 @@ pub fn routes(
     );
     for &(kind, content_type) in kinds {
         let log = Arc::clone(newest);
+        let skipped = prefix.len() + 1;
         router = router.route(
             &format!("{prefix}/{kind}/{{*rest}}"),
-            get(async move |Path(rest): Path<String>| {
-                file(log(), format!("{kind}/{rest}"), content_type).await
+            get(async move |uri: Uri| {
+                // As it was written, not decoded: every resource has one spelling, also for caches.
+                let path = uri.path().get(skipped..).unwrap_or_default().to_owned();
+                file(log(), path, content_type).await
             }),
         );
     }

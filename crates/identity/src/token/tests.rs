@@ -405,3 +405,12 @@ proptest::proptest! {
         let _ = UnverifiedToken::parse(&raw(HEADER, &String::from_utf8_lossy(&bytes)));
     }
 }
+
+#[test]
+fn a_missing_key_is_told_in_words() {
+    let error = |key_id: Option<&str>| {
+        TokenError::UnknownKey { key_id: key_id.map(str::to_owned), algorithm: Algorithm::Rs256 }.to_string()
+    };
+    assert_eq!(error(Some("a\n")), r#"the issuer has no usable key "a\n" that signs with RS256"#);
+    assert_eq!(error(None), "the issuer has no usable key without a name that signs with RS256");
+}

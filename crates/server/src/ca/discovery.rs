@@ -64,73 +64,133 @@ pub(super) struct IssuerKeys {
     fetched_ms: u64,
 }
 
+/// One issuer.
 #[derive(Default)]
 struct Slot {
-    known: Option<Arc<IssuerKeys>>,
-    /// The last attempt, and how it failed.
+    /// Read without waiting for anyone: a slow issuer, or strangers who make us ask it again, hold up no
+    /// token that these keys verify.
+    known: Mutex<Option<Arc<IssuerKeys>>>,
+    /// Held while the issuer is asked: one fetch at a time.
+    attempt: Arc<tokio::sync::Mutex<Attempt>>,
+}
+
+/// The last time an issuer was asked.
+#[derive(Default)]
+struct Attempt {
     tried_ms: Option<u64>,
     failure: Option<FetchError>,
 }
 
+impl Slot {
+    fn known(&self) -> Option<Arc<IssuerKeys>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The keys of all issuers asked so far.
 pub(super) struct KeyCache {
-    client: Arc<Client>,
-    clock: Clock,
-    /// A lock per issuer: one fetch at a time, and a slow issuer holds up only its own tokens.
-    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
+    fetcher: Fetcher,
+    slots: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
 impl KeyCache {
     pub(super) fn new(client: Arc<Client>, clock: Clock) -> Self {
-        Self { client, clock, slots: Mutex::new(HashMap::new()) }
+        Self { fetcher: Fetcher { client, clock }, slots: Mutex::new(HashMap::new()) }
     }
 
     /// The issuer's keys, fetched if none are known or they are old.
     pub(super) async fn of(&self, issuer: &str) -> Result<Arc<IssuerKeys>, FetchError> {
         let slot = self.slot(issuer);
-        let mut slot = slot.lock().await;
-        let age = slot.known.as_ref().map(|known| self.age(known.fetched_ms));
-        match (&slot.known, age) {
-            (Some(known), Some(age)) if age < FRESH_MS => Ok(Arc::clone(known)),
-            (Some(known), Some(age)) if age < STALE_MS => {
-                let known = Arc::clone(known);
-                self.refresh(issuer, &mut slot).await.or(Ok(known))
+        if let Some(known) = slot.known() {
+            let age = self.fetcher.age(known.fetched_ms);
+            if age < FRESH_MS {
+                return Ok(known);
             }
-            _ => self.refresh(issuer, &mut slot).await,
+            if age < STALE_MS {
+                // Whoever comes while another asks makes do with what there is.
+                let Ok(attempt) = Arc::clone(&slot.attempt).try_lock_owned() else { return Ok(known) };
+                return self.refresh(issuer, slot, attempt, None).await.or(Ok(known));
+            }
         }
+        let attempt = Arc::clone(&slot.attempt).lock_owned().await;
+        self.refresh(issuer, slot, attempt, None).await
     }
 
     /// The issuer's keys, newer than `seen` if the issuer may be asked again already.
     pub(super) async fn newer(&self, issuer: &str, seen: &IssuerKeys) -> Result<Arc<IssuerKeys>, FetchError> {
         let slot = self.slot(issuer);
-        let mut slot = slot.lock().await;
-        match &slot.known {
-            // Somebody else fetched them while we waited.
-            Some(known) if known.fetched_ms > seen.fetched_ms => Ok(Arc::clone(known)),
-            _ => self.refresh(issuer, &mut slot).await,
-        }
+        let attempt = Arc::clone(&slot.attempt).lock_owned().await;
+        self.refresh(issuer, slot, attempt, Some(seen.fetched_ms)).await
     }
 
-    async fn refresh(&self, issuer: &str, slot: &mut Slot) -> Result<Arc<IssuerKeys>, FetchError> {
-        if slot.tried_ms.is_some_and(|tried| self.age(tried) < MIN_INTERVAL_MS) {
-            match (&slot.failure, &slot.known) {
+    /// In a task of its own: a caller that hangs up neither wastes the fetch nor undoes its accounting.
+    async fn refresh(
+        &self,
+        issuer: &str,
+        slot: Arc<Slot>,
+        mut attempt: tokio::sync::OwnedMutexGuard<Attempt>,
+        seen_ms: Option<u64>,
+    ) -> Result<Arc<IssuerKeys>, FetchError> {
+        let (fetcher, issuer) = (self.fetcher.clone(), issuer.to_owned());
+        let asked = tokio::spawn(async move { fetcher.refresh(&issuer, &slot, &mut attempt, seen_ms).await });
+        asked.await.unwrap_or(Err(FetchError::TimedOut))
+    }
+
+    fn slot(&self, issuer: &str) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MAX_ISSUERS && !slots.contains_key(issuer) {
+            // Only wildcard rules get here; whoever is asked for again is fetched again.
+            slots.clear();
+        }
+        Arc::clone(slots.entry(issuer.to_owned()).or_default())
+    }
+}
+
+/// Asks issuers.
+#[derive(Clone)]
+struct Fetcher {
+    client: Arc<Client>,
+    clock: Clock,
+}
+
+impl Fetcher {
+    async fn refresh(
+        &self,
+        issuer: &str,
+        slot: &Slot,
+        attempt: &mut Attempt,
+        seen_ms: Option<u64>,
+    ) -> Result<Arc<IssuerKeys>, FetchError> {
+        let known = slot.known();
+        if let Some(known) = &known {
+            let enough = match seen_ms {
+                Some(seen_ms) => known.fetched_ms > seen_ms,
+                None => self.age(known.fetched_ms) < FRESH_MS,
+            };
+            // Somebody else fetched them while we waited.
+            if enough {
+                return Ok(Arc::clone(known));
+            }
+        }
+        if attempt.tried_ms.is_some_and(|tried| self.age(tried) < MIN_INTERVAL_MS) {
+            match (&attempt.failure, known) {
                 (Some(failure), _) => return Err(failure.clone()),
-                (None, Some(known)) => return Ok(Arc::clone(known)),
+                (None, Some(known)) => return Ok(known),
                 (None, None) => {}
             }
         }
         let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(issuer)).await;
-        slot.tried_ms = Some(self.clock.unix_ms());
+        attempt.tried_ms = Some(self.clock.unix_ms());
         match fetched.unwrap_or(Err(FetchError::TimedOut)) {
             Ok(keys) => {
                 let keys = Arc::new(keys);
-                slot.known = Some(Arc::clone(&keys));
-                slot.failure = None;
+                *slot.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&keys));
+                attempt.failure = None;
                 Ok(keys)
             }
             Err(failure) => {
                 tracing::warn!(issuer, error = %failure, "cannot fetch an issuer's keys");
-                slot.failure = Some(failure.clone());
+                attempt.failure = Some(failure.clone());
                 Err(failure)
             }
         }
@@ -157,15 +217,6 @@ impl KeyCache {
             200 => Ok(response.body),
             status => Err(FetchError::Status { url: shown, status }),
         }
-    }
-
-    fn slot(&self, issuer: &str) -> Arc<tokio::sync::Mutex<Slot>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MAX_ISSUERS && !slots.contains_key(issuer) {
-            // Only wildcard rules get here; whoever is asked for again is fetched again.
-            slots.clear();
-        }
-        Arc::clone(slots.entry(issuer.to_owned()).or_default())
     }
 
     /// A clock set back makes nothing fresh for ever.

@@ -11,6 +11,8 @@ use sealog_tlog::ct::{CtEntry, CtSubmission};
 pub(super) const MAX_CHAIN: usize = 8;
 /// RFC 6962 §3.1.
 const POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");
+/// What the poison holds, in DER.
+const NULL: [u8; 2] = [5, 0];
 /// RFC 5280 §4.2.1.12.
 const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 
@@ -60,6 +62,9 @@ pub(super) enum AdmissionError {
     /// A certificate at `add-pre-chain`.
     #[error("add-pre-chain takes precertificates, and this has no poison extension")]
     NotPrecert,
+    /// RFC 6962 §3.1: critical, and NULL. Another form some verifier might overlook.
+    #[error("the precertificate's poison extension must be critical and hold NULL")]
+    BadPoison,
     /// A precertificate at `add-chain`.
     #[error("add-chain takes certificates, and this is a precertificate")]
     Precert,
@@ -109,6 +114,9 @@ impl Roots {
             (true, Endpoint::Chain) => return Err(AdmissionError::Precert),
             (false, Endpoint::PreChain) => return Err(AdmissionError::NotPrecert),
             _ => {}
+        }
+        if leaf.extension(&POISON).is_some_and(|poison| !poison.critical || poison.value != NULL) {
+            return Err(AdmissionError::BadPoison);
         }
         if leaf.is_ca() {
             return Err(AdmissionError::Authority);

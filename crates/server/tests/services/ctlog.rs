@@ -159,3 +159,38 @@ async fn what_leads_elsewhere_is_refused() {
     }
     assert!(sealog.get("ctlog", "/checkpoint").await.text().contains("\n0\n"));
 }
+
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let length = match (high, low) {
+        (0, short @ ..128) => vec![short],
+        (0, long) => vec![0x81, long],
+        _ => vec![0x82, high, low],
+    };
+    [&[tag][..], &length, content].concat()
+}
+
+#[tokio::test]
+async fn a_poison_that_some_verifier_might_overlook_is_refused() {
+    let sealog = Sealog::start().await;
+    let authority = Authority::of(&sealog);
+    let precert = authority.precert();
+    let whole = precert.certificate();
+    // critical TRUE, then OCTET STRING { NULL }.
+    let poison = [1, 1, 0xff, 4, 2, 5, 0];
+    let mut tbs = whole.tbs_der().to_vec();
+    let at = tbs.windows(poison.len()).rposition(|bytes| bytes == poison).unwrap();
+    tbs[at + 5] = 4;
+    let signature = [&[0][..], &authority.key.sign(&tbs).unwrap()].concat();
+    // ecdsa-with-SHA384
+    let algorithm = [0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
+    let changed = der(0x30, &[&tbs[..], &algorithm, &der(3, &signature)].concat());
+    let changed = Certificate::from_der(&changed).unwrap();
+    changed.verify_signed_by(&authority.chain[0]).unwrap();
+    for path in ["/ct/v1/add-pre-chain", "/ct/v1/add-chain"] {
+        let answer = sealog.post("ctlog", path, body(&[&changed, &authority.chain[0]])).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
+    let answer = sealog.post("ctlog", "/ct/v1/add-pre-chain", body(&[&changed, &authority.chain[0]])).await;
+    answer.refused(400, 3, "the precertificate's poison extension must be critical and hold NULL");
+}

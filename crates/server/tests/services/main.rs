@@ -4,6 +4,7 @@
 mod ca;
 mod ctlog;
 mod harness;
+mod hostile;
 mod openssl;
 mod operator;
 mod rekor;

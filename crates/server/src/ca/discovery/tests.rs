@@ -19,6 +19,8 @@ struct Issuer {
     /// Where it says its keys are, if not where they are.
     keys_at: Mutex<Option<String>>,
     redirect: AtomicBool,
+    /// While closed, nobody gets an answer.
+    slow: AtomicBool,
 }
 
 struct World {
@@ -36,7 +38,7 @@ impl World {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (first, second, own) = (Arc::clone(&issuer), Arc::clone(&issuer), url.clone());
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(async move || first.document(&own)))
+            .route("/.well-known/openid-configuration", get(async move || first.slowly(&own).await))
             .route("/keys", get(async move || second.key_set()));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let now_ms = Arc::new(AtomicU64::new(1_000_000));
@@ -55,6 +57,14 @@ impl World {
 }
 
 impl Issuer {
+    async fn slowly(&self, own: &str) -> Response {
+        let answer = self.document(own);
+        while self.slow.load(SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        answer
+    }
+
     fn document(&self, own: &str) -> Response {
         self.asked.fetch_add(1, SeqCst);
         if self.broken.load(SeqCst) {
@@ -133,6 +143,45 @@ async fn many_tokens_at_once_ask_once() {
         done.unwrap().unwrap();
     }
     assert_eq!(world.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_issuer_holds_up_nobody_whose_keys_are_known() {
+    const SOON: Duration = Duration::from_secs(2);
+    let world = Arc::new(World::new().await);
+    let known = world.cache.of(&world.url).await.unwrap();
+    world.issuer.slow.store(true, SeqCst);
+    world.wait(MIN_INTERVAL_MS);
+    // A stranger's token names a key that nobody has ...
+    let stranger = {
+        let (world, known) = (Arc::clone(&world), Arc::clone(&known));
+        tokio::spawn(async move { world.cache.newer(&world.url, &known).await.map(|_| ()) })
+    };
+    while world.asked() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // ... and everyone else's tokens are checked meanwhile, with fresh keys and with older ones.
+    tokio::time::timeout(SOON, world.cache.of(&world.url)).await.unwrap().unwrap();
+    world.wait(FRESH_MS);
+    tokio::time::timeout(SOON, world.cache.of(&world.url)).await.unwrap().unwrap();
+    world.issuer.slow.store(false, SeqCst);
+    stranger.await.unwrap().unwrap();
+    assert_eq!(world.asked(), 2);
+}
+
+#[tokio::test]
+async fn hanging_up_does_not_make_us_ask_again() {
+    let world = Arc::new(World::new().await);
+    let known = world.cache.of(&world.url).await.unwrap();
+    world.issuer.slow.store(true, SeqCst);
+    world.wait(MIN_INTERVAL_MS);
+    for _ in 0..10 {
+        let asking = world.cache.newer(&world.url, &known);
+        assert!(tokio::time::timeout(Duration::from_millis(30), asking).await.is_err());
+    }
+    world.issuer.slow.store(false, SeqCst);
+    world.cache.newer(&world.url, &known).await.unwrap();
+    assert_eq!(world.asked(), 2);
 }
 
 #[tokio::test]
