@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, Read as _},
     path::Path,
+    time::SystemTime,
 };
 
 /// How much of a file is in memory at a time.
@@ -39,6 +40,7 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
 /// The file's digests by each of `algorithms`, from one pass over it.
 pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, Failure> {
     let mut file = open(path)?;
+    let before = version(&file).map_err(|cause| unreadable(path, &cause))?;
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|a| Hasher::new(*a)).collect();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -52,7 +54,18 @@ pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<D
             hasher.update(chunk.get(..read).unwrap_or_default());
         }
     }
+    // Of a file that somebody writes at the same time, what was read may never have been its content.
+    if version(&file).map_err(|cause| unreadable(path, &cause))? != before {
+        let message = format!("`{}` changed while it was read", path.display());
+        return Err(Failure::unable("input", message).hint("try again when nothing writes to it any more"));
+    }
     Ok(hashers.into_iter().map(Hasher::finish).collect())
+}
+
+/// What differs once a file was written to; pipes and devices have nothing of the kind.
+fn version(file: &File) -> io::Result<Option<(u64, SystemTime)>> {
+    let now = file.metadata()?;
+    if now.is_file() { Ok(Some((now.len(), now.modified()?))) } else { Ok(None) }
 }
 
 /// A file that cannot be read.
@@ -115,6 +128,26 @@ mod tests {
             let expected: Vec<_> = HashAlgorithm::ALL.iter().map(|a| a.digest(&content)).collect();
             assert_eq!(digests(&path, &HashAlgorithm::ALL).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile_is_not_hashed() {
+        use std::{io::Write as _, time::Duration};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let mut file = File::create(&path).unwrap();
+        file.set_len(1 << 28).unwrap();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let writer = std::thread::spawn(move || {
+            while stopped.recv_timeout(Duration::from_millis(1)).is_err() {
+                file.write_all(b"x").unwrap();
+            }
+        });
+        let failure = digests(&path, &[HashAlgorithm::Sha256]).unwrap_err();
+        stop.send(()).unwrap();
+        writer.join().unwrap();
+        assert_eq!(failure.status, Status::Unable);
+        assert!(failure.message.ends_with("` changed while it was read"), "{}", failure.message);
     }
 
     #[test]

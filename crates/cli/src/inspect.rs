@@ -41,7 +41,7 @@ pub(crate) fn not_a_bundle(path: &Path, error: &BundleError) -> Failure {
     let failure = |message: String| Failure::new(Status::Refused, "invalid-bundle", message);
     let name = path.display();
     match error {
-        _ if path.metadata().is_ok_and(|file| file.len() == 0) => {
+        _ if path.metadata().is_ok_and(|file| file.is_file() && file.len() == 0) => {
             failure(format!("`{name}` is empty, so not a bundle"))
         }
         BundleError::UnknownVersion { found } => {

@@ -117,6 +117,15 @@ pub(crate) fn data(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Writes what must reach somebody to standard output: a reader that went away is a failure.
+pub(crate) fn deliver(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|cause| match cause.kind() {
+        io::ErrorKind::BrokenPipe => Failure::unable("output", "nobody reads standard output any more"),
+        _ => Failure::unable("output", format!("standard output cannot be written: {cause}")),
+    })
+}
+
 /// Says something to the person, on standard error.
 pub(crate) fn talk(text: &str) {
     let mut err = anstream::stderr().lock();

@@ -13,9 +13,10 @@ use crate::{
 use sealog_client::{
     attest,
     http::{Client, HttpError},
-    oidc::{self, IdentityToken, Notice, OidcError, Provider, SignIn},
+    oidc::{self, IdentityToken, Notice, OidcError, Provider, SignIn, TokenError},
     sign::{Payload, Signed, Signer, SigningError},
     trust::Services,
+    tsa::TsaError,
 };
 use sealog_crypto::{Digest, HashAlgorithm};
 use sealog_verify::verdict::shown;
@@ -73,14 +74,15 @@ fn run(
     let services = config.services(now).map_err(|error| trust::unusable(&error))?;
     let mut jobs: Vec<Job> = Vec::with_capacity(files.len());
     for file in files {
-        let [digest] = artifact::digests(file, &[HashAlgorithm::Sha256])?[..] else {
-            return Err(Failure::unable("input", format!("`{}` cannot be hashed", file.display())));
-        };
         let place = output.bundle.clone().unwrap_or_else(|| output::beside(file, ".sigstore.json"));
         if jobs.iter().any(|job| job.place.path() == place) {
             return Err(Failure::usage(format!("`{}` is named twice", file.display())));
         }
+        artifact::check_readable(file)?;
         let place = output::reserve(&place, output.force)?;
+        let [digest] = artifact::digests(file, &[HashAlgorithm::Sha256])?[..] else {
+            return Err(Failure::unable("input", format!("`{}` cannot be hashed", file.display())));
+        };
         jobs.push(Job { file: file.clone(), payload: payload(file, digest)?, place });
     }
     let given = identity.identity_token.as_deref().map(given_token).transpose()?;
@@ -265,8 +267,15 @@ pub(crate) fn failure_of(error: &SigningError) -> Failure {
         return of_http(http, Failure::of(Status::Unable, "service", error));
     }
     match error {
-        SigningError::Token(_) => {
-            Failure::of(Status::Refused, "token", error).hint("get a new token; they live for minutes")
+        SigningError::Token(cause) => Failure::of(Status::Refused, "token", error).hint(match cause {
+            TokenError::WrongAudience { .. } => "ask the provider for a token with that audience",
+            TokenError::UnverifiedEmail(_) => "confirm the address at the provider, then get a new token",
+            TokenError::NotYetValid(_) => "is this machine's clock right?",
+            TokenError::Expired(_) | TokenError::Malformed(_) => "get a new token; they live for minutes",
+        }),
+        SigningError::Tsa(TsaError::OtherNonce { .. }) => {
+            Failure::of(Status::Refused, "services-not-trusted", error)
+                .hint("nothing was written; something between here and there answers in its place")
         }
         SigningError::Certificate(_) | SigningError::Verify(_) => {
             Failure::of(Status::Refused, "services-not-trusted", error).hint(
@@ -283,10 +292,17 @@ pub(crate) fn failure_of(error: &SigningError) -> Failure {
 
 /// Advice on an exchange that failed. A service that understood and said no has refused.
 fn of_http(http: &HttpError, mut failure: Failure) -> Failure {
-    if http.status().is_some() && !http.is_unreachable() {
-        failure.status = Status::Refused;
-    }
     match http {
+        HttpError::Status { status: 404 | 405, .. } | HttpError::Redirected { .. } => {
+            failure.hint("is that the service's address? it comes from the signing config or --issuer-url")
+        }
+        HttpError::Status { .. } if http.is_unreachable() => {
+            failure.hint("the service is in trouble: try again later, or ask whoever runs it")
+        }
+        HttpError::Status { .. } => {
+            failure.status = Status::Refused;
+            failure
+        }
         HttpError::Cleartext(_) => failure.hint("use https, or a service on this machine"),
         HttpError::Unreachable { .. } if http.is_untrusted_tls() => {
             failure.hint("SSL_CERT_FILE names a file with the certificates of a private authority")

@@ -101,6 +101,17 @@ fn policy(args: &SignerArgs) -> Result<Policy, Failure> {
     if let Some(key) = &args.key {
         return Ok(Policy::key(read_key(key)?));
     }
+    // Usually a variable of a script that was never set; no certificate has an empty name.
+    for (option, given) in [
+        ("--identity", &args.identity),
+        ("--identity-regexp", &args.identity_regexp),
+        ("--issuer", &args.issuer),
+        ("--issuer-regexp", &args.issuer_regexp),
+    ] {
+        if given.as_deref() == Some("") {
+            return Err(Failure::usage(format!("{option} is empty")));
+        }
+    }
     let identity = wanted(args.identity.as_ref(), args.identity_regexp.as_ref(), "--identity-regexp")?;
     let issuer = wanted(args.issuer.as_ref(), args.issuer_regexp.as_ref(), "--issuer-regexp")?;
     match (identity, issuer) {

@@ -14,8 +14,8 @@ use sealog_client::{
     clock,
     http::{self, Client},
     watch::{
-        Alarm, Event, HttpSource, Interest, LogDescription, LogState, StateFile, Stop, follow_once,
-        start_from_now,
+        Alarm, Event, HttpSource, Interest, LogDescription, LogState, StateError, StateFile, Stop,
+        follow_once, start_from_now,
     },
 };
 use sealog_verify::verdict::shown;
@@ -147,11 +147,17 @@ fn announce(args: &WatchArgs, logs: &[LogDescription], memory: Option<&StateFile
     }
 }
 
-fn unusable_state(error: &dyn std::error::Error) -> Failure {
-    Failure::of(Status::Usage, "state", error).hint(
-        "nothing was changed; another name or trusted root needs a state file of its own, and a damaged one \
-         should be kept and looked into before it is replaced",
-    )
+fn unusable_state(error: &StateError) -> Failure {
+    Failure::of(Status::Usage, "state", error).hint(match error {
+        StateError::Io { .. } => {
+            "nothing was changed; the watch writes this file and, beside it, FILE.lock and FILE.new"
+        }
+        StateError::InUse { .. } => "end the other watch, or give this one a state file of its own",
+        _ => {
+            "nothing was changed; another name or trusted root needs a state file of its own, and a damaged \
+             one should be kept and looked into before it is replaced"
+        }
+    })
 }
 
 /// What all looks have in common.
@@ -302,7 +308,9 @@ impl Watcher {
     async fn tell(&self, event: Event) -> Result<(), Ended> {
         let json = event.to_json();
         let line = if self.json { json.clone() } else { shown(&event.to_string()) };
-        output::data(&format!("{line}\n")).map_err(Ended::Broken)?;
+        // An event that nobody took was not told: the cursor stays before it.
+        let untold = |failure: Failure| Ended::Broken(failure.hint("the entry will be told again"));
+        output::deliver(&format!("{line}\n")).map_err(untold)?;
         let Some(command) = self.exec.clone() else { return Ok(()) };
         let ran = tokio::task::spawn_blocking(move || run(&command, &json)).await;
         let why = match ran {

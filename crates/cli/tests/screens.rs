@@ -4,9 +4,11 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpListener,
     path::Path,
     process::{Command, Stdio},
+    thread,
 };
 use tempfile::TempDir;
 
@@ -135,6 +137,11 @@ hint: give --identity ID and --issuer URL, or --key PEM; `sealog inspect` shows 
 error: an identity means nothing without who vouches for it
 hint: add --issuer URL, the OpenID provider the signer signed in at
 ",
+    );
+    home.refuses(
+        "verify app.txt --trusted-root root.json --identity= --issuer i",
+        2,
+        "error: --identity is empty\n",
     );
     let screen = home.run("verify app.txt --trusted-root root.json --identity-regexp ( --issuer i");
     assert_eq!(screen.2, 2);
@@ -300,7 +307,7 @@ fn a_service_that_is_not_there_is_named() {
     fs::create_dir(home.path().join("trust")).unwrap();
     home.write("trust/trusted_root.json", NOBODY.as_bytes());
     let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
     home.write("trust/signing_config.json", services(&format!("http://127.0.0.1:{port}")).as_bytes());
@@ -315,6 +322,55 @@ hint: is the service running? proxies are taken from HTTPS_PROXY and NO_PROXY
         ),
     );
     assert_eq!(home.names(), ["app.txt", "trust"]);
+}
+
+#[test]
+fn what_a_service_answers_decides_how_a_run_ends() {
+    let home = Home::new();
+    fs::create_dir(home.path().join("trust")).unwrap();
+    home.write("trust/trusted_root.json", NOBODY.as_bytes());
+    let address = "hint: is that the service's address? it comes from the signing config or --issuer-url\n";
+    let trouble = "hint: the service is in trouble: try again later, or ask whoever runs it\n";
+    for (answer, status, hint) in [
+        ("400 Bad Request", 1, ""),
+        ("404 Not Found", 3, address),
+        ("302 Found\r\nLocation: http://other.invalid/", 3, address),
+        ("500 Internal Server Error", 3, trouble),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        home.write("trust/signing_config.json", services(&format!("http://127.0.0.1:{port}")).as_bytes());
+        let service = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        });
+        let screen = home.run("sign app.txt --trust trust --no-browser");
+        service.join().unwrap();
+        assert_eq!(screen.2, status, "{answer}: {}", screen.1);
+        let (_, after) = screen.1.split_once('\n').unwrap();
+        assert_eq!(after, hint, "{answer}");
+    }
+}
+
+#[test]
+fn services_of_this_machine_are_asked_past_the_proxy() {
+    let home = Home::new();
+    fs::create_dir(home.path().join("trust")).unwrap();
+    home.write("trust/trusted_root.json", NOBODY.as_bytes());
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let way = format!("http://{}", proxy.local_addr().unwrap());
+    for scheme in ["http", "https"] {
+        home.write("trust/signing_config.json", services(&format!("{scheme}://localhost:9")).as_bytes());
+        let mut command = home.command("sign app.txt --trust trust --no-browser");
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
+            command.env(name, &way);
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(proxy.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "{scheme}");
+    }
 }
 
 #[test]

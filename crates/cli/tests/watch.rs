@@ -296,6 +296,26 @@ fn a_command_hears_of_each_event_until_it_succeeds() {
 }
 
 #[test]
+fn what_nobody_took_is_told_again() {
+    let mut world = World::new();
+    world.once(&[]);
+    let before = fs::read(world.state()).unwrap();
+    world.log_signature(ANN);
+    let piped =
+        |command: &mut Command| command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for more in [&["--once", "--json"][..], &["--json"]] {
+        let mut child = piped(&mut world.command(more));
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        ended(&output, 3);
+        let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(talk.contains("nobody reads standard output any more"), "{talk}");
+        assert_eq!(fs::read(world.state()).unwrap(), before);
+    }
+    assert_eq!(events(&world.once(&["--json"])), [told("signature", 300)]);
+}
+
+#[test]
 fn a_log_that_misbehaves_ends_the_watch_and_moves_nothing() {
     let mut world = World::new();
     ended(&world.once(&[]), 0);

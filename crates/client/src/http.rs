@@ -279,6 +279,8 @@ pub struct Response {
 pub struct Client {
     /// For this machine: no proxy, and no authorities to load.
     direct: OnceLock<reqwest::Client>,
+    /// For this machine over TLS: no proxy.
+    direct_tls: OnceLock<reqwest::Client>,
     /// For everything else.
     outward: OnceLock<reqwest::Client>,
 }
@@ -386,8 +388,12 @@ impl Client {
     }
 
     fn client_for(&self, url: &Url) -> Result<&reqwest::Client, HttpError> {
-        let here = url.scheme() == "http" && is_loopback(url);
-        let slot = if here { &self.direct } else { &self.outward };
+        let (here, plain) = (is_loopback(url), url.scheme() == "http");
+        let slot = match (here, plain) {
+            (true, true) => &self.direct,
+            (true, false) => &self.direct_tls,
+            (false, _) => &self.outward,
+        };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
@@ -396,7 +402,8 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true);
-        let builder = if here { builder.no_proxy().tls_certs_only([]) } else { builder };
+        let builder = if here { builder.no_proxy() } else { builder };
+        let builder = if here && plain { builder.tls_certs_only([]) } else { builder };
         let client = builder.build().map_err(|cause| HttpError::Setup(Box::new(cause)))?;
         Ok(slot.get_or_init(|| client))
     }

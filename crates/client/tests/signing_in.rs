@@ -10,7 +10,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sealog_client::{
     clock,
-    http::{Client, Request, parse_url},
+    http::{Client, HttpError, Request, parse_url},
     oidc::{IdentityToken, Notice, OidcError, Provider, SignIn, sign_in},
 };
 use sealog_crypto::sha256;
@@ -133,4 +133,6 @@ async fn providers_without_pkce_or_of_another_name_are_not_used() {
     assert!(matches!(error, OidcError::OtherIssuer { .. }), "{error}");
     let error = Provider::discover(&Client::new(), "not a url").await.unwrap_err();
     assert_eq!(error.to_string(), "`not a url` is not an http or https URL");
+    let error = Provider::discover(&Client::new(), "http://192.0.2.1").await.unwrap_err();
+    assert!(matches!(error, OidcError::Http(HttpError::Cleartext(_))), "{error}");
 }

@@ -323,7 +323,7 @@ fn sigstore_go(house: &House, home: &Path, go: &Path) -> Result<PathBuf> {
 }
 
 /// A program of the machine; on Debian it is installed if we may.
-fn of_the_machine(names: &[&str], package: &str) -> Result<PathBuf> {
+pub(crate) fn of_the_machine(names: &[&str], package: &str) -> Result<PathBuf> {
     if let Some(found) = in_path(names) {
         return Ok(found);
     }

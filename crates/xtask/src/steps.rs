@@ -40,6 +40,8 @@ pub(crate) fn test(house: &House, extent: Extent) -> Result<bool> {
     run.check("tidy", tidy_house)?;
     if extent == Extent::Whole {
         run.check("licences, duplicates, sources", cargo_deny)?;
+        // What a signing process writes is shown by tracing it; without a tracer that test is left out.
+        run.check("strace", |_| peers::of_the_machine(&["strace"], "strace").map(drop))?;
     }
     run.count("tests", cargo_test)?;
     if extent == Extent::Whole {

@@ -93,6 +93,8 @@ impl Provider {
     /// See [`OidcError`].
     pub async fn discover(client: &Client, issuer: &str) -> Result<Self, OidcError> {
         let url = http::below(&http::parse_url(issuer)?, ".well-known/openid-configuration");
+        // Whoever can change the document on the way decides where the person signs in.
+        http::keeps_secrets(&url)?;
         let request = Request::get(url.clone())
             .accept("application/json")
             .limit(MAX_DOCUMENT_BYTES)

@@ -129,6 +129,10 @@ impl IdentityToken {
         else {
             return Err(TokenError::Malformed("it does not have three parts"));
         };
+        // A line break inside would keep the token out of the request's header, silently.
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+            return Err(TokenError::Malformed("it holds other characters than base64url has"));
+        }
         let payload = URL_SAFE_NO_PAD
             .decode(payload)
             .map_err(|_| TokenError::Malformed("its middle part is not base64url"))?;
@@ -242,7 +246,16 @@ pub(crate) mod tests {
             Err(TokenError::UnverifiedEmail("ann@example.org".into()))
         );
         assert!(matches!(with("sub", 3.into()), Err(TokenError::Malformed(_))));
-        for bad in ["", "a.b", "a.b.c", "a.b.c.d", "e30.e30.e30", "e30.!!.e30", &"a".repeat(70_000)] {
+        for bad in [
+            "",
+            "a.b",
+            "a.b.c",
+            "a.b.c.d",
+            "e30.e30.e30",
+            "e30.!!.e30",
+            &unsigned(&good()).replace("c2ln", "c2\nln"),
+            &"a".repeat(70_000),
+        ] {
             assert!(matches!(IdentityToken::parse(bad), Err(TokenError::Malformed(_))), "{bad}");
         }
     }
