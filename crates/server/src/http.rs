@@ -6,7 +6,10 @@
 //!
 //! No handler here redirects: HTTP libraries turn a redirected POST into a GET.
 
+mod body;
 mod stall;
+
+pub use body::{BodyError, Received, read_body};
 
 use crate::{
     config::PublicUrl,
@@ -21,9 +24,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -46,8 +47,6 @@ use tokio::{
 
 /// A request's head must have come by then; an idle connection is closed after it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A request's body must have come by then (the reference servers' read time-out).
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// No answer takes longer to make.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// An answer's reader must take something of it within this.
@@ -229,41 +228,6 @@ pub fn content(status: StatusCode, content_type: &'static str, body: impl Into<B
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-/// Why a request's body could not be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// More bytes than the service takes.
-    #[error("request body is larger than {0} bytes")]
-    TooLarge(usize),
-    /// It did not come in time.
-    #[error("request body did not arrive in time")]
-    TimedOut,
-    /// The connection broke, or the framing is wrong.
-    #[error("request body is incomplete")]
-    Incomplete,
-}
-
-impl From<BodyError> for ApiError {
-    fn from(error: BodyError) -> Self {
-        // The reference gateways answer 400 for a body over the limit as well.
-        Self::invalid(error.to_string())
-    }
-}
-
-/// Reads a request's body of at most `limit` bytes.
-///
-/// # Errors
-/// See [`BodyError`].
-pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, BodyError> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(e)) if e.downcast_ref::<LengthLimitError>().is_some() => Err(BodyError::TooLarge(limit)),
-        Ok(Err(_)) => Err(BodyError::Incomplete),
-        Err(_) => Err(BodyError::TimedOut),
-    }
 }
 
 /// Lets pages of any origin call these routes, as the reference servers do: nothing here goes by cookies.

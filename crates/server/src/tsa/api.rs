@@ -21,10 +21,12 @@ use sealog_pki::{
     timestamp::{RequestError, RespondError, TimeStampReq},
 };
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The reference server cuts here.
 const MAX_BODY: usize = 1024 * 1024;
+/// Whoever is turned away because others have all the room tries again after this.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The JSON form has a handful of short fields.
 const MAX_JSON: usize = 1024;
 const NOT_MADE: &str = "Error generating timestamp response";
@@ -57,6 +59,9 @@ async fn timestamp(State(stamper): State<Arc<Stamper>>, request: Request) -> Res
             ApiError::with_status(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
         }
         (BodyError::TooLarge(_), Form::Json) => refuse(TOO_LARGE),
+        (busy @ BodyError::Busy, _) => {
+            ApiError::with_status(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()).retry_after(RETRY_AFTER)
+        }
         (other, _) => ApiError::with_status(StatusCode::BAD_REQUEST, other.to_string()),
     })?;
     let request = match form {
