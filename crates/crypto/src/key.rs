@@ -77,10 +77,13 @@ pub enum KeyError {
         /// The exponent, or 0 when it does not fit 64 bits.
         exponent: u64,
     },
-    /// The point is not on the curve or of small order, or the bytes have the wrong length.
+    /// The point is not on the curve, of small order or compressed, or the bytes have the wrong length.
     #[error("the public key's bytes are not a valid {0} key")]
     InvalidPoint(KeyKind),
 }
+
+/// First octet of an elliptic curve point written as both coordinates (SEC 1 §2.3.3).
+const UNCOMPRESSED: u8 = 4;
 
 /// A signature that does not verify, whatever the reason: libraries do not say, on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -261,6 +264,12 @@ impl PublicKey {
                 let key = ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| invalid())?;
                 // Under a point of small order anybody can sign anything.
                 if key.is_weak() { Err(invalid()) } else { Ok(()) }
+            }
+            // Go's parsers read no other form: such a key would be taken in here and verify nowhere there.
+            KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521
+                if self.bits.first() != Some(&UNCOMPRESSED) =>
+            {
+                Err(invalid())
             }
             _ => {
                 let scheme = self.library_scheme(Scheme::default_for(self.kind)).map_err(|_| invalid())?;

@@ -170,3 +170,18 @@ fn a_key_under_which_anybody_can_sign_is_none() {
         assert_eq!(key, Err(KeyError::InvalidPoint(KeyKind::Ed25519)), "{point:02x?}");
     }
 }
+
+#[test]
+fn a_compressed_point_is_no_key_here() {
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let point = key.public_key().key_bits();
+    let head = &key.public_key().spki_der()[..key.public_key().spki_der().len() - point.len()];
+    let mut der = head.to_vec();
+    // The SEQUENCE and the BIT STRING are shorter by one coordinate.
+    der[1] -= 32;
+    let bit_string = der.len() - 2;
+    der[bit_string] -= 32;
+    der.push(2 + (point[64] & 1));
+    der.extend_from_slice(&point[1..33]);
+    assert_eq!(PublicKey::from_spki_der(&der), Err(KeyError::InvalidPoint(KeyKind::EcdsaP256)));
+}
