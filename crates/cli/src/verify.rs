@@ -30,9 +30,9 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
         return Err(Failure::usage("--bundle names one bundle, and there are several artifacts")
             .hint("without --bundle each bundle is looked for beside its file"));
     }
-    let policy = policy(&args.signer)?;
-    let root = match trust::for_verifying(&args.trust) {
-        Ok(root) => root,
+    let believed = policy(&args.signer).and_then(|policy| Ok((policy, trust::for_verifying(&args.trust)?)));
+    let (policy, root) = match believed {
+        Ok(believed) => believed,
         Err(failure) if args.json && failure.status == Status::Unable => {
             for artifact in &args.artifacts {
                 tell_not_checked(artifact, &failure)?;
@@ -188,7 +188,9 @@ fn tell(artifact: &Path, bundle: &Path, outcome: &Outcome, json: bool) -> Result
 
 fn tell_not_checked(artifact: &Path, failure: &Failure) -> Result<(), Failure> {
     let file = artifact.display().to_string();
-    output::data(&format!("{}\n", verdict::not_checked_json_line(&file, failure.class, &failure.message)))
+    let (expected, found) = (failure.expected.as_deref(), failure.found.as_deref());
+    let line = verdict::not_checked_json_line(&file, failure.class, &failure.message, expected, found);
+    output::data(&format!("{line}\n"))
 }
 
 /// A report with the colours of the terminal; they are taken out where there is none.

@@ -174,6 +174,10 @@ error: there is no bundle for `app.txt`
 hint: give the bundle with --bundle if it is elsewhere; without one the file is not signed
 ",
     );
+    let line = home.run(&verify("app.txt --json")).0;
+    assert!(line.contains(r#""found":"neither""#), "{line}");
+    let line = home.run("verify app.txt --key none.pem --trusted-root root.json --json").0;
+    assert!(line.contains(r#""verdict":"not-checked""#) && line.contains("none.pem"), "{line}");
     home.refuses(
         &verify("sha256:00"),
         2,

@@ -169,7 +169,9 @@ fn nothing_but_the_bundle_is_written() {
                     continue;
                 }
                 // Whether the place can be written is tried with a file that never has a name.
-                let nameless = rest.contains("O_TMPFILE") && rest.contains("\".\"");
+                let nameless = rest.contains("O_TMPFILE") && rest.contains("\".\"")
+                    // On file systems that know no such files it has one for a moment.
+                    || rest.contains(&format!("\"{}/./.tmp", work.display()));
                 let bundle =
                     rest.contains(&format!("\"{}/./.sealog-", work.display())) && rest.contains(".tmp\"");
                 let terminal = rest.contains("\"/dev/tty\"") || rest.contains("\"/dev/null\"");
@@ -179,7 +181,7 @@ fn nothing_but_the_bundle_is_written() {
             | "vmsplice" | "copy_file_range" | "ftruncate" | "fallocate" => {
                 let target = rest.split([',', ')']).next().unwrap_or_default();
                 if temporary(target) {
-                    written += rest.rsplit("= ").next().unwrap().trim().parse::<usize>().unwrap();
+                    written += rest.rsplit("= ").next().unwrap().trim().parse::<usize>().expect(line);
                     continue;
                 }
                 let passing = ["<socket:", "<TCP", "<UNIX", "<pipe:", "<anon_inode:"];

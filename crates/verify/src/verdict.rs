@@ -146,8 +146,15 @@ pub fn json_line(file: &str, outcome: &Result<Verified, VerifyError>) -> String 
 
 /// The line of JSON for a file that could not be checked at all; classes are the caller's.
 #[must_use]
-pub fn not_checked_json_line(file: &str, class: &'static str, message: &str) -> String {
-    let error = error_value(class, message.to_string(), None, None);
+pub fn not_checked_json_line(
+    file: &str,
+    class: &'static str,
+    message: &str,
+    expected: Option<&str>,
+    found: Option<&str>,
+) -> String {
+    let owned = |text: Option<&str>| text.map(str::to_string);
+    let error = error_value(class, message.to_string(), owned(expected), owned(found));
     line(file, NOT_CHECKED, None, Some(error))
 }
 
@@ -387,12 +394,10 @@ hint: the file changed after signing, or this bundle belongs to another file
     fn json_has_every_key_always() {
         let line = json_line("a\n", &other_file());
         assert!(line.starts_with(r#"{"file":"a\n","verdict":"not-verified","identity":null,"issuer":null,"signed_at":null,"time_source":null,"log":null,"log_index":null,"error":{"class":"digest","message":"the artifact is not the one this bundle was made for","expected":"sha256:ca97"#), "{line}");
-        let line = not_checked_json_line("f", "network", "no route");
-        assert!(
-            line.ends_with(
-                r#""error":{"class":"network","message":"no route","expected":null,"found":null}}"#
-            )
-        );
+        let line = not_checked_json_line("f", "network", "no route", None, Some("nothing"));
+        assert!(line.ends_with(
+            r#""error":{"class":"network","message":"no route","expected":null,"found":"nothing"}}"#
+        ));
     }
 
     #[test]
@@ -414,7 +419,7 @@ hint: the file changed after signing, or this bundle belongs to another file
 
     #[test]
     fn the_line_of_json_has_no_hidden_characters() {
-        let line = not_checked_json_line("a\u{9b}\u{202e}\u{e0061}\u{1b}b", "network", "m");
+        let line = not_checked_json_line("a\u{9b}\u{202e}\u{e0061}\u{1b}b", "network", "m", None, None);
         assert!(line.starts_with(r#"{"file":"a\u009b\u202e\udb40\udc61\u001bb","verdict""#), "{line}");
         let read = sealog_bundle::json::Value::parse(line.as_bytes(), line.len()).unwrap();
         let file = read.get("file").and_then(|file| file.as_str());
