@@ -140,18 +140,29 @@ async fn sign_all(
     for (index, job) in jobs.into_iter().enumerate() {
         if batch.expires_soon() {
             let rest = payloads.get(index..).unwrap_or_default();
-            batch = signer.begin(token, rest).await.map_err(|error| failure_of(&error))?;
+            let renewed = signer.begin(token, rest).await;
+            batch = renewed.map_err(|error| which(&job.file, index, payloads.len(), failure_of(&error)))?;
             first = index;
         }
-        let signed = batch
-            .finish(index.saturating_sub(first), &job.payload)
-            .await
-            .map_err(|error| failure_of(&error))?;
+        let signed = batch.finish(index.saturating_sub(first), &job.payload).await;
+        let signed = signed.map_err(|error| which(&job.file, index, payloads.len(), failure_of(&error)))?;
         let bundle = job.place.path().to_owned();
         job.place.write(signed.bundle.to_json().as_bytes())?;
         output::data(&report(&job.file, &bundle, &signed, json))?;
     }
     Ok(())
+}
+
+/// A failure on one of several files says which, and what became of the others.
+fn which(file: &Path, index: usize, files: usize, mut failure: Failure) -> Failure {
+    if files > 1 {
+        let after = match files.saturating_sub(index) {
+            0 | 1 => "",
+            _ => " and what comes after it",
+        };
+        failure.message = format!("`{}`{after} was not signed: {}", file.display(), failure.message);
+    }
+    failure
 }
 
 fn report(file: &Path, bundle: &Path, signed: &Signed, json: bool) -> String {
@@ -275,11 +286,11 @@ pub(crate) fn failure_of(error: &SigningError) -> Failure {
         }),
         SigningError::Tsa(TsaError::OtherNonce { .. }) => {
             Failure::of(Status::Refused, "services-not-trusted", error)
-                .hint("nothing was written; something between here and there answers in its place")
+                .hint("no bundle was written of it; something between here and there answers in its place")
         }
         SigningError::Certificate(_) | SigningError::Verify(_) => {
             Failure::of(Status::Refused, "services-not-trusted", error).hint(
-                "nothing was written; the trusted root and the services may belong to different instances",
+                "no bundle was written of it; the trusted root and the services may belong to different instances",
             )
         }
         SigningError::NoTimestampAuthority => Failure::of(Status::Usage, "no-timestamp-authority", error),

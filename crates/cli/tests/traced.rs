@@ -218,7 +218,8 @@ struct Between {
 }
 
 impl Between {
-    fn open(to: String, look: impl Fn(&[u8]) + Send + 'static) -> Self {
+    /// `look` says whether the request passes; otherwise the caller hears nothing.
+    fn open(to: String, look: impl Fn(&[u8]) -> bool + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
@@ -230,7 +231,7 @@ impl Between {
     }
 }
 
-fn pass(mut stream: TcpStream, to: &str, look: &impl Fn(&[u8])) {
+fn pass(mut stream: TcpStream, to: &str, look: &impl Fn(&[u8]) -> bool) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
     let mut length = 0;
@@ -248,13 +249,32 @@ fn pass(mut stream: TcpStream, to: &str, look: &impl Fn(&[u8])) {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    look(&body);
+    if !look(&body) {
+        return;
+    }
     let mut service = TcpStream::connect(to).unwrap();
     write!(service, "{head}Host: {to}\r\nConnection: close\r\n\r\n").unwrap();
     service.write_all(&body).unwrap();
     let mut answer = Vec::new();
     service.read_to_end(&mut answer).unwrap();
     stream.write_all(&answer).unwrap();
+}
+
+#[test]
+fn of_several_files_it_is_said_which_was_not_signed() {
+    let instance = Instance::start();
+    fs::write(instance.path("work/b.txt"), "b").unwrap();
+    fs::write(instance.path("work/c.txt"), "c").unwrap();
+    let ca = Between::open(instance.host_of("caUrls"), |_| true);
+    let asked = AtomicU32::new(0);
+    let tsa = Between::open(instance.host_of("tsaUrls"), move |_| asked.fetch_add(1, Ordering::SeqCst) == 0);
+    let trust = instance.through(&ca, &tsa);
+    let output = instance.sign(&[], &trust).args(["b.txt", "c.txt"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let talk = String::from_utf8(output.stderr).unwrap();
+    assert!(talk.starts_with("error: `b.txt` and what comes after it was not signed: "), "{talk}");
+    let there = |name: &str| instance.path("work").join(name).exists();
+    assert!(there("app.txt.sigstore.json") && !there("b.txt.sigstore.json") && !there("c.txt.sigstore.json"));
 }
 
 #[test]
@@ -271,10 +291,12 @@ fn the_key_is_gone_when_the_signature_goes_out() {
         let csr = Csr::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();
         *found.lock().unwrap() =
             Some((csr.public_key().spki_der().to_vec(), Memory::of(of.load(Ordering::SeqCst))));
+        true
     });
     let (of, found) = (Arc::clone(&process), Arc::clone(&after));
     let tsa = Between::open(instance.host_of("tsaUrls"), move |_| {
         *found.lock().unwrap() = Some(Memory::of(of.load(Ordering::SeqCst)));
+        true
     });
     let trust = instance.through(&ca, &tsa);
     let child = instance.sign(&[], &trust).spawn().unwrap();
