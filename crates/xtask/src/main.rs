@@ -27,7 +27,7 @@ cargo xtask test [--quick]      everything a change must pass; --quick leaves ou
 cargo xtask tidy                the rules of the house
 cargo xtask bench path          token in hand to bundle written, beside the peers
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
-cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, strace, browser
+cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
 

@@ -105,8 +105,6 @@ pub(crate) struct Peers {
     pub(crate) node_modules: PathBuf,
     /// A Chromium.
     pub(crate) chromium: PathBuf,
-    /// strace.
-    pub(crate) strace: PathBuf,
 }
 
 /// Installs everything and says where it is.
@@ -122,7 +120,6 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.sigstore_python,
         &peers.node_modules,
         &peers.chromium,
-        &peers.strace,
     ] {
         println!("  {}", path.display());
     }
@@ -142,7 +139,6 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     }
     let sigstore_go = sigstore_go(house, &home, &go)?;
     let chromium = of_the_machine(&CHROMIUM, "chromium")?;
-    let strace = of_the_machine(&["strace"], "strace")?;
     let bin = home.join("go-bin");
     Ok(Peers {
         cosign: bin.join("cosign"),
@@ -156,7 +152,6 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         node,
         node_modules,
         chromium,
-        strace,
     })
 }
 

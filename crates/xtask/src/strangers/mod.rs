@@ -9,7 +9,6 @@ mod browser;
 mod clients;
 mod openssl;
 mod report;
-mod strace;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +32,7 @@ const ANOTHER_ISSUER: &str = "https://accounts.example.com";
 /// The predicate of every attestation.
 pub(crate) const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// What can be asked for by name.
-const PARTS: [&str; 7] = ["cosign", "python", "js", "go", "openssl", "strace", "browser"];
+const PARTS: [&str; 6] = ["cosign", "python", "js", "go", "openssl", "browser"];
 
 /// Installs the peers and runs the parts asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
@@ -60,9 +59,6 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
     }
     if wanted("openssl") {
         openssl::run(&stage, &signed, &mut report);
-    }
-    if wanted("strace") {
-        strace::run(&stage, &ours, &mut report);
     }
     if wanted("browser") {
         browser::run(&stage, &ours, &mut report);
