@@ -4,6 +4,10 @@
 use crate::json::{Fields, JsonError, Value, object};
 use alloc::{format, string::String, vec::Vec};
 
+/// How every pre-authentication encoding begins. A signature over a file that begins so is a signature over an
+/// envelope as well.
+pub const PAE_START: &str = "DSSEv1 ";
+
 /// The payload type of in-toto statements.
 pub const IN_TOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
@@ -33,7 +37,7 @@ pub struct EnvelopeSignature {
 /// The bytes that are signed: DSSE's pre-authentication encoding of type and payload.
 #[must_use]
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    let head = format!("{PAE_START}{} {payload_type} {} ", payload_type.len(), payload.len());
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(payload);
     bytes

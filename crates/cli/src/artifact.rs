@@ -1,6 +1,7 @@
 //! What is signed or verified: a file, read once in pieces, or a digest given in its place.
 
 use crate::failure::{Failure, Status};
+use sealog_bundle::dsse::PAE_START;
 use sealog_crypto::{Digest, HashAlgorithm, Hasher};
 use std::{
     fs::File,
@@ -37,12 +38,26 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
+/// What one pass over a file tells.
+pub(crate) struct Contents {
+    /// The digests asked for, in that order.
+    pub(crate) digests: Vec<Digest>,
+    /// Whether the file is, or could be taken for, what a DSSE signature signs.
+    pub(crate) is_envelope_encoding: bool,
+}
+
 /// The file's digests by each of `algorithms`, from one pass over it.
 pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, Failure> {
+    read(path, algorithms).map(|contents| contents.digests)
+}
+
+/// Reads a file once.
+pub(crate) fn read(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Contents, Failure> {
     let mut file = open(path)?;
     let before = version(&file).map_err(|cause| unreadable(path, &cause))?;
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|a| Hasher::new(*a)).collect();
     let mut chunk = vec![0; CHUNK_BYTES];
+    let mut head: Vec<u8> = Vec::with_capacity(PAE_START.len());
     loop {
         let read = match file.read(&mut chunk) {
             Ok(0) => break,
@@ -50,8 +65,10 @@ pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<D
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
             Err(cause) => return Err(unreadable(path, &cause)),
         };
+        let piece = chunk.get(..read).unwrap_or_default();
+        head.extend(piece.iter().take(PAE_START.len() - head.len()));
         for hasher in &mut hashers {
-            hasher.update(chunk.get(..read).unwrap_or_default());
+            hasher.update(piece);
         }
     }
     // Of a file that somebody writes at the same time, what was read may never have been its content.
@@ -59,7 +76,8 @@ pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<D
         let message = format!("`{}` changed while it was read", path.display());
         return Err(Failure::unable("input", message).hint("try again when nothing writes to it any more"));
     }
-    Ok(hashers.into_iter().map(Hasher::finish).collect())
+    let digests = hashers.into_iter().map(Hasher::finish).collect();
+    Ok(Contents { digests, is_envelope_encoding: head == PAE_START.as_bytes() })
 }
 
 /// What differs once a file was written to; pipes and devices have nothing of the kind.

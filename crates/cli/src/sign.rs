@@ -5,11 +5,12 @@
 
 use crate::{
     args::{AttestArgs, IdentityArgs, OutputArgs, SignArgs, SigningTrustArgs},
-    artifact,
+    artifact::{self, Contents},
     failure::{Failure, Status},
     output::{self, Reserved},
     trust,
 };
+use sealog_bundle::dsse::PAE_START;
 use sealog_client::{
     attest,
     http::{Client, HttpError},
@@ -38,7 +39,17 @@ struct Job {
 }
 
 pub(crate) fn sign(args: &SignArgs) -> Result<(), Failure> {
-    run(&args.files, &args.identity, &args.trust, &args.output, |_, digest| Ok(Payload::File(digest)))
+    run(&args.files, &args.identity, &args.trust, &args.output, |file, digest, contents| {
+        // Whoever can hand files to a signer could otherwise have statements of their own making attested.
+        if contents.is_envelope_encoding {
+            let message =
+                format!("`{}` reads as a DSSE envelope, so its signature would be one too", file.display());
+            return Err(Failure::new(Status::Refused, "input", message)
+                .expected(format!("a file that does not begin with `{PAE_START}`"))
+                .hint("state something about a file with `sealog attest`, or sign an archive that holds this one"));
+        }
+        Ok(Payload::File(digest))
+    })
 }
 
 pub(crate) fn attest(args: &AttestArgs) -> Result<(), Failure> {
@@ -48,7 +59,7 @@ pub(crate) fn attest(args: &AttestArgs) -> Result<(), Failure> {
             .expected(format!("a URI, or one of {}", names.join(", ")))
     })?;
     let predicate = artifact::read_bounded(&args.predicate, MAX_PREDICATE_BYTES)?;
-    run(&args.files, &args.identity, &args.trust, &args.output, |file, digest| {
+    run(&args.files, &args.identity, &args.trust, &args.output, |file, digest, _| {
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
         attest::payload(&name, digest, kind, &predicate).map_err(|error| {
             let message =
@@ -63,7 +74,7 @@ fn run(
     identity: &IdentityArgs,
     trust: &SigningTrustArgs,
     output: &OutputArgs,
-    payload: impl Fn(&Path, Digest) -> Result<Payload, Failure>,
+    payload: impl Fn(&Path, Digest, &Contents) -> Result<Payload, Failure>,
 ) -> Result<(), Failure> {
     if output.bundle.is_some() && files.len() > 1 {
         return Err(Failure::usage("--bundle names one bundle, and there are several files")
@@ -80,10 +91,11 @@ fn run(
         }
         artifact::check_readable(file)?;
         let place = output::reserve(&place, output.force)?;
-        let [digest] = artifact::digests(file, &[HashAlgorithm::Sha256])?[..] else {
+        let contents = artifact::read(file, &[HashAlgorithm::Sha256])?;
+        let [digest] = contents.digests[..] else {
             return Err(Failure::unable("input", format!("`{}` cannot be hashed", file.display())));
         };
-        jobs.push(Job { file: file.clone(), payload: payload(file, digest)?, place });
+        jobs.push(Job { file: file.clone(), payload: payload(file, digest, &contents)?, place });
     }
     let given = identity.identity_token.as_deref().map(given_token).transpose()?;
     keep_memory_private();

@@ -282,6 +282,30 @@ error: `provenance` is not a predicate type
 }
 
 #[test]
+fn a_file_that_would_sign_an_envelope_is_not_signed() {
+    let home = Home::new();
+    fs::create_dir(home.path().join("trust")).unwrap();
+    home.write("trust/trusted_root.json", NOBODY.as_bytes());
+    home.write("trust/signing_config.json", services("http://localhost:9").as_bytes());
+    home.write("envelope", b"DSSEv1 28 application/vnd.in-toto+json 2 {}");
+    home.refuses(
+        "sign envelope --trust trust --identity-token nonsense",
+        1,
+        "\
+error: `envelope` reads as a DSSE envelope, so its signature would be one too
+  expected  a file that does not begin with `DSSEv1 `
+hint: state something about a file with `sealog attest`, or sign an archive that holds this one
+",
+    );
+    // A shorter or other beginning is a file like any other, and gets as far as the token.
+    for other in ["DSSEv1", "dssev1 28", "x DSSEv1 28"] {
+        home.write("envelope", other.as_bytes());
+        assert_eq!(home.run("sign envelope --trust trust --identity-token nonsense").2, 2, "{other}");
+    }
+    assert_eq!(home.names(), ["app.txt", "envelope", "trust"]);
+}
+
+#[test]
 fn a_token_that_expired_is_not_sent() {
     let home = Home::new();
     fs::create_dir(home.path().join("trust")).unwrap();
