@@ -259,6 +259,10 @@ def bad_keys(authority, token, key):
     authority.certify("key not PEM", body)
     body["publicKeyRequest"]["publicKey"]["content"] = ""
     authority.certify("key empty", body)
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    short = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point
+    body["publicKeyRequest"]["publicKey"]["content"] = f"-----BEGIN PUBLIC KEY-----\n{b64(short)}\n-----END PUBLIC KEY-----\n"
+    authority.certify("key with a compressed point", body)
     body = by_key(token, key, words)
     body["publicKeyRequest"]["publicKey"]["algorithm"] = "RSA_PSS"
     authority.certify("another algorithm named", body)

@@ -42,6 +42,12 @@ def spki(key):
     return spki_of(key.public_key())
 
 
+def compressed(key):
+    """A P-256 key whose point is written short, which SubjectPublicKeyInfo allows and few read."""
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    return bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point
+
+
 def sign(key, data, algorithm):
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(digest(data, algorithm), padding.PKCS1v15(), Prehashed(algorithm))
@@ -208,6 +214,7 @@ def refused(log, key):
     log.entry("key empty", request(content, signature, verifier(details, key=b"")))
     log.entry("key not DER", request(content, signature, verifier(details, key=b"no key")))
     log.entry("key with bytes after it", request(content, signature, verifier(details, key=who + b"\0")))
+    log.entry("key with a compressed point", request(content, signature, verifier(details, key=compressed(key))))
     log.entry("no key details", request(content, signature, verifier(None, key=who)))
     log.entry("unspecified key details", request(content, signature, verifier("PUBLIC_KEY_DETAILS_UNSPECIFIED", key=who)))
     log.entry("malformed: unknown key details", request(content, signature, verifier("PKIX_NO_SUCH", key=who)))
