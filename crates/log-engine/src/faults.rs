@@ -77,7 +77,8 @@ impl SegmentFile for FaultyFile {
 
     fn sync(&mut self) -> io::Result<()> {
         std::thread::sleep(*self.disk.slow.lock().unwrap());
-        if self.disk.armed().is_some_and(|fault| !matches!(fault, Fault::NoNewBlocks | Fault::NoDescriptors)) {
+        if self.disk.armed().is_some_and(|fault| !matches!(fault, Fault::NoNewBlocks | Fault::NoDescriptors))
+        {
             self.disk.syncs_after_fault.fetch_add(1, Ordering::SeqCst);
             return Err(io::Error::from_raw_os_error(5));
         }
