@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,9 @@ use anyhow::{Context, Result, bail};
 /// The longest output kept from one program.
 const OUTPUT_LIMIT: u64 = 64 << 20;
 /// How often a running program is looked at.
-const POLL: Duration = Duration::from_millis(2);
+const POLL: Duration = Duration::from_micros(200);
+/// How long the output of a killed program is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a service may take to stop when asked.
 const STOP_LIMIT: Duration = Duration::from_secs(12);
 
@@ -65,10 +68,17 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished> {
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
-    let status = wait(&mut child, limit)?;
+    // Both outputs end when the program does: waiting for that costs no time that would be measured.
+    let deadline = started + limit;
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let outputs = (stdout.recv_timeout(left()), stderr.recv_timeout(left()));
+    let status = wait(&mut child, left())?;
     let took = started.elapsed();
-    let stdout = stdout.join().unwrap_or_default();
-    let mut stderr = stderr.join().unwrap_or_default();
+    let late = |output: Result<String, _>, receiver: &mpsc::Receiver<String>| {
+        output.or_else(|_| receiver.recv_timeout(LAST_WORDS)).unwrap_or_default()
+    };
+    let stdout = late(outputs.0, &stdout);
+    let mut stderr = late(outputs.1, &stderr);
     if status.is_none() {
         stderr.push_str(&format!("\n{name} was stopped after {} s", limit.as_secs()));
     }
@@ -82,15 +92,19 @@ pub(crate) fn show(command: &mut Command) -> Result<bool> {
     Ok(status.success())
 }
 
-fn collect<R: Read + Send + 'static>(source: Option<R>) -> thread::JoinHandle<String> {
+/// Reads to the end in a thread of its own.
+fn collect<R: Read + Send + 'static>(source: Option<R>) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(source) = source {
             // A read error only shortens what is reported.
             let _ = source.take(OUTPUT_LIMIT).read_to_end(&mut bytes);
         }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        // Nobody listens any more when the program was given up.
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
 }
 
 /// `None` at the limit (the child is killed), else the exit code.
@@ -224,5 +238,29 @@ impl Drop for Scratch {
         } else {
             eprintln!("kept {}", self.0.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_said_is_kept() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out; echo err >&2; exit 3"]);
+        let finished = run(&mut command, Duration::from_secs(10)).unwrap();
+        assert_eq!((finished.status, finished.succeeded()), (Some(3), false));
+        assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo begun; exec sleep 60"]);
+        let finished = run(&mut command, Duration::from_millis(300)).unwrap();
+        assert_eq!(finished.status, None);
+        assert!(finished.stdout == "begun\n" && finished.stderr.contains("was stopped"));
+        assert!(finished.took < Duration::from_secs(10));
     }
 }
