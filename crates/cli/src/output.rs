@@ -15,6 +15,8 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Reserved {
     path: PathBuf,
+    /// The directory's one true name: two spellings of a path are one place.
+    directory: PathBuf,
     force: bool,
 }
 
@@ -29,12 +31,14 @@ pub(crate) fn reserve(path: &Path, force: bool) -> Result<Reserved, Failure> {
         _ => {}
     }
     // Without a name, so that nothing is left behind when somebody ends us while we wait for a browser.
-    tempfile::tempfile_in(directory_of(path)).map_err(|cause| {
+    let directory = directory_of(path);
+    let writable = tempfile::tempfile_in(directory).and_then(|_| directory.canonicalize());
+    let directory = writable.map_err(|cause| {
         let message = format!("`{}` cannot be written: {}", path.display(), plain(&cause));
         let hint = "nothing was signed; give a place that can be written with --bundle";
         Failure::new(Status::Usage, "output", message).hint(hint)
     })?;
-    Ok(Reserved { path: path.to_owned(), force })
+    Ok(Reserved { path: path.to_owned(), directory, force })
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -58,9 +62,14 @@ impl Reserved {
         &self.path
     }
 
+    /// Whether both are for one bundle.
+    pub(crate) fn is_place_of(&self, other: &Self) -> bool {
+        self.directory == other.directory && self.path.file_name() == other.path.file_name()
+    }
+
     /// Writes the bundle and gives it its name.
     pub(crate) fn write(self, bytes: &[u8]) -> Result<(), Failure> {
-        let Self { path, force } = self;
+        let Self { path, force, .. } = self;
         let failed = |cause: io::Error| {
             let message = format!("the bundle `{}` could not be written: {}", path.display(), plain(&cause));
             let hint = "nothing was left behind; make room and sign again (the log keeps this signature too)";

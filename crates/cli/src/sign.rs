@@ -86,11 +86,11 @@ fn run(
     let mut jobs: Vec<Job> = Vec::with_capacity(files.len());
     for file in files {
         let place = output.bundle.clone().unwrap_or_else(|| output::beside(file, ".sigstore.json"));
-        if jobs.iter().any(|job| job.place.path() == place) {
-            return Err(Failure::usage(format!("`{}` is named twice", file.display())));
-        }
         artifact::check_readable(file)?;
         let place = output::reserve(&place, output.force)?;
+        if jobs.iter().any(|job| job.place.is_place_of(&place)) {
+            return Err(Failure::usage(format!("`{}` is named twice", file.display())));
+        }
         let contents = artifact::read(file, &[HashAlgorithm::Sha256])?;
         let [digest] = contents.digests[..] else {
             return Err(Failure::unable("input", format!("`{}` cannot be hashed", file.display())));

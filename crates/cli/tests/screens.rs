@@ -261,6 +261,16 @@ hint: without --bundle each bundle is written beside its file
 ",
     );
     home.refuses("sign none.txt --trust trust", 3, "error: `none.txt` does not exist\n");
+    home.write("new.txt", b"new");
+    for twice in ["new.txt new.txt", "new.txt ./new.txt", "new.txt trust/../new.txt"] {
+        let again = twice.split(' ').next_back().unwrap();
+        home.refuses(
+            &format!("sign {twice} --trust trust"),
+            2,
+            &format!("error: `{again}` is named twice\n"),
+        );
+    }
+    fs::remove_file(home.path().join("new.txt")).unwrap();
     home.refuses(
         "sign app.txt --trust trust --bundle out.json --identity-token nonsense",
         2,

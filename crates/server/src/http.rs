@@ -437,6 +437,8 @@ async fn answer(
     let took_us = took.as_micros();
     // The path, never the query: authorization codes travel there.
     match status.as_u16() {
+        // Refused for now, by design: a full disk or a flood must not drown what is wrong.
+        503 => tracing::warn!(service, %method, path, status = 503, took_us, reason),
         500.. => tracing::error!(service, %method, path, status = status.as_u16(), took_us, reason),
         400..500 => tracing::info!(service, %method, path, status = status.as_u16(), took_us, reason),
         _ => tracing::debug!(service, %method, path, status = status.as_u16(), took_us),
