@@ -74,6 +74,11 @@ fn a_certificate_needs_its_own_promise_by_a_log_then_trusted() {
         let certificate = world.finish(&good, scts);
         assert_eq!(with_certificate(&mut world, &who, &certificate), class);
     }
+    let unpromised = world.finish_without_promise(&good);
+    assert_eq!(unpromised.sct_list(), Ok(None));
+    assert_eq!(with_certificate(&mut world, &who, &unpromised), sct);
+    // A precertificate is not what its promise makes of it.
+    assert_eq!(with_certificate(&mut world, &who, good.certificate()), Some(ErrorClass::Chain));
     // A signature log is no certificate log, and the other way round.
     let certificate = world.finish(&good, vec![own]);
     let signed = world.sign_with(&who, &certificate, Thing::File(FILE));

@@ -208,6 +208,21 @@ impl Sigstore {
         issue::finish(precert, &SctList(scts), &self.ca.certificate, &self.ca.key).unwrap()
     }
 
+    /// The certificate an authority would make that never asked a log: all of the precertificate but the poison.
+    pub(crate) fn finish_without_promise(&self, precert: &Precert) -> Certificate {
+        let tbs = precert.tbs_for_ct();
+        let hash = match self.ca.key.public_key().kind() {
+            KeyKind::EcdsaP256 => 2,
+            KeyKind::EcdsaP384 => 3,
+            other => panic!("an authority with a key of kind {other}"),
+        };
+        // ecdsa-with-SHA256 or -SHA384, RFC 5758 §3.2.
+        let algorithm = [0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, hash];
+        let signature = [&[0][..], &self.ca.key.sign(&tbs).unwrap()].concat();
+        let inside = [tbs, algorithm.to_vec(), der_value(3, &signature)].concat();
+        Certificate::from_der(&der_value(0x30, &inside)).unwrap()
+    }
+
     pub(crate) fn certificate(&self, who: &Person, not_before: i64) -> Certificate {
         let precert = self.precertificate(who, not_before);
         self.finish(&precert, vec![self.sct(&precert, not_before)])
@@ -292,6 +307,17 @@ impl Sigstore {
     pub(crate) fn class(&self, signed: &Signed) -> Option<ErrorClass> {
         self.verify(signed).err().map(|error| error.class())
     }
+}
+
+/// A tag, a length in the long form of two bytes or the short one, a content.
+fn der_value(tag: u8, content: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let length = match content.len() {
+        0..128 => vec![low],
+        128..256 => vec![0x81, low],
+        _ => vec![0x82, high, low],
+    };
+    [&[tag], length.as_slice(), content].concat()
 }
 
 pub(crate) fn stamp_by(tsa: &Holder, signature: &[u8], at: i64) -> Vec<u8> {
