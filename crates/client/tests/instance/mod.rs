@@ -29,7 +29,7 @@ use sealog_tlog::{
     merkle::{Edge, leaf_hash, prove_inclusion},
     note::{KeySigner, key_id_full},
 };
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 pub(crate) const OIDC_ISSUER: &str = "https://accounts.example.org";
 pub(crate) const EMAIL: &str = "ann@example.org";
@@ -86,7 +86,9 @@ fn key(kind: KeyKind) -> PrivateKey {
 }
 
 fn profile(common_name: &str) -> AuthorityProfile<'_> {
-    let now = clock::unix_seconds();
+    // One moment for all: a certificate that begins a second before its issuer's does, or ends after it, is not issued.
+    static BEGINNING: LazyLock<i64> = LazyLock::new(clock::unix_seconds);
+    let now = *BEGINNING;
     AuthorityProfile {
         organization: "test",
         common_name,
