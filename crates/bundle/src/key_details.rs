@@ -103,6 +103,22 @@ impl KeyDetails {
         })
     }
 
+    /// Every algorithm of the registry that such a key can have signed with, the usual one first. None
+    /// for RSA keys of sizes the registry does not have.
+    #[must_use]
+    pub const fn candidates(key: &PublicKey) -> &'static [Self] {
+        match key.kind() {
+            KeyKind::EcdsaP256 => &[Self::EcdsaP256Sha256],
+            KeyKind::EcdsaP384 => &[Self::EcdsaP384Sha384, Self::EcdsaP384Sha256],
+            KeyKind::EcdsaP521 => &[Self::EcdsaP521Sha512, Self::EcdsaP521Sha256],
+            KeyKind::Rsa { bits: 2048 } => &[Self::RsaPkcs1v15_2048Sha256, Self::RsaPss2048Sha256],
+            KeyKind::Rsa { bits: 3072 } => &[Self::RsaPkcs1v15_3072Sha256, Self::RsaPss3072Sha256],
+            KeyKind::Rsa { bits: 4096 } => &[Self::RsaPkcs1v15_4096Sha256, Self::RsaPss4096Sha256],
+            KeyKind::Rsa { .. } => &[],
+            KeyKind::Ed25519 => &[Self::Ed25519Ph, Self::Ed25519],
+        }
+    }
+
     /// What a trusted root says of a log's key: as [`KeyDetails::default_for`], with pure Ed25519.
     #[must_use]
     pub fn for_log_key(key: &PublicKey) -> Option<Self> {

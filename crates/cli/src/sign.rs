@@ -201,14 +201,16 @@ fn report(file: &Path, bundle: &Path, signed: &Signed, json: bool) -> String {
         });
         return format!("{line}\n");
     }
+    let logged =
+        |log: &sealog_verify::Logged| format!("  log     {}, index {}\n", shown(&log.origin), log.index);
+    let logs: String = verified.logs().iter().map(logged).collect();
     format!(
-        "signed `{}`\n  as      {} ({})\n  bundle  {}\n  log     {}, index {}\n",
+        "signed `{}`\n  as      {} ({})\n  bundle  {}\n{}",
         shown(&file.display().to_string()),
         shown(verified.identity().unwrap_or_default()),
         shown(verified.oidc_issuer().unwrap_or_default()),
         shown(&bundle.display().to_string()),
-        shown(verified.log()),
-        verified.log_index(),
+        logs,
     )
 }
 

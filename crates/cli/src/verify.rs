@@ -9,7 +9,7 @@ use crate::{
 use sealog_bundle::{Bundle, TrustedRoot};
 use sealog_crypto::PublicKey;
 use sealog_verify::{
-    Artifact, Match, Pattern, Policy, Verified, VerifyError, digests_needed,
+    Artifact, Match, Pattern, Policy, RuleError, SignerRule, Verified, VerifyError, digests_needed,
     verdict::{self, Report, Verdict},
 };
 use std::{
@@ -115,7 +115,10 @@ fn policy(args: &SignerArgs) -> Result<Policy, Failure> {
     let identity = wanted(args.identity.as_ref(), args.identity_regexp.as_ref(), "--identity-regexp")?;
     let issuer = wanted(args.issuer.as_ref(), args.issuer_regexp.as_ref(), "--issuer-regexp")?;
     match (identity, issuer) {
-        (Some(identity), Some(issuer)) => Ok(Policy::matching(identity, issuer)),
+        (Some(identity), Some(issuer)) => {
+            let rule = SignerRule::identity(identity, issuer);
+            Policy::signer(rule).map_err(|error| too_open(&error))
+        }
         (Some(_), None) => Err(Failure::usage("an identity means nothing without who vouches for it")
             .hint("add --issuer URL, the OpenID provider the signer signed in at")),
         (None, Some(_)) => Err(Failure::usage("nothing says who must have signed")
@@ -124,6 +127,14 @@ fn policy(args: &SignerArgs) -> Result<Policy, Failure> {
             "give --identity ID and --issuer URL, or --key PEM; `sealog inspect` shows what a bundle claims",
         )),
     }
+}
+
+/// A policy that nobody can have meant.
+fn too_open(error: &RuleError) -> Failure {
+    Failure::usage(error.to_string()).hint(
+        "name who may sign: a pattern for a domain, an organisation or a repository of yours; `sealog inspect` \
+         shows what a bundle claims",
+    )
 }
 
 fn wanted(exact: Option<&String>, pattern: Option<&String>, option: &str) -> Result<Option<Match>, Failure> {

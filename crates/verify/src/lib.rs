@@ -25,9 +25,10 @@
 #![no_std]
 extern crate alloc;
 
+mod anchors;
 mod artifact;
-mod authority;
 mod chain;
+mod compared;
 mod content;
 mod entry;
 mod error;
@@ -41,15 +42,22 @@ mod structure;
 mod time;
 pub mod verdict;
 mod verified;
+mod verifier;
 
+pub use anchors::TrustRootError;
 pub use artifact::{Artifact, digests_needed};
-pub use authority::TrustRootError;
 pub use chain::ChainStepError;
+pub use compared::Compared;
 pub use content::ContentError;
 pub use entry::EntryMismatch;
-pub use error::{Compared, ErrorClass, VerifyError};
-pub use inclusion::{CheckpointStepError, InclusionStepError};
-pub use policy::{Match, Pattern, PatternError, Policy, PolicyError};
+pub use error::{ErrorClass, VerifyError};
+pub use inclusion::{CheckpointStepError, InclusionStepError, Logged};
+#[cfg(feature = "policy-file")]
+pub use policy::PolicyFileError;
+pub use policy::{
+    Evidence, EvidenceError, Match, Pattern, PatternError, Policy, PolicyError, RuleError, SignerRule,
+    WitnessError, Witnesses,
+};
 pub use promise::PromiseError;
 pub use sct::SctStepError;
 pub use signature::SignatureStepError;
@@ -58,59 +66,19 @@ pub use structure::{KeyPolicyError, StructureError};
 pub use time::{TimeError, TimeSource};
 pub use verdict::{Report, Row, Verdict};
 pub use verified::{SignedBy, Verified};
+pub use verifier::{MAX_BUNDLES, Verifier};
 
 use sealog_bundle::{Bundle, TrustedRoot};
-use sealog_crypto::PublicKey;
 
-/// Verifies that somebody the policy names signed this artifact.
+/// Verifies that somebody the policy names signed this artifact: [`Verifier::verify`], for one bundle.
 ///
 /// # Errors
-/// The step that failed, see [`VerifyError`]. [`ErrorClass::Policy`] comes last: it says that all else
-/// holds and the signer is another.
+/// The step that failed, see [`VerifyError`].
 pub fn verify(
     bundle: &Bundle,
     root: &TrustedRoot,
     policy: &Policy,
     artifact: &Artifact<'_>,
 ) -> Result<Verified, VerifyError> {
-    // 0. The bundle has what a verifiable bundle has.
-    // 1. Its one signature is what logs hold and authorities stamp.
-    let structure = structure::check(bundle, policy)?;
-    // (10, first half.) What was signed: the artifact, if it is the one the bundle speaks of, or the
-    // envelope's encoding. A wrong file is by far the most common mistake, so people hear of it first.
-    let content = content::check(&structure, artifact)?;
-    // 5. Every inclusion promise is by a trusted log (Rekor v1; Rekor v2 makes none).
-    let promises = promise::check(&structure, root)?;
-    // 2. Every signed timestamp is by a trusted authority; with the promises, these are all the times.
-    let times = time::check(&structure, promises, root)?;
-    let (signer, key) = match structure.signer() {
-        structure::Signer::Certificate { leaf, extra } => {
-            // 2d. There is one at least: no fallback to now.
-            let times = times.at_least_one()?;
-            // 3. The certificate leads to a trusted authority at every one of these times.
-            let chain = chain::check(leaf, extra, &times, root)?;
-            // 9. No log entry states a time at which it was not valid.
-            chain::check_integrated_times(&structure, &chain)?;
-            // 4. A trusted certificate log promised to show the certificate.
-            let scts = sct::check(&chain, root)?;
-            let key = chain.key().clone();
-            (verified::Signer::Certificate { times, chain, scts }, key)
-        }
-        structure::Signer::Key(key) => {
-            let key = PublicKey::clone(key);
-            (verified::Signer::Key { times, key: key.clone() }, key)
-        }
-    };
-    // 10. The key made the signature. (Before 8: that it is forged says more than that it was not logged.)
-    let signature = signature::check(&structure, &content, &key)?;
-    // 8. The log's entry is about this signature, key and content; where it can be, it is rebuilt.
-    let entries = entry::check(&structure, &content, &key)?;
-    // 7. A trusted log signed the checkpoint.
-    let checkpoints = inclusion::check_checkpoints(&entries, signer.times(), root)?;
-    // 6. The entry is in the tree of that checkpoint.
-    let inclusion = inclusion::check_inclusion(checkpoints)?;
-    // 11. What an envelope states is about this artifact.
-    let statement = statement::check(&structure, artifact)?;
-    // 12. The signer is someone the policy names.
-    verified::Evidence { signer, inclusion, signature, statement }.match_policy(policy)
+    Verifier::new(root).verify(bundle, policy, artifact)
 }

@@ -61,10 +61,10 @@ fn a_promise_is_a_time_and_an_index() {
     let mut signed = signed(&mut world, FILE, NOW + 5);
     let index = signed.bundle.material.log_entries[0].log_index;
     let verified = world.verify(&signed).unwrap();
-    assert_eq!((verified.log_index(), verified.signed_at().unwrap().seconds()), (index, NOW));
+    assert_eq!((verified.log_index(), verified.signed_at().unwrap().seconds()), (Some(index), NOW));
     signed.bundle.material.timestamps.clear();
     let verified = world.verify(&signed).unwrap();
-    assert_eq!((verified.log_index(), verified.signed_at().unwrap().seconds()), (index, NOW + 5));
+    assert_eq!((verified.log_index(), verified.signed_at().unwrap().seconds()), (Some(index), NOW + 5));
     for damage in [
         (|s: &mut Signed| s.bundle.material.log_entries[0].log_index += 1) as fn(&mut Signed),
         |s| s.bundle.material.log_entries[0].integrated_time += 1,
@@ -88,7 +88,7 @@ fn without_a_promise_the_entry_states_neither() {
     // Nobody signed this number, so nobody is told it.
     entry.log_index = 123_456_789;
     entry.integrated_time = NOW + 1;
-    assert_eq!(world.verify(&signed).unwrap().log_index(), proven);
+    assert_eq!(world.verify(&signed).unwrap().log_index(), Some(proven));
     signed.bundle.material.timestamps.clear();
     assert_eq!(world.class(&signed), Some(ErrorClass::NoVerifiedTime));
 }
