@@ -28,7 +28,7 @@ struct World {
 fn world(kind: KeyKind) -> World {
     let key = PrivateKey::generate(kind).unwrap();
     let log_key: Arc<dyn Signer> = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
-    let log_id = key_id_full("log.example", log_key.public_key()).to_vec();
+    let log_id = key_id_full("log.example", log_key.public_key()).unwrap().to_vec();
     let key_details = KeyDetails::default_for(key.public_key()).unwrap();
     let digest = key_details.prehash().unwrap().digest(ARTIFACT);
     let signature = key.sign(ARTIFACT).unwrap();

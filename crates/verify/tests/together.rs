@@ -255,7 +255,7 @@ fn a_checkpoint_is_the_logs_own_and_by_its_key() {
     forged.signatures.push(line);
     assert_eq!(class(&world, forged.encode()), refused);
     // Another log's checkpoint, by a log that is trusted as well: the entry says which one it is of.
-    let id = key_id_full("other.example", other.public_key()).to_vec();
+    let id = key_id_full("other.example", other.public_key()).unwrap().to_vec();
     world.root.tlogs.push(listed_log("https://other.example", other.public_key(), id));
     let text = SignedNote::parse(&good).unwrap().text.replace("log.example", "other.example");
     let mut by_other = SignedNote::new(text);

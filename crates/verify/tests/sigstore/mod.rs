@@ -167,7 +167,7 @@ impl Sigstore {
         let tsa = tsa_below(&tsa_root);
         let ct_key = key(KeyKind::EcdsaP256);
         let log_key: Arc<dyn Signer> = Arc::new(key(KeyKind::Ed25519));
-        let log_id = key_id_full("log.example", log_key.public_key()).to_vec();
+        let log_id = key_id_full("log.example", log_key.public_key()).unwrap().to_vec();
         let ct_id = sha256(ct_key.public_key().spki_der()).to_vec();
         let root = TrustedRoot {
             tlogs: vec![listed_log("https://log.example", log_key.public_key(), log_id)],
