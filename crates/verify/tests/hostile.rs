@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-mod sigstore;
-
 use sealog_bundle::{Bundle, TrustedRoot};
 use sealog_crypto::KeyKind;
+use sealog_testkit::{Person, Sigstore, Thing};
 use sealog_verify::{Artifact, Policy, Report, Verified, VerifyError, verdict::json_line, verify};
-use sigstore::{Person, Sigstore, Thing};
 
 const FILE: &[u8] = b"the file";
 const LIMIT: usize = 32 << 20;

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-mod sigstore;
-
 use sealog_bundle::Bundle;
 use sealog_crypto::KeyKind;
+use sealog_testkit::{Person, Sigstore, Thing};
 use serde_json::{Value, json};
-use sigstore::{Person, Signed, Sigstore, Thing};
 
 const FILE: &[u8] = b"the file";
 
@@ -126,8 +124,7 @@ fn every_spelling_of_a_good_bundle_is_accepted() {
             for text in [document.to_string(), serde_json::to_string_pretty(&document).unwrap() + "\n"] {
                 let bundle =
                     Bundle::parse(text.as_bytes()).map_err(|error| format!("{name}: {error}")).unwrap();
-                let signed = Signed { bundle, file: good.file.clone(), identity: good.identity };
-                assert_eq!(world.class(&signed), None, "{name}");
+                assert_eq!(world.class(&good.with(bundle)), None, "{name}");
             }
         }
     }
