@@ -33,6 +33,7 @@ mod content;
 mod entry;
 mod error;
 mod inclusion;
+mod instances;
 mod policy;
 mod promise;
 mod sct;
@@ -52,6 +53,7 @@ pub use content::ContentError;
 pub use entry::EntryMismatch;
 pub use error::{ErrorClass, VerifyError};
 pub use inclusion::{CheckpointStepError, InclusionStepError, Logged};
+pub use instances::{INSTANCES, Instance};
 #[cfg(feature = "policy-file")]
 pub use policy::PolicyFileError;
 pub use policy::{
