@@ -447,3 +447,16 @@ fn every_algorithm_of_the_registry_that_signs_digests() {
         }
     }
 }
+
+/// The TOML in a document's code blocks.
+fn toml_blocks(page: &str) -> impl Iterator<Item = &str> {
+    page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next())
+}
+
+#[test]
+fn the_policies_of_the_reference_page_can_be_read() {
+    let page = include_str!("../../../docs/reference/policy.md");
+    let thresholds: Vec<usize> =
+        toml_blocks(page).map(|text| Policy::from_toml(text).unwrap().threshold()).collect();
+    assert_eq!(thresholds, [2, 3]);
+}
