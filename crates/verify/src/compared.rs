@@ -42,7 +42,8 @@ fn pair(
     found: impl Into<String>,
     found_from: &'static str,
 ) -> Compared {
-    Compared { expected: expected.into(), expected_from, found: found.into(), found_from }
+    let said = |text: String| if text.is_empty() { String::from("nothing") } else { text };
+    Compared { expected: said(expected.into()), expected_from, found: said(found.into()), found_from }
 }
 
 /// What should be there, and what is.

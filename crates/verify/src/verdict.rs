@@ -12,7 +12,7 @@ use crate::{
     error::{ErrorClass, VerifyError},
     policy::PolicyError,
     statement::StatementError,
-    structure::KeyPolicyError,
+    structure::{KeyPolicyError, StructureError},
     verified::{SignedBy, Verified},
 };
 use alloc::{
@@ -338,6 +338,21 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
         VerifyError::Statement(StatementError::OtherArtifact { .. }) => {
             "the file changed after the statement was made, or the bundle is about another file"
         }
+        VerifyError::Structure(StructureError::NoLogEntry) => {
+            "the signer must sign again with a transparency log; an instance that has none needs a policy that says so"
+        }
+        VerifyError::Structure(StructureError::NoInclusionProof { promised: true, .. }) => {
+            "an early bundle: a policy file with `accept-promises = true` takes the log's promise for a proof"
+        }
+        VerifyError::Content(ContentError::BytesNotKnown) => "give the file itself",
+        VerifyError::Statement(_) => "get an attestation about this file, or a signature over it",
+        VerifyError::BundleCount { .. } => "give the bundles of the signers that must have signed",
+        VerifyError::Key(KeyPolicyError::OtherKey { .. }) => {
+            "get the signer's current key from where you trust it to be, or a bundle by the key you have"
+        }
+        VerifyError::Key(KeyPolicyError::NoAlgorithm(_)) => {
+            "the signer must sign again with a key of a usual kind and size"
+        }
         VerifyError::Key(KeyPolicyError::NoKeyGiven) => "give the signer's public key with --key",
         VerifyError::Key(KeyPolicyError::KeyForCertificate) => {
             "name the signer with --identity and --issuer instead of --key"
@@ -349,7 +364,7 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
             "the signature itself is good; if this is who you expected, name them exactly as found"
         }
         VerifyError::Chain(ChainStepError::OutsideCertificate { .. }) => {
-            "the signature was made with a certificate that had expired or was not yet valid; sign again"
+            "the signature was made with a certificate that had expired or was not yet valid; the signer must sign again"
         }
         other => match other.class() {
             ErrorClass::Parse | ErrorClass::InvalidBundle => {
@@ -362,11 +377,11 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
                 "the bundle may come from another log, or the trusted root is out of date"
             }
             ErrorClass::Evidence => {
-                "the policy asks for more than this bundle proves; sign again with more services, or ask for less"
+                "the policy asks for more than this bundle proves; the signer must sign again with more services"
             }
-            ErrorClass::NoVerifiedTime => "sign again with a timestamp authority",
+            ErrorClass::NoVerifiedTime => "the signer must sign again with a timestamp authority",
             ErrorClass::UnsupportedEntry => {
-                "this version does not know such entries; sign again with a Rekor v2 log"
+                "this version does not know such entries; the signer must sign again with a Rekor v2 log"
             }
             ErrorClass::EntryMismatch | ErrorClass::InclusionProof | ErrorClass::Signature => {
                 "the bundle was altered, or put together from parts of others; do not use the file"
@@ -375,7 +390,7 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
             | ErrorClass::Subject
             | ErrorClass::Key
             | ErrorClass::Policy
-            | ErrorClass::TimeOutsideCertificate => return None,
+            | ErrorClass::TimeOutsideCertificate => "do not use the file",
         },
     })
 }
