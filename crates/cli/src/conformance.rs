@@ -5,7 +5,9 @@
 use crate::{
     artifact,
     failure::{Failure, Status},
-    inspect, output, trust, verify,
+    inspect, output,
+    progress::Show,
+    trust, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use sealog_bundle::Statement;
@@ -133,7 +135,7 @@ fn sign(args: &SignBundle) -> Result<(), Failure> {
             })?;
         Payload::Statement { statement, subject }
     } else {
-        let [digest] = artifact::digests(&args.file, &[HashAlgorithm::Sha256])?[..] else {
+        let [digest] = artifact::digests(&args.file, &[HashAlgorithm::Sha256], Show::Nothing)?[..] else {
             return Err(Failure::unable("input", "the file cannot be hashed"));
         };
         Payload::File(digest)

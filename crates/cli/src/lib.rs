@@ -12,6 +12,7 @@ mod conformance;
 mod failure;
 mod inspect;
 mod output;
+mod progress;
 mod sign;
 mod trust;
 mod verify;

@@ -91,7 +91,9 @@ pub(crate) fn check(
 ) -> Result<Outcome, Failure> {
     let digests = match artifact::as_digest(artifact) {
         Some(digest) => vec![digest?],
-        None => artifact::digests(artifact, &digests_needed(bundle, policy))?,
+        None => {
+            artifact::digests(artifact, &digests_needed(bundle, policy), crate::progress::Show::ToPeople)?
+        }
     };
     Ok(sealog_verify::verify(bundle, root, policy, &Artifact::from_digests(digests)))
 }
