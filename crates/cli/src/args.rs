@@ -12,6 +12,8 @@ const ATTEST_EXAMPLE: &str = "Example:
 ";
 const VERIFY_EXAMPLE: &str = "Examples:
   sealog verify app.tar.gz --identity ann@example.org --issuer https://accounts.example.org --trust ./client
+  sealog verify dist/ --identity ann@example.org --issuer https://accounts.example.org --trust ./client
+  sealog verify --checksums SHA256SUMS --key release.pub --trusted-root root.json
   sealog verify sha256:9f2c… --bundle app.tar.gz.sigstore.json --key release.pub --trusted-root root.json
 ";
 const INSPECT_EXAMPLE: &str = "Example:
@@ -129,19 +131,31 @@ pub(crate) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The files to check, or their digests as sha256:HEX
-    #[arg(required = true, value_name = "FILE|sha256:HEX")]
+    /// The files to check, directories of them, - for standard input, or digests as sha256:HEX
+    #[arg(required_unless_present = "checksums", value_name = "FILE|DIR|-|sha256:HEX")]
     pub(crate) artifacts: Vec<PathBuf>,
-    /// The bundle, for a single artifact [default: FILE.sigstore.json, then FILE.sigstore]
-    #[arg(long, value_name = "BUNDLE")]
-    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bundles: BundleArgs,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
     #[command(flatten)]
     pub(crate) trust: VerifyingTrustArgs,
     /// One JSON object per artifact
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+}
+
+/// What is checked with which bundles.
+#[derive(Debug, Args)]
+pub(crate) struct BundleArgs {
+    /// A bundle for a single artifact; of several, one must verify [default: FILE.sigstore.json,
+    /// FILE.sigstore, and FILE.sigstore.jsonl with one on each line]
+    #[arg(long, value_name = "BUNDLE", help_heading = "What is checked")]
+    pub(crate) bundle: Vec<PathBuf>,
+    /// Check what a sha256sum, sha512sum or `SHA256 (name) = hex` list names, by the digests in it; files that
+    /// are there must have those digests
+    #[arg(long, value_name = "LIST", help_heading = "What is checked")]
+    pub(crate) checksums: Option<PathBuf>,
 }
 
 /// Who must have signed.
@@ -201,10 +215,10 @@ pub(crate) struct VerifyingTrustArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The bundle
+    /// The bundle, or a file with one on each line
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
-    /// One JSON object
+    /// One JSON object per bundle
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -34,7 +34,7 @@ pub(crate) fn as_digest(artifact: &Path) -> Option<Result<Digest, Failure>> {
     Some(decode_hex(hex).and_then(|bytes| Digest::new(algorithm, &bytes).ok()).ok_or_else(malformed))
 }
 
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
@@ -104,10 +104,13 @@ pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, Failure
 
 /// The first `limit` bytes of a file, or all of it.
 pub(crate) fn read_up_to(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes))
-        .map_err(|cause| unreadable(path, &cause))?;
+    let failed = |cause: io::Error| unreadable(path, &cause);
+    let file = if is_standard_input(path) { standard_input() } else { File::open(path) }.map_err(failed)?;
+    // What is there, and a byte to see that it is all.
+    let length = file.metadata().map_or(0, |there| usize::try_from(there.len()).unwrap_or(usize::MAX));
+    let mut bytes = Vec::with_capacity(length.min(limit).saturating_add(1));
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
