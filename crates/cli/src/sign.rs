@@ -8,6 +8,7 @@ use crate::{
     artifact::{self, Contents},
     failure::{Failure, Status},
     output::{self, Reserved},
+    progress::Show,
     trust,
 };
 use sealog_bundle::dsse::PAE_START;
@@ -91,7 +92,7 @@ fn run(
         if jobs.iter().any(|job| job.place.is_place_of(&place)) {
             return Err(Failure::usage(format!("`{}` is named twice", file.display())));
         }
-        let contents = artifact::read(file, &[HashAlgorithm::Sha256])?;
+        let contents = artifact::read(file, &[HashAlgorithm::Sha256], Show::unless(output.json))?;
         let [digest] = contents.digests[..] else {
             return Err(Failure::unable("input", format!("`{}` cannot be hashed", file.display())));
         };

@@ -19,7 +19,11 @@ const MAX_RULES: usize = 256;
 
 /// Names that anybody can have: a pattern that takes one of them takes everybody, or everybody with a
 /// mailbox, or everybody at a provider that is open to all.
-const ANYBODY: [&str; 7] = [
+const ANYBODY: [&str; 11] = [
+    "quzkwv@hzpwqk.invalid",
+    "quzkwv@gmail.com",
+    "https://hzpwqk.invalid/quzkwv",
+    "quzkwv",
     "q7zk1f9e@8f3a2c.invalid",
     "https://8f3a2c.invalid/q7zk/1f9e",
     "q7zk1f9e!8f3a2c.invalid",
@@ -29,9 +33,10 @@ const ANYBODY: [&str; 7] = [
     "spiffe://8f3a2c.invalid/q7zk",
 ];
 /// Providers that nobody would have meant.
-const ANY_PROVIDER: [&str; 2] = ["https://8f3a2c.invalid", "https://8f3a2c.invalid/q7zk"];
+const ANY_PROVIDER: [&str; 3] =
+    ["https://hzpwqk.invalid", "https://8f3a2c.invalid", "https://8f3a2c.invalid/q7zk"];
 /// Values of extensions that nobody would have meant.
-const ANY_VALUE: [&str; 3] = ["q7zk1f9e", "https://8f3a2c.invalid/q7zk", "0123456789"];
+const ANY_VALUE: [&str; 4] = ["quzkwv", "q7zk1f9e", "https://8f3a2c.invalid/q7zk", "0123456789"];
 
 /// Who may have signed.
 #[derive(Clone, Debug)]
@@ -346,6 +351,9 @@ mod tests {
             ".+",
             ".*@.*",
             r".*@[a-z0-9.]+",
+            r"[a-z]+@.+",
+            r"[a-z]+",
+            r"[a-z]+@[a-z]+\.[a-z]+",
             "https://.*",
             "https?://.*",
             r"(?s).*",
