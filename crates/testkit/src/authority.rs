@@ -60,35 +60,31 @@ impl Authority {
     }
 
     /// Changes the certificate at a place, and issues it and all others anew with the keys they had.
-    pub fn change(&mut self, place: usize, change: impl FnOnce(Template) -> Template) -> &mut Self {
+    pub fn change(&mut self, place: usize, change: impl FnOnce(Template) -> Template) {
         self.templates[place] = change(self.templates[place].clone());
         self.issue();
-        self
     }
 
     /// Gives another key to a place, and issues all certificates anew.
-    pub fn change_key(&mut self, place: usize, label: &str, kind: KeyKind) -> &mut Self {
+    pub fn change_key(&mut self, place: usize, label: &str, kind: KeyKind) {
         self.keys[place] = seed::key(label, kind);
         self.issue();
-        self
     }
 
     /// Puts one more certificate between a place and the one above it.
-    pub fn insert_above(&mut self, place: usize, template: Template) -> &mut Self {
+    pub fn insert_above(&mut self, place: usize, template: Template) {
         let label = format!("{} inserted {}", self.uri, self.keys.len());
         self.keys.insert(place + 1, seed::key(&label, KeyKind::EcdsaP256));
         self.templates.insert(place + 1, template);
         self.issue();
-        self
     }
 
     /// Puts one more certificate below all others: it is who signs from now on.
-    pub fn insert_below(&mut self, template: Template) -> &mut Self {
+    pub fn insert_below(&mut self, template: Template) {
         let label = format!("{} below {}", self.uri, self.keys.len());
         self.keys.insert(0, seed::key(&label, KeyKind::EcdsaP256));
         self.templates.insert(0, template);
         self.issue();
-        self
     }
 
     fn issue(&mut self) {

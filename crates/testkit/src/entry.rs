@@ -21,6 +21,20 @@ pub enum EntryForm {
 }
 
 impl EntryForm {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::HashedRekordV002, Self::HashedRekordV001, Self::DsseV001, Self::IntotoV002];
+
+    /// Whether it can hold a statement, or a file.
+    #[must_use]
+    pub const fn goes_with(self, statement: bool) -> bool {
+        match self {
+            Self::HashedRekordV002 => true,
+            Self::HashedRekordV001 => !statement,
+            Self::DsseV001 | Self::IntotoV002 => statement,
+        }
+    }
+
     /// Whether it is an entry of Rekor v1.
     #[must_use]
     pub fn is_v1(self) -> bool {

@@ -71,4 +71,35 @@ impl Shape {
     pub fn chain() -> Self {
         Self { version: Version::V02, key: KeyForm::Chain, ..Self::default() }
     }
+
+    /// Every shape that a bundle by an honest client can have, with whether it holds a statement in place
+    /// of a file: the versions, the forms of key, the kinds of entry and the sources of time, as they go
+    /// together.
+    #[must_use]
+    pub fn every() -> Vec<(Self, bool)> {
+        let mut every = Vec::new();
+        for version in [Version::V01, Version::V02, Version::V03] {
+            for key in [KeyForm::Certificate, KeyForm::Chain, KeyForm::Managed] {
+                for form in EntryForm::ALL {
+                    for (promise, timestamp) in [(false, false), (false, true), (true, false), (true, true)] {
+                        let entries = vec![form];
+                        let shape = Self { version, key, entries, promise, timestamp, ..Self::default() };
+                        let things = [false, true].into_iter().filter(|statement| form.goes_with(*statement));
+                        every.extend(things.filter(|_| shape.is_usual()).map(|thing| (shape.clone(), thing)));
+                    }
+                }
+            }
+        }
+        every
+    }
+
+    /// Whether its parts go together.
+    fn is_usual(&self) -> bool {
+        let v1 = self.entries.iter().any(|form| form.is_v1());
+        let chain_in_v03 = self.version == Version::V03 && self.key == KeyForm::Chain;
+        // The first version had promises only, and clients that keep to it want one.
+        let unpromised = self.version == Version::V01 && v1 && !self.promise;
+        let timeless = self.key != KeyForm::Managed && !self.promise && !self.timestamp;
+        !chain_in_v03 && !unpromised && !timeless && (v1 || !self.promise)
+    }
 }
