@@ -3,7 +3,7 @@
 use crate::{
     content::SignedContent,
     error::VerifyError,
-    structure::{EntryKind, KeyPolicyError, Signed, Structure},
+    structure::{EntryKind, KeyPolicyError, LogEntry, Signed, Structure},
 };
 use alloc::vec::Vec;
 use sealog_bundle::KeyDetails;
@@ -59,13 +59,12 @@ pub(crate) fn check(
 
 /// How a key may have signed; none for keys outside the registry.
 fn ways(structure: &Structure<'_>, key: &PublicKey) -> Vec<(KeyDetails, Scheme)> {
-    // What is logged in Rekor v2 is a digest, and what the log says of the algorithm is compared later.
-    let logged_digest = structure.entries().iter().any(|claim| claim.kind == EntryKind::RekorV2);
-    let whole_envelope = matches!(structure.signed(), Signed::Envelope(_)) && !logged_digest;
+    // What is logged in Rekor v2, and of files in Rekor v1, is a digest; envelopes in Rekor v1 are signed whole.
+    let is_envelope = matches!(structure.signed(), Signed::Envelope(_));
+    let holds_digest = |claim: &LogEntry<'_>| claim.kind == EntryKind::RekorV2 || !is_envelope;
+    let logged_digest = structure.entries().iter().any(holds_digest);
     let fits = |(details, scheme): &(KeyDetails, Scheme)| match details {
-        // Envelopes elsewhere are signed whole.
-        KeyDetails::Ed25519 => !logged_digest,
-        KeyDetails::Ed25519Ph => !whole_envelope,
+        KeyDetails::Ed25519Ph => logged_digest || !is_envelope,
         _ => !logged_digest || scheme.prehash().is_some(),
     };
     let with_scheme = |details: KeyDetails| Some((details, details.scheme()?));
