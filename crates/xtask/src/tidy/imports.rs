@@ -11,7 +11,7 @@ use crate::House;
 use crate::process;
 
 /// A room and the rooms it may use (`style` of the house: downwards only).
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("sealog-crypto", &[]),
     ("sealog-tlog", &["sealog-crypto"]),
     ("sealog-pki", &["sealog-crypto", "sealog-tlog"]),
@@ -39,6 +39,10 @@ const ROOMS: [(&str, &[&str]); 11] = [
     (
         "sealog-cli",
         &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle", "sealog-verify", "sealog-client"],
+    ),
+    (
+        "sealog-fuzz-targets",
+        &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle", "sealog-verify"],
     ),
     ("xtask", &[]),
 ];
