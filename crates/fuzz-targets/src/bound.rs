@@ -20,13 +20,14 @@ pub struct Bound {
     pub each: usize,
 }
 
-/// Documents become trees. The densest is `[[0],[0],…`: four bytes make two values and a list with room for
-/// four of them, which stay there while the tree is taken apart and written again.
-pub const JSON: Bound = Bound { fixed: 1 << 20, each: 160 };
+/// Documents become trees, and here a second one to compare with. The densest are lists of empty lists and
+/// of digits: two or three bytes make a value of 32, in a list with up to twice the room it needs, the old
+/// place of which is still there while it grows.
+pub const JSON: Bound = Bound { fixed: 1 << 20, each: 64 };
 /// What is in DER, in PEM or in lines is copied a few times and no more.
 pub const BYTES: Bound = Bound { fixed: 1 << 20, each: 32 };
 /// An input edits a bundle of some kilobytes, or is a document.
-pub const VERIFY: Bound = Bound { fixed: 8 << 20, each: 160 };
+pub const VERIFY: Bound = Bound { fixed: 4 << 20, each: 64 };
 
 impl Bound {
     /// What an input of this length may cost.

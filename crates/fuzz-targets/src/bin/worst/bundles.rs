@@ -1,12 +1,16 @@
 //! Bundles that are slow to verify: an attacker makes all of it but what the services sign.
 
 use super::sigstore::{
-    NOW, Person, Sigstore, Thing, content, key, listed_authority, signature_of, stamp_by, tsa_below,
+    Holder, NOW, Person, Sigstore, Thing, content, key, listed_authority, profile, signature_of, stamp_by,
+    tsa_below,
 };
 use sealog_bundle::{Bundle, Content, KeyMaterial, TransparencyLogEntry, TrustedRoot, Version};
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
 use sealog_fuzz_targets::der::element;
-use sealog_pki::Certificate;
+use sealog_pki::{
+    Certificate,
+    issue::{self, Below},
+};
 use sealog_verify::{Artifact, Policy, verify};
 
 const FILE: &[u8] = b"the file";
@@ -55,6 +59,7 @@ pub(super) fn all() -> Vec<(&'static str, Case)> {
     cases.push(("32 timestamps, 32 authorities of one name", many_timestamps(&world, &good, &crowded)));
     cases.push(("a path through 15 CAs of two names that signed each other", tangle(&world, 1)));
     cases.push(("the same, with 32 timestamps", tangle(&world, 32)));
+    cases.push(("14 CAs of the issuer's name, the issuer last, 32 timestamps", namesakes()));
     cases.push(("a payload of half a mebibyte", long_payload(&mut world, &alice)));
     cases
 }
@@ -103,9 +108,9 @@ fn tangle(world: &Sigstore, times: i64) -> Case {
     let alice = Person::new("alice@example.com", KeyKind::EcdsaP384);
     let ca = |at: u8| {
         let (subject, issuer) = if at % 2 == 0 { ("X", "Y") } else { ("Y", "X") };
-        made(&signer, &signer, subject, issuer, at, true)
+        made(&signer, &signer, &name(subject), &name(issuer), at, true)
     };
-    let leaf = made(&signer, &alice.key, "leaf", "X", 100, false);
+    let leaf = made(&signer, &alice.key, &name("leaf"), &name("X"), 100, false);
     let mut chain = vec![leaf];
     chain.extend((0..15).map(ca));
     let (content, _) = content(&alice, Thing::File(FILE));
@@ -118,19 +123,44 @@ fn tangle(world: &Sigstore, times: i64) -> Case {
     Case::new(&bundle, &world.root, Outcome::Refused)
 }
 
+/// A good bundle under a root that lists no intermediate: the bundle brings the issuer, behind others
+/// that an attacker gave its name.
+fn namesakes() -> Case {
+    let mut world = Sigstore::new();
+    let ca_key = key(KeyKind::EcdsaP384);
+    let profile = profile("test intermediate");
+    let (root, root_key) = (&world.ca_root.certificate, &world.ca_root.key);
+    let ca = issue::intermediate(&profile, Below::CodeSigning, ca_key.public_key(), root, root_key).unwrap();
+    world.ca = Holder { key: ca_key, certificate: ca.clone() };
+    world.root.certificate_authorities = vec![listed_authority("https://ca.example", &[&world.ca_root])];
+    let mut bundle =
+        world.sign(&Person::new("alice@example.com", KeyKind::EcdsaP256), Thing::File(FILE)).bundle;
+    let signature = signature_of(&bundle.content).to_vec();
+    bundle.material.timestamps = (0..32).map(|at| world.stamp(&signature, NOW + at)).collect();
+    let attacker = key(KeyKind::EcdsaP384);
+    let mut chain = vec![bundle.material.key.leaf().unwrap().to_vec()];
+    chain.extend((0..14).map(|at| made(&attacker, &attacker, ca.subject_name(), &name("X"), at, true)));
+    chain.push(ca.der().to_vec());
+    bundle.version = Version::V02;
+    bundle.material.key = KeyMaterial::Chain(chain);
+    Case::new(&bundle, &world.root, Outcome::Verified)
+}
+
+/// A name of one attribute.
+fn name(text: &str) -> Vec<u8> {
+    let attribute = [element(6, &[0x55, 4, 3]), element(0x0c, text.as_bytes())].concat();
+    element(0x30, &element(0x31, &element(0x30, &attribute)))
+}
+
 /// A certificate as an attacker writes it.
 fn made(
     signer: &PrivateKey,
     subject_key: &PrivateKey,
-    subject: &str,
-    issuer: &str,
+    subject: &[u8],
+    issuer: &[u8],
     serial: u8,
     is_ca: bool,
 ) -> Vec<u8> {
-    let name = |text: &str| {
-        let attribute = [element(6, &[0x55, 4, 3]), element(0x0c, text.as_bytes())].concat();
-        element(0x30, &element(0x31, &element(0x30, &attribute)))
-    };
     let extension = |id: u8, critical: bool, value: &[u8]| {
         let flag = if critical { vec![1, 1, 0xff] } else { Vec::new() };
         element(0x30, &[element(6, &[0x55, 0x1d, id]), flag, element(4, value)].concat())
@@ -152,9 +182,9 @@ fn made(
             element(0xa0, &[2, 1, 2]),
             element(2, &[serial]),
             algorithm.clone(),
-            name(issuer),
+            issuer.to_vec(),
             validity,
-            name(subject),
+            subject.to_vec(),
             subject_key.public_key().spki_der().to_vec(),
             element(0xa3, &element(0x30, &extensions)),
         ]
