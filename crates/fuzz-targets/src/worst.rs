@@ -5,8 +5,8 @@
 use crate::der::{append_extension, element};
 use crate::good::world;
 
-/// What is sent: a mebibyte.
-pub const SIZE: usize = 1 << 20;
+/// What is sent when time is measured: a mebibyte.
+pub const MEBIBYTE: usize = 1 << 20;
 /// Certificates are read up to this.
 const CERTIFICATE: usize = 1 << 16;
 /// Timestamp responses are read up to this.
@@ -39,10 +39,10 @@ fn names(room: usize, name: impl Fn(usize) -> String) -> String {
 }
 
 /// Documents that are slow for every reader of JSON; `{}` is where a document's own fields begin.
-fn any_json() -> Vec<(&'static str, String)> {
-    let room = SIZE - 64;
+fn any_json(size: usize) -> Vec<(&'static str, String)> {
+    let room = size - 64;
     vec![
-        ("arrays in each other", "[".repeat(SIZE)),
+        ("arrays in each other", "[".repeat(size)),
         ("objects in each other", fill("{\"a\":", room)),
         (
             "64 levels again and again",
@@ -61,7 +61,7 @@ fn any_json() -> Vec<(&'static str, String)> {
         ("one name again and again", format!("{{{}\"x\":0}}", names(room, |_| "n".into()))),
         ("a name twice at the end", format!("{{{}\"0\":0}}", names(room, |at| at.to_string()))),
         ("escaped names", format!("{{{}\"x\":0}}", names(room, |at| format!("\\u0041\\n{at}")))),
-        ("a long number", "1".repeat(SIZE)),
+        ("a long number", "1".repeat(size)),
         ("a long fraction", format!("0.{}", "1".repeat(room))),
         ("a large exponent", format!("1e{}", "9".repeat(room))),
         ("numbers that are hard to read", format!("[{}0]", fill("2.2250738585072011e-308,", room))),
@@ -71,13 +71,13 @@ fn any_json() -> Vec<(&'static str, String)> {
         ("control characters", format!("\"{}\"", fill("\\n", room))),
         ("a long text", format!("\"{}\"", fill("x", room))),
         ("text outside ASCII", format!("\"{}\"", fill("é", room))),
-        ("white space", " ".repeat(SIZE)),
+        ("white space", " ".repeat(size)),
     ]
 }
 
 /// A document's own fields, made long.
-fn own_json() -> Vec<(&'static str, &'static str, String)> {
-    let room = SIZE - 2048;
+fn own_json(size: usize) -> Vec<(&'static str, &'static str, String)> {
+    let room = size - 2048;
     let head = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","#;
     let base64 = fill("AAAA", room);
     let lines = fill("AAA\\n", room);
@@ -109,7 +109,7 @@ fn own_json() -> Vec<(&'static str, &'static str, String)> {
             r#"{{"subject":{{}},"uri":"u","certChain":{{"certificates":[{certificates}]}},"validFor":{{"start":"2020-01-01T00:00:00Z"}}}}"#
         )
     };
-    let authorities = vec![authority(room / 256 - 700); 256].join(",");
+    let authorities = vec![authority((room / 256).saturating_sub(700)); 256].join(",");
     let hashed = |signature: &str| {
         format!(
             r#"{{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{{"hashedRekordV002":{{"data":{{"algorithm":"SHA2_256","digest":"{}="}},"signature":{{"content":"{signature}","verifier":{{"keyDetails":"PKIX_ECDSA_P256_SHA_256","publicKey":{{"rawBytes":"AAAA"}}}}}}}}}}}}"#,
@@ -230,7 +230,7 @@ fn numbered(oid: &[u8], at: usize) -> Vec<u8> {
     [oid, &[0x80 | high, low]].concat()
 }
 
-fn certificates() -> Vec<(&'static str, Vec<u8>)> {
+fn certificates(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let leaf = world().bundles.first().and_then(|example| example.bundle.material.key.leaf());
     let leaf = leaf.unwrap_or_default();
     let room = CERTIFICATE - leaf.len() - 64;
@@ -288,29 +288,29 @@ fn certificates() -> Vec<(&'static str, Vec<u8>)> {
         ("a long object identifier", with_extension(&[0x81; 60_000], &[])),
         ("null elements", element(0x30, &[5, 0].repeat(room / 2))),
         ("a long integer", element(0x30, &element(0x02, &vec![1; room]))),
-        ("too long", element(0x30, &vec![0; SIZE])),
+        ("too long", element(0x30, &vec![0; size])),
         (
             "PEM of lines",
             format!(
                 "-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n",
-                fill(&("A".repeat(64) + "\n"), SIZE - 100)
+                fill(&("A".repeat(64) + "\n"), size - 100)
             )
             .into_bytes(),
         ),
         (
             "PEM of short lines",
-            format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", fill("AAAA\n", SIZE - 100))
+            format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", fill("AAAA\n", size - 100))
                 .into_bytes(),
         ),
-        ("PEM of many blocks", fill(&pem, SIZE).into_bytes()),
-        ("PEM of many certificates", fill(&leaf_pem, SIZE).into_bytes()),
-        ("PEM of ends", fill("-----END CERTIFICATE-----\n", SIZE).into_bytes()),
-        ("PEM of begins", fill("-----BEGIN CERTIFICATE-----\n", SIZE).into_bytes()),
-        ("white space", vec![b' '; SIZE]),
+        ("PEM of many blocks", fill(&pem, size).into_bytes()),
+        ("PEM of many certificates", fill(&leaf_pem, size).into_bytes()),
+        ("PEM of ends", fill("-----END CERTIFICATE-----\n", size).into_bytes()),
+        ("PEM of begins", fill("-----BEGIN CERTIFICATE-----\n", size).into_bytes()),
+        ("white space", vec![b' '; size]),
     ]
 }
 
-fn timestamps() -> Vec<(&'static str, Vec<u8>)> {
+fn timestamps(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let mut nested = vec![0x30, 0x00];
     while nested.len() < RESPONSE - 64 {
         nested = element(0x30, &nested);
@@ -329,11 +329,11 @@ fn timestamps() -> Vec<(&'static str, Vec<u8>)> {
         ("sequences in each other, in a token", token(&nested)),
         ("digest algorithms", signed(&[version.clone(), element(0x31, &algorithm.repeat(15_000))])),
         ("null elements", element(0x30, &[5, 0].repeat(RESPONSE / 2 - 8))),
-        ("too long", element(0x30, &vec![0; SIZE])),
+        ("too long", element(0x30, &vec![0; size])),
     ]
 }
 
-fn notes() -> Vec<(&'static str, String)> {
+fn notes(size: usize) -> Vec<(&'static str, String)> {
     let root = "A".repeat(43) + "=";
     let note = world().bundles.first().and_then(|example| {
         let proof = example.bundle.material.log_entries.first()?.inclusion_proof.as_ref()?;
@@ -350,12 +350,12 @@ fn notes() -> Vec<(&'static str, String)> {
         ("extension lines", format!("o\n1\n{root}\n{}\n— a AAAAAAAA\n", fill("x\n", NOTE - 200))),
         ("a long size", format!("o\n{}\n{root}\n\n— a AAAAAAAA\n", "1".repeat(NOTE - 200))),
         ("a long name", format!("o\n1\n{root}\n\n— {} AAAAAAAA\n", "a".repeat(NOTE - 200))),
-        ("too long", fill("\n", SIZE)),
-        ("a long key", format!("o+00000000+{}\n", fill("AAAA", SIZE - 100))),
+        ("too long", fill("\n", size)),
+        ("a long key", format!("o+00000000+{}\n", fill("AAAA", size - 100))),
     ]
 }
 
-fn keys() -> Vec<(&'static str, Vec<u8>)> {
+fn keys(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let long = |key: Vec<u8>| [u16::try_from(key.len()).unwrap_or(0).to_be_bytes().to_vec(), key].concat();
     let rsa = |bits: usize| {
         let modulus = element(0x02, &[vec![0], vec![0xff; bits / 8]].concat());
@@ -367,9 +367,9 @@ fn keys() -> Vec<(&'static str, Vec<u8>)> {
     let signed = |key: Vec<u8>, length: usize| [key, vec![0x7f; length]].concat();
     vec![
         ("RSA of 8192 bits with a signature", signed(rsa(8192), 1024)),
-        ("RSA of 8192 bits with a long signature", signed(rsa(8192), SIZE - 2000)),
+        ("RSA of 8192 bits with a long signature", signed(rsa(8192), size - 2000)),
         ("RSA of 400000 bits", rsa(400_000)),
-        ("a long signature", signed(long(Vec::new()), SIZE)),
+        ("a long signature", signed(long(Vec::new()), size)),
         (
             "PEM of short lines",
             long(
@@ -380,18 +380,19 @@ fn keys() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// All of them.
+/// All of them, of about this size where the parser reads so much.
 #[must_use]
-pub fn inputs() -> Vec<Slow> {
+pub fn inputs(size: usize) -> Vec<Slow> {
     let slow = |target, what: &str, input: Vec<u8>| Slow { target, what: what.into(), input };
     let mut inputs = Vec::new();
     for target in ["bundle", "trusted_root", "entry_body", "statement", "json"] {
-        inputs.extend(any_json().into_iter().map(|(what, text)| slow(target, what, text.into_bytes())));
+        inputs.extend(any_json(size).into_iter().map(|(what, text)| slow(target, what, text.into_bytes())));
     }
-    inputs.extend(own_json().into_iter().map(|(target, what, text)| slow(target, what, text.into_bytes())));
-    inputs.extend(certificates().into_iter().map(|(what, input)| slow("certificate", what, input)));
-    inputs.extend(timestamps().into_iter().map(|(what, input)| slow("timestamp", what, input)));
-    inputs.extend(notes().into_iter().map(|(what, text)| slow("checkpoint", what, text.into_bytes())));
-    inputs.extend(keys().into_iter().map(|(what, input)| slow("public_key", what, input)));
+    inputs
+        .extend(own_json(size).into_iter().map(|(target, what, text)| slow(target, what, text.into_bytes())));
+    inputs.extend(certificates(size).into_iter().map(|(what, input)| slow("certificate", what, input)));
+    inputs.extend(timestamps(size).into_iter().map(|(what, input)| slow("timestamp", what, input)));
+    inputs.extend(notes(size).into_iter().map(|(what, text)| slow("checkpoint", what, text.into_bytes())));
+    inputs.extend(keys(size).into_iter().map(|(what, input)| slow("public_key", what, input)));
     inputs
 }

@@ -65,6 +65,15 @@ fn no_input_and_a_long_one_are_within_every_bound() {
 }
 
 #[test]
+fn inputs_made_to_be_slow_are_within_every_bound() {
+    let _alone = alone();
+    for slow in sealog_fuzz_targets::worst::inputs(1 << 16) {
+        let target = TARGETS.iter().find(|target| target.name == slow.target).unwrap();
+        target.check(&slow.input);
+    }
+}
+
+#[test]
 fn the_corpora_stay_small() {
     let _alone = alone();
     let mut bytes = 0;

@@ -107,7 +107,7 @@ fn tangle(world: &Sigstore, times: i64) -> Case {
     let signer = key(KeyKind::EcdsaP384);
     let alice = Person::new("alice@example.com", KeyKind::EcdsaP384);
     let ca = |at: u8| {
-        let (subject, issuer) = if at % 2 == 0 { ("X", "Y") } else { ("Y", "X") };
+        let (subject, issuer) = if at.is_multiple_of(2) { ("X", "Y") } else { ("Y", "X") };
         made(&signer, &signer, &name(subject), &name(issuer), at, true)
     };
     let leaf = made(&signer, &alice.key, &name("leaf"), &name("X"), 100, false);

@@ -39,7 +39,7 @@ struct Row {
 fn main() -> ExitCode {
     evidence::prepare();
     let mut rows = Vec::new();
-    for slow in worst::inputs() {
+    for slow in worst::inputs(worst::MEBIBYTE) {
         let target = TARGETS.iter().find(|target| target.name == slow.target).unwrap();
         let took = shortest(|| read(slow.target, &slow.input));
         let memory = bound::measured(|| (target.run)(&slow.input));
