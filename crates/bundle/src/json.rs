@@ -249,6 +249,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let inner = self.inner()?;
         let mut elements = Vec::new();
         while let Some(element) = seq.next_element_seed(inner)? {
+            room_for_one(&mut elements);
             elements.push(element);
         }
         Ok(Value::Array(elements))
@@ -258,7 +259,9 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let inner = self.inner()?;
         let mut fields: Vec<(Cow<'de, str>, Value<'de>)> = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
-            fields.push((name, map.next_value_seed(inner)?));
+            let value = map.next_value_seed(inner)?;
+            room_for_one(&mut fields);
+            fields.push((name, value));
         }
         match repeated(&fields) {
             Some(name) => {
@@ -266,6 +269,13 @@ impl<'de> Visitor<'de> for Tree<'_> {
             }
             None => Ok(Value::Object(fields)),
         }
+    }
+}
+
+/// A list takes room for four at first: in a document of lists of one, most of the memory would stay unused.
+fn room_for_one<T>(list: &mut Vec<T>) {
+    if list.is_empty() {
+        list.reserve_exact(1);
     }
 }
 

@@ -172,14 +172,21 @@ impl SignedNote {
     /// When there is no line of this key, or a line that it did not make.
     pub fn verify(&self, key: &dyn NoteVerifier) -> Result<(), NoteError> {
         let (name, key_id) = (key.name(), key.key_id());
-        let mut signed = false;
+        let mut verified: Option<&[u8]> = None;
         for line in self.signatures.iter().filter(|line| line.key_id == key_id && line.name == name) {
+            // One line copied into all the room there is costs no more than one.
+            if verified == Some(line.bytes.as_slice()) {
+                continue;
+            }
             if !key.verify(&self.text, &line.bytes) {
                 return Err(NoteError::BadSignature { name: name.to_string(), key_id });
             }
-            signed = true;
+            verified = Some(&line.bytes);
         }
-        if signed { Ok(()) } else { Err(NoteError::Unsigned { name: name.to_string(), key_id }) }
+        match verified {
+            Some(_) => Ok(()),
+            None => Err(NoteError::Unsigned { name: name.to_string(), key_id }),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod bench;
 mod conformance;
 mod dev;
 mod encoding;
+mod fuzz;
 mod oracles;
 mod peers;
 mod process;
@@ -29,6 +30,9 @@ cargo xtask bench path          token in hand to bundle written, beside the peer
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
+cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or the verifier does not stand
+cargo xtask fuzz --merge [TARGET...]         keep in fuzz/corpus the few inputs that reach what was reached
+cargo xtask fuzz --worst        measure the inputs made to be slow
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
 
 fn main() -> ExitCode {
@@ -56,6 +60,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
+        ["fuzz", rest @ ..] => fuzz::command(&house, rest),
         ["peers"] => peers::command(&house),
         _ => bail!("unknown command\n\n{USAGE}"),
     }

@@ -78,6 +78,35 @@ fn one_bad_line_of_a_known_key_refuses_the_note() {
 }
 
 #[test]
+fn one_line_many_times_is_verified_once() {
+    struct Counting(KeyVerifier, core::cell::Cell<usize>);
+    impl NoteVerifier for Counting {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn key_id(&self) -> KeyId {
+            self.0.key_id()
+        }
+        fn verify(&self, text: &str, signature: &[u8]) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.0.verify(text, signature)
+        }
+    }
+    let signer = signer("log.example", KeyType::Ecdsa, KeyKind::EcdsaP256);
+    let mut note = SignedNote::new(TEXT.to_string());
+    note.sign(&signer, 0).unwrap();
+    note.signatures = vec![note.signatures[0].clone(); MAX_SIGNATURES];
+    let counting = Counting(signer.verifier(), 0.into());
+    assert_eq!((note.verify(&counting), counting.1.get()), (Ok(()), 1));
+    // A bad one among them is looked at, wherever it stands.
+    for at in [0, 1, 40, MAX_SIGNATURES - 1] {
+        let mut bad = note.clone();
+        bad.signatures[at].bytes[20] ^= 1;
+        assert!(matches!(bad.verify(&counting), Err(NoteError::BadSignature { .. })), "{at}");
+    }
+}
+
+#[test]
 fn a_tree_head_covers_its_own_log_only() {
     let signer = signer("log.example", KeyType::TreeHead, KeyKind::EcdsaP256);
     let mut note = SignedNote::new(TEXT.to_string());

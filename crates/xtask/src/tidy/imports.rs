@@ -45,6 +45,10 @@ const ROOMS: [(&str, &[&str]); 12] = [
         "sealog-cli",
         &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle", "sealog-verify", "sealog-client"],
     ),
+    (
+        "sealog-fuzz-targets",
+        &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle", "sealog-verify"],
+    ),
     ("xtask", &[]),
 ];
 
