@@ -75,7 +75,7 @@ fn described(certificate: &Certificate) -> Part {
         Err(EmbeddedSctError::Missing) => None,
         Err(error) => Some(unreadable(error)),
     };
-    let scheme = certificate.signature_scheme().map(|scheme| text(format!("{scheme:?}")));
+    let scheme = certificate.signature_scheme().map(|scheme| text(scheme.to_string()));
     object([
         ("names", Value::array_unless_empty(certificate.san().iter().map(san).collect())),
         ("issuer", certificate.fulcio().oidc_issuer().map(text)),
@@ -120,16 +120,7 @@ fn described_extension(certificate: &Certificate, extension: &Extension) -> Part
             let what = if constraints.ca { "an authority" } else { "no authority" };
             [Some(what.to_owned()), path].into_iter().flatten().collect()
         }),
-        (_, KEY_USAGE) => certificate.key_usage().map(|usage| {
-            [
-                (usage.digital_signature, "digital signature"),
-                (usage.content_commitment, "content commitment"),
-                (usage.key_cert_sign, "certificate signing"),
-            ]
-            .into_iter()
-            .filter_map(|(is_set, name)| is_set.then(|| name.to_owned()))
-            .collect()
-        }),
+        (_, KEY_USAGE) => key_usage(&extension.value),
         (_, EXT_KEY_USAGE) => certificate.extended_key_usage().map(|purposes| {
             let name = |oid: String| {
                 PURPOSES.iter().find(|(known, _)| *known == oid).map_or(oid, |(_, name)| (*name).to_owned())
@@ -150,6 +141,30 @@ fn described_extension(certificate: &Certificate, extension: &Extension) -> Part
         ("values", values),
         ("content", content),
     ])
+}
+
+/// The bits of a keyUsage by name (RFC 5280 §4.2.1.3), set ones only. The parser keeps no more of them than
+/// decisions need.
+fn key_usage(value: &[u8]) -> Option<Vec<String>> {
+    const NAMES: [&str; 9] = [
+        "digital signature",
+        "content commitment",
+        "key encipherment",
+        "data encipherment",
+        "key agreement",
+        "certificate signing",
+        "CRL signing",
+        "encipher only",
+        "decipher only",
+    ];
+    // A BIT STRING: identifier, length, how many bits at the end are unused, the bits.
+    let [0x03, _, _, bits @ ..] = value else { return None };
+    let all = bits.iter().flat_map(|octet| (0..8).rev().map(move |bit| octet >> bit & 1 == 1));
+    let set = all.enumerate().filter(|(_, is_set)| *is_set);
+    Some(
+        set.map(|(at, _)| NAMES.get(at).map_or_else(|| format!("bit {at}"), |name| (*name).to_owned()))
+            .collect(),
+    )
 }
 
 fn sct(sct: &Sct) -> Part {

@@ -8,10 +8,10 @@ use sealog_bundle::json::Value;
 use sealog_verify::verdict::shown;
 
 /// Where values begin, seen from their own indentation.
-const LABEL_WIDTH: usize = 14;
+const LABEL_WIDTH: usize = 19;
 
 /// One of several, in words.
-const SINGULAR: [(&str, &str); 14] = [
+const SINGULAR: [(&str, &str); 13] = [
     ("log_entries", "log entry"),
     ("timestamps", "timestamp"),
     ("certificates", "certificate"),
@@ -23,7 +23,6 @@ const SINGULAR: [(&str, &str); 14] = [
     ("extensions", "extension"),
     ("scts", "SCT"),
     ("lines", "line"),
-    ("hashes", "hash"),
     ("unknown_fields", "unknown field"),
     ("refused_because", "refused for"),
 ];
@@ -151,8 +150,9 @@ mod tests {
         ]);
         let shown = "a\\u{a}log entry 2 of 2\\u{1b}[2J";
         let expected = format!(
-            "media type      {shown}\nname            {shown}\n                b\nlog entry 1 of 1\n  \
-             log index       7\nfurther certificate  cannot be read: why\nhash            3\n"
+            "media type           {shown}\nname                 {shown}\n                     b\n\
+             log entry 1 of 1\n  log index            7\nfurther certificate  cannot be read: why\n\
+             hashes               3\n"
         );
         assert_eq!(words(&part), expected);
         assert_eq!(unreadable_parts(&part), 1);
