@@ -86,7 +86,7 @@ pub enum InclusionStepError {
 }
 
 /// A log that holds the signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Logged {
     /// The log's origin, as its checkpoint has it.
     pub origin: String,
