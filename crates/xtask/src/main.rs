@@ -8,6 +8,7 @@
 mod bench;
 mod conformance;
 mod dev;
+mod differential;
 mod encoding;
 mod oracles;
 mod peers;
@@ -29,6 +30,7 @@ cargo xtask bench path          token in hand to bundle written, beside the peer
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
+cargo xtask differential [NAME] only the comparison with other verifiers: rust, python, js, go, cosign
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
+        ["differential", only @ ..] => differential::command(&house, only),
         ["peers"] => peers::command(&house),
         _ => bail!("unknown command\n\n{USAGE}"),
     }
