@@ -216,6 +216,10 @@ error: `app.txt.sigstore.json` is a bundle of a version this program does not kn
 hint: a newer sealog may know it
 ",
     );
+    home.write("app.txt.sigstore.json", br#"{"base64Signature":"","cert":"","rekorBundle":{}}"#);
+    let screen = home.run(&verify);
+    assert_eq!(screen.2, 1);
+    assert!(screen.1.contains("\nhint: it is what cosign wrote before there were bundles; "), "{}", screen.1);
 }
 
 #[test]
