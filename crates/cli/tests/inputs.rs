@@ -255,6 +255,31 @@ fn a_directory_is_checked_whole_and_in_order() {
 }
 
 #[test]
+fn many_files_are_told_in_order_whoever_is_done_first() {
+    let home = Home::new();
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        let name = format!("d/{number:03}");
+        // Every tenth takes longer, every seventh is another file.
+        home.put("a.txt", &name);
+        let verdict = match number {
+            _ if number % 10 == 0 => {
+                home.write(&name, vec![0; 1 << 20]);
+                row(&name, "not-verified", "digest")
+            }
+            _ if number % 7 == 0 => {
+                fs::remove_file(home.path(&name)).unwrap();
+                row(&format!("{name}.sigstore.json"), "not-checked", "no-file")
+            }
+            _ => row(&name, "verified", ""),
+        };
+        expected.push(verdict);
+    }
+    assert_eq!(home.json("d"), (expected, 1));
+    assert!(home.verify("d").1.ends_with("\n232 verified, 30 refused, 38 not checked\n"));
+}
+
+#[test]
 fn an_empty_directory_is_not_a_good_one() {
     let home = Home::new();
     fs::create_dir_all(home.path("d/e")).unwrap();
