@@ -20,7 +20,7 @@ use spki::{
     AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef,
     der::{
         Decode as _, Encode as _, Reader as _,
-        asn1::{BitStringRef, UintRef},
+        asn1::{AnyRef, BitStringRef, UintRef},
         pem::{LineEnding, PemLabel as _},
     },
 };
@@ -147,6 +147,18 @@ impl PublicKey {
             return Err(KeyError::NotPem);
         }
         Self::from_spki_der(&der)
+    }
+
+    /// The key of a bare RSAPublicKey in DER (RFC 8017 A.1.1), as some logs of old are listed.
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
+        let spki = SubjectPublicKeyInfoRef {
+            algorithm: AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) },
+            subject_public_key: BitStringRef::from_bytes(der).map_err(|_| KeyError::Malformed)?,
+        };
+        Self::from_spki_der(&spki.to_der().map_err(|_| KeyError::Malformed)?)
     }
 
     /// The key of a 32-byte Ed25519 point.
