@@ -21,7 +21,7 @@ use spki::{
     der::{
         Decode as _, Encode as _, Reader as _,
         asn1::{AnyRef, BitStringRef, UintRef},
-        pem::{LineEnding, PemLabel as _},
+        pem::{Decoder, LineEnding, PemLabel as _},
     },
 };
 
@@ -97,6 +97,9 @@ pub enum KeyError {
     InvalidPoint(KeyKind),
 }
 
+/// PEM texts above this size are refused before they are decoded: the largest keys have some 4 KB.
+const MAX_PEM_BYTES: usize = 1 << 16;
+
 /// First octet of an elliptic curve point written as both coordinates (SEC 1 §2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
@@ -137,15 +140,20 @@ impl PublicKey {
         Checked::parse(der).map(|key| Self(Arc::new(key)))
     }
 
-    /// Parses a PEM block labelled `PUBLIC KEY`.
+    /// Parses a PEM block labelled `PUBLIC KEY`, with lines of any one width (npm's tools write a single long one).
     ///
     /// # Errors
     /// See [`KeyError`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let (label, der) = spki::der::pem::decode_vec(pem.trim().as_bytes()).map_err(|_| KeyError::NotPem)?;
-        if label != SubjectPublicKeyInfoRef::PEM_LABEL {
+        if pem.len() > MAX_PEM_BYTES {
             return Err(KeyError::NotPem);
         }
+        let mut decoder = Decoder::new_detect_wrap(pem.trim().as_bytes()).map_err(|_| KeyError::NotPem)?;
+        if decoder.type_label() != SubjectPublicKeyInfoRef::PEM_LABEL {
+            return Err(KeyError::NotPem);
+        }
+        let mut der = Vec::new();
+        decoder.decode_to_end(&mut der).map_err(|_| KeyError::NotPem)?;
         Self::from_spki_der(&der)
     }
 
