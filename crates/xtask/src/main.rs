@@ -16,6 +16,7 @@ mod steps;
 mod strangers;
 mod tally;
 mod tidy;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ cargo xtask bench path          token in hand to bundle written, beside the peer
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
+cargo xtask wasm                the verifier builds for wasm32-unknown-unknown
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
+        ["wasm"] => wasm::command(&house),
         ["peers"] => peers::command(&house),
         _ => bail!("unknown command\n\n{USAGE}"),
     }
