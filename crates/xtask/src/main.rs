@@ -18,6 +18,7 @@ mod steps;
 mod strangers;
 mod tally;
 mod tidy;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or th
 cargo xtask fuzz --merge [TARGET...]         keep in fuzz/corpus the few inputs that reach what was reached
 cargo xtask fuzz --worst        measure the inputs made to be slow
 cargo xtask differential [NAME] only the comparison with other verifiers: rust, python, js, go, cosign
+cargo xtask wasm                the verifier builds for wasm32-unknown-unknown
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["oracles", only @ ..] => oracles::command(&house, only),
         ["fuzz", rest @ ..] => fuzz::command(&house, rest),
         ["differential", only @ ..] => differential::command(&house, only),
+        ["wasm"] => wasm::command(&house),
         ["peers"] => peers::command(&house),
         _ => bail!("unknown command\n\n{USAGE}"),
     }
