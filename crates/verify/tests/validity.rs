@@ -27,8 +27,10 @@ fn signed_after(change: impl FnOnce(&mut Sigstore)) -> Option<ErrorClass> {
     world.class(&signed)
 }
 
+type ChangeOfTemplate = fn(Template) -> Template;
+
 /// Both ends of a certificate's validity around [`NOW`], and whether they let it in.
-const ENDS: [(fn(Template) -> Template, bool); 4] = [
+const ENDS: [(ChangeOfTemplate, bool); 4] = [
     (|t| t.from(NOW), true),
     (|t| t.from(NOW + 1), false),
     (|t| t.until(NOW), true),
