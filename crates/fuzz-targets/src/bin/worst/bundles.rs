@@ -2,16 +2,20 @@
 
 use super::sigstore::{
     Holder, NOW, Person, Sigstore, Thing, content, key, listed_authority, profile, signature_of, stamp_by,
-    tsa_below,
+    statement_about, tsa_below,
 };
-use sealog_bundle::{Bundle, Content, KeyMaterial, TransparencyLogEntry, TrustedRoot, Version};
-use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
+use sealog_bundle::{
+    Bundle, Content, Envelope, HashedRekord, KeyMaterial, TransparencyLogEntry, TrustedRoot, Verifier,
+    Version,
+    dsse::{EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE, pae},
+};
+use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey, Signer as _};
 use sealog_fuzz_targets::der::element;
 use sealog_pki::{
     Certificate,
     issue::{self, Below},
 };
-use sealog_verify::{Artifact, Policy, verify};
+use sealog_verify::{Artifact, Policy, digests_needed, verify};
 
 const FILE: &[u8] = b"the file";
 
@@ -41,7 +45,8 @@ impl Case {
     pub(super) fn ask(&self) {
         let Ok(bundle) = Bundle::parse(self.document.as_bytes()) else { panic!("not a bundle") };
         let policy = Policy::any_identity_unsafe();
-        let answer = verify(&bundle, &self.root, &policy, &Artifact::from_bytes(FILE));
+        let digests = digests_needed(&bundle, &policy).into_iter().map(|algorithm| algorithm.digest(FILE));
+        let answer = verify(&bundle, &self.root, &policy, &Artifact::from_digests(digests));
         assert_eq!(answer.is_ok(), self.outcome == Outcome::Verified, "{:?}", answer.err());
     }
 }
@@ -57,8 +62,9 @@ pub(super) fn all() -> Vec<(&'static str, Case)> {
     cases.push(("32 timestamps", many_timestamps(&world, &good, &world.root)));
     let crowded = crowded_root(&world);
     cases.push(("32 timestamps, 32 authorities of one name", many_timestamps(&world, &good, &crowded)));
-    cases.push(("a path through 15 CAs of two names that signed each other", tangle(&world, 1)));
-    cases.push(("the same, with 32 timestamps", tangle(&world, 32)));
+    cases.push(("a path through 15 CAs of two names that signed each other", tangle(&world, 1, 0)));
+    cases.push(("the same, with 32 timestamps", tangle(&world, 32, 0)));
+    cases.push(("the same CAs, each with 250 names and 250 constraints", tangle(&world, 1, 250)));
     cases.push(("14 CAs of the issuer's name, the issuer last, 32 timestamps", namesakes()));
     cases.push(("a payload of half a mebibyte", long_payload(&mut world, &alice)));
     cases
@@ -103,14 +109,14 @@ fn crowded_root(world: &Sigstore) -> TrustedRoot {
 
 /// A leaf under CAs that an attacker made: names X and Y take turns, everyone signs everyone, and no
 /// path ends at an anchor. The timestamps are real.
-fn tangle(world: &Sigstore, times: i64) -> Case {
+fn tangle(world: &Sigstore, times: i64, names: usize) -> Case {
     let signer = key(KeyKind::EcdsaP384);
     let alice = Person::new("alice@example.com", KeyKind::EcdsaP384);
     let ca = |at: u8| {
         let (subject, issuer) = if at.is_multiple_of(2) { ("X", "Y") } else { ("Y", "X") };
-        made(&signer, &signer, &name(subject), &name(issuer), at, true)
+        made(&signer, &signer, &name(subject), &name(issuer), at, &ca_extensions(names))
     };
-    let leaf = made(&signer, &alice.key, &name("leaf"), &name("X"), 100, false);
+    let leaf = made(&signer, &alice.key, &name("leaf"), &name("X"), 100, &leaf_extensions(names.max(1)));
     let mut chain = vec![leaf];
     chain.extend((0..15).map(ca));
     let (content, _) = content(&alice, Thing::File(FILE));
@@ -139,7 +145,9 @@ fn namesakes() -> Case {
     bundle.material.timestamps = (0..32).map(|at| world.stamp(&signature, NOW + at)).collect();
     let attacker = key(KeyKind::EcdsaP384);
     let mut chain = vec![bundle.material.key.leaf().unwrap().to_vec()];
-    chain.extend((0..14).map(|at| made(&attacker, &attacker, ca.subject_name(), &name("X"), at, true)));
+    chain.extend(
+        (0..14).map(|at| made(&attacker, &attacker, ca.subject_name(), &name("X"), at, &ca_extensions(0))),
+    );
     chain.push(ca.der().to_vec());
     bundle.version = Version::V02;
     bundle.material.key = KeyMaterial::Chain(chain);
@@ -152,6 +160,38 @@ fn name(text: &str) -> Vec<u8> {
     element(0x30, &element(0x31, &element(0x30, &attribute)))
 }
 
+fn extension(id: u8, critical: bool, value: &[u8]) -> Vec<u8> {
+    let flag = if critical { vec![1, 1, 0xff] } else { Vec::new() };
+    element(0x30, &[element(6, &[0x55, 0x1d, id]), flag, element(4, value)].concat())
+}
+
+/// Mail addresses of long hosts.
+fn alternative_names(count: usize) -> Vec<u8> {
+    let host = "a".repeat(150);
+    let names: Vec<u8> =
+        (0..count).flat_map(|at| element(0x81, format!("{at}@{host}.com").as_bytes())).collect();
+    extension(17, true, &element(0x30, &names))
+}
+
+fn leaf_extensions(names: usize) -> Vec<u8> {
+    let purpose = element(0x30, &element(6, &[0x2b, 6, 1, 5, 5, 7, 3, 3]));
+    let usage = extension(15, true, &[3, 2, 7, 0x80]);
+    [usage, extension(37, false, &purpose), alternative_names(names)].concat()
+}
+
+/// Those of a CA, with names of its own and as many domains from which it may certify nothing.
+fn ca_extensions(names: usize) -> Vec<u8> {
+    let mut extensions =
+        [extension(15, true, &[3, 2, 1, 6]), extension(19, true, &[0x30, 3, 1, 1, 0xff])].concat();
+    if names > 0 {
+        let domain = |at: usize| element(0x30, &element(0x81, format!(".{at}.com").as_bytes()));
+        let domains: Vec<u8> = (0..names).flat_map(domain).collect();
+        extensions.extend(alternative_names(names));
+        extensions.extend(extension(30, true, &element(0x30, &element(0xa1, &domains))));
+    }
+    extensions
+}
+
 /// A certificate as an attacker writes it.
 fn made(
     signer: &PrivateKey,
@@ -159,23 +199,11 @@ fn made(
     subject: &[u8],
     issuer: &[u8],
     serial: u8,
-    is_ca: bool,
+    extensions: &[u8],
 ) -> Vec<u8> {
-    let extension = |id: u8, critical: bool, value: &[u8]| {
-        let flag = if critical { vec![1, 1, 0xff] } else { Vec::new() };
-        element(0x30, &[element(6, &[0x55, 0x1d, id]), flag, element(4, value)].concat())
-    };
     let algorithm = element(0x30, &element(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3]));
     let validity =
         element(0x30, &[element(0x17, b"260101000000Z"), element(0x17, b"400101000000Z")].concat());
-    let extensions = if is_ca {
-        [extension(15, true, &[3, 2, 1, 6]), extension(19, true, &[0x30, 3, 1, 1, 0xff])].concat()
-    } else {
-        let purpose = element(0x30, &element(6, &[0x2b, 6, 1, 5, 5, 7, 3, 3]));
-        let names = element(0x30, &element(0x81, b"alice@example.com"));
-        [extension(15, true, &[3, 2, 7, 0x80]), extension(37, false, &purpose), extension(17, true, &names)]
-            .concat()
-    };
     let tbs = element(
         0x30,
         &[
@@ -186,7 +214,7 @@ fn made(
             validity,
             subject.to_vec(),
             subject_key.public_key().spki_der().to_vec(),
-            element(0xa3, &element(0x30, &extensions)),
+            element(0xa3, &element(0x30, extensions)),
         ]
         .concat(),
     );
@@ -196,13 +224,30 @@ fn made(
     certificate
 }
 
-/// A statement with a long predicate, signed.
+/// A statement with a long predicate, signed by somebody who wants it so.
 fn long_payload(world: &mut Sigstore, alice: &Person) -> Case {
+    let mut payload = statement_about(FILE);
+    payload.pop();
+    let deep = ["[".repeat(60), "]".repeat(60), ",".into()].concat();
+    let predicate = format!("[{}0]", deep.repeat((1 << 19) / deep.len()));
+    payload.extend_from_slice(format!(",\"more\":{predicate}}}").as_bytes());
+    let message = pae(IN_TOTO_PAYLOAD_TYPE, &payload);
+    let signature = alice.key.sign(&message).unwrap();
     let mut bundle = world.sign(alice, Thing::StatementAbout(FILE)).bundle;
-    if let Content::Envelope(envelope) = &mut bundle.content {
-        let predicate = format!("[{}0]", "[0],".repeat(1 << 17));
-        envelope.payload.pop();
-        envelope.payload.extend_from_slice(format!(",\"more\":{predicate}}}").as_bytes());
+    let body = HashedRekord {
+        digest: HashAlgorithm::Sha256.digest(&message),
+        signature: signature.clone(),
+        verifier: Verifier::Certificate(bundle.material.key.leaf().unwrap().to_vec()),
+        key_details: alice.key_details(),
     }
-    Case::new(&bundle, &world.root, Outcome::Refused)
+    .canonical();
+    let index = world.log(&body);
+    bundle.material.log_entries = vec![world.entry(body, index)];
+    bundle.material.timestamps = vec![world.stamp(&signature, NOW)];
+    bundle.content = Content::Envelope(Envelope {
+        payload,
+        payload_type: IN_TOTO_PAYLOAD_TYPE.into(),
+        signatures: vec![EnvelopeSignature { sig: signature, keyid: String::new() }],
+    });
+    Case::new(&bundle, &world.root, Outcome::Verified)
 }
