@@ -5,7 +5,7 @@ use crate::json::{Fields, JsonError};
 use core::fmt;
 use sealog_crypto::{HashAlgorithm, KeyKind, PublicKey, Scheme};
 
-/// An algorithm of the registry. The retired ones are known by name so that documents which mention
+/// An algorithm of the registry. ML-DSA is experimental: no client or log of today takes it. The retired ones are known by name so that documents which mention
 /// them can be read; they have no [`KeyDetails::scheme`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the registry's names say it all; the table below has them verbatim")]
@@ -88,7 +88,7 @@ impl KeyDetails {
     }
 
     /// What a log entry says of such a key. Log entries hold digests, so Ed25519 is the prehashed kind.
-    /// `None` for RSA keys of sizes the registry does not have.
+    /// `None` for RSA keys of sizes the registry does not have, and for ML-DSA, which signs no digests.
     #[must_use]
     pub fn default_for(key: &PublicKey) -> Option<Self> {
         Some(match key.kind() {
@@ -100,7 +100,27 @@ impl KeyDetails {
             KeyKind::Rsa { bits: 4096 } => Self::RsaPkcs1v15_4096Sha256,
             KeyKind::Rsa { .. } => return None,
             KeyKind::Ed25519 => Self::Ed25519Ph,
+            KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => return None,
         })
+    }
+
+    /// Every algorithm of the registry that such a key can have signed with, the usual one first. None
+    /// for RSA keys of sizes the registry does not have.
+    #[must_use]
+    pub const fn candidates(key: &PublicKey) -> &'static [Self] {
+        match key.kind() {
+            KeyKind::EcdsaP256 => &[Self::EcdsaP256Sha256],
+            KeyKind::EcdsaP384 => &[Self::EcdsaP384Sha384, Self::EcdsaP384Sha256],
+            KeyKind::EcdsaP521 => &[Self::EcdsaP521Sha512, Self::EcdsaP521Sha256],
+            KeyKind::Rsa { bits: 2048 } => &[Self::RsaPkcs1v15_2048Sha256, Self::RsaPss2048Sha256],
+            KeyKind::Rsa { bits: 3072 } => &[Self::RsaPkcs1v15_3072Sha256, Self::RsaPss3072Sha256],
+            KeyKind::Rsa { bits: 4096 } => &[Self::RsaPkcs1v15_4096Sha256, Self::RsaPss4096Sha256],
+            KeyKind::Rsa { .. } => &[],
+            KeyKind::Ed25519 => &[Self::Ed25519Ph, Self::Ed25519],
+            KeyKind::MlDsa44 => &[Self::MlDsa44],
+            KeyKind::MlDsa65 => &[Self::MlDsa65],
+            KeyKind::MlDsa87 => &[Self::MlDsa87],
+        }
     }
 
     /// What a trusted root says of a log's key: as [`KeyDetails::default_for`], with pure Ed25519.
@@ -123,6 +143,9 @@ impl KeyDetails {
             Self::EcdsaP521Sha512 => Scheme::Ecdsa(HashAlgorithm::Sha512),
             Self::Ed25519 => Scheme::Ed25519,
             Self::Ed25519Ph => Scheme::Ed25519ph,
+            Self::MlDsa44 => Scheme::MlDsa44,
+            Self::MlDsa65 => Scheme::MlDsa65,
+            Self::MlDsa87 => Scheme::MlDsa87,
             Self::RsaPkcs1v15_2048Sha256 | Self::RsaPkcs1v15_3072Sha256 | Self::RsaPkcs1v15_4096Sha256 => {
                 Scheme::RsaPkcs1(HashAlgorithm::Sha256)
             }
@@ -135,10 +158,7 @@ impl KeyDetails {
             | Self::PkixRsaPss
             | Self::EcdsaP256HmacSha256
             | Self::LmsSha256
-            | Self::LmotsSha256
-            | Self::MlDsa44
-            | Self::MlDsa65
-            | Self::MlDsa87 => return None,
+            | Self::LmotsSha256 => return None,
         })
     }
 
@@ -151,22 +171,7 @@ impl KeyDetails {
     /// Whether a key is of the kind, and size, this names.
     #[must_use]
     pub fn fits(self, key: &PublicKey) -> bool {
-        match self {
-            Self::EcdsaP256Sha256 => key.kind() == KeyKind::EcdsaP256,
-            Self::EcdsaP384Sha384 | Self::EcdsaP384Sha256 => key.kind() == KeyKind::EcdsaP384,
-            Self::EcdsaP521Sha512 | Self::EcdsaP521Sha256 => key.kind() == KeyKind::EcdsaP521,
-            Self::Ed25519 | Self::Ed25519Ph => key.kind() == KeyKind::Ed25519,
-            Self::RsaPkcs1v15_2048Sha256 | Self::RsaPss2048Sha256 => {
-                key.kind() == KeyKind::Rsa { bits: 2048 }
-            }
-            Self::RsaPkcs1v15_3072Sha256 | Self::RsaPss3072Sha256 => {
-                key.kind() == KeyKind::Rsa { bits: 3072 }
-            }
-            Self::RsaPkcs1v15_4096Sha256 | Self::RsaPss4096Sha256 => {
-                key.kind() == KeyKind::Rsa { bits: 4096 }
-            }
-            _ => false,
-        }
+        Self::candidates(key).contains(&self)
     }
 
     pub(crate) fn take(fields: &mut Fields<'_>, name: &str) -> Result<Self, JsonError> {
@@ -203,6 +208,8 @@ pub(crate) fn take_hash(fields: &mut Fields<'_>, name: &str) -> Result<HashAlgor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
+    use sealog_crypto::{PrivateKey, Signer as _};
 
     #[test]
     fn every_row_leads_back_to_itself() {
@@ -212,5 +219,56 @@ mod tests {
             assert_eq!(KeyDetails::from_number(number.into()), Some(details));
         }
         assert_eq!(KeyDetails::from_number(0), None);
+    }
+
+    #[test]
+    fn a_key_can_have_signed_in_the_ways_of_its_kind_and_size_and_no_other() {
+        let numbers = |kind| {
+            let key = PrivateKey::generate(kind).unwrap();
+            let numbers = |details: &[KeyDetails]| details.iter().map(|d| d.number()).collect::<Vec<_>>();
+            let fitting: Vec<_> =
+                REGISTRY.iter().map(|(d, ..)| *d).filter(|d| d.fits(key.public_key())).collect();
+            let candidates = KeyDetails::candidates(key.public_key());
+            assert_eq!(fitting.len(), candidates.len());
+            assert!(fitting.iter().all(|d| candidates.contains(d)));
+            for details in candidates {
+                let signature = key.sign_with(details.scheme().unwrap(), b"message").unwrap();
+                key.public_key().verify(details.scheme().unwrap(), b"message", &signature).unwrap();
+            }
+            // What an entry says of a key is the first of those that sign digests.
+            let for_entries = candidates.iter().copied().find(|d| d.prehash().is_some());
+            assert_eq!(KeyDetails::default_for(key.public_key()), for_entries);
+            numbers(candidates)
+        };
+        assert_eq!(numbers(KeyKind::EcdsaP256), [5]);
+        assert_eq!(numbers(KeyKind::EcdsaP384), [12, 19]);
+        assert_eq!(numbers(KeyKind::EcdsaP521), [13, 20]);
+        assert_eq!(numbers(KeyKind::Rsa { bits: 2048 }), [9, 16]);
+        assert_eq!(numbers(KeyKind::Rsa { bits: 3072 }), [10, 17]);
+        assert_eq!(numbers(KeyKind::Rsa { bits: 4096 }), [11, 18]);
+        assert_eq!(numbers(KeyKind::Ed25519), [8, 7]);
+        assert_eq!(numbers(KeyKind::MlDsa44), [23]);
+        assert_eq!(numbers(KeyKind::MlDsa65), [21]);
+        assert_eq!(numbers(KeyKind::MlDsa87), [22]);
+    }
+
+    /// A key of 2056 bits, made with OpenSSL.
+    const ODD_SIZE: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MIIBIzANBgkqhkiG9w0BAQEFAAOCARAAMIIBCwKCAQIAuo0MkqUB6zll+yYhhk1t\n\
+        +StB8isN6YykL3lWBFnk4OVV8xvNnBFyo/xaGmmYlb1XGPs7oG/hJ/Ie5pD6Ce4M\n\
+        aq6aRq6CUTuIO8VDwiUkSz0Tv4v0VC+BoW/y1vy9tN3BhM6Z2F+r7SHsYl2uNfJK\n\
+        2p5JGC7VOJ5nZEqcmTZXjmY768DQ9na9G/sTyiYCJXe1b9HjZoXAQT/a3slfAgN4\n\
+        yaRxZpkvP+YT2nKVfn/laztGy1RvrMDBIkwOux8Qv2uDLGDLzZ2mISsHTzOJHKHy\n\
+        Ol9V+d0pLQvvb5JQLHYSq1ClxNE22i9WEMppQqCdJPhhccK+f7Z4AYIP7RI2jVXE\n\
+        yVECAwEAAQ==\n\
+        -----END PUBLIC KEY-----";
+
+    #[test]
+    fn an_rsa_key_of_another_size_is_outside_the_registry() {
+        let key = PublicKey::from_pem(ODD_SIZE).unwrap();
+        assert_eq!(key.kind(), KeyKind::Rsa { bits: 2056 });
+        assert!(KeyDetails::candidates(&key).is_empty());
+        assert_eq!(KeyDetails::default_for(&key), None);
+        assert!(REGISTRY.iter().all(|(d, ..)| !d.fits(&key)));
     }
 }

@@ -1,7 +1,7 @@
 //! What can be typed: commands, options, and the help that explains them.
 
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 const SIGN_EXAMPLE: &str = "Examples:
   sealog sign app.tar.gz --trust ./client
@@ -12,6 +12,8 @@ const ATTEST_EXAMPLE: &str = "Example:
 ";
 const VERIFY_EXAMPLE: &str = "Examples:
   sealog verify app.tar.gz --identity ann@example.org --issuer https://accounts.example.org --trust ./client
+  sealog verify dist/ --identity ann@example.org --issuer https://accounts.example.org --trust ./client
+  sealog verify --checksums SHA256SUMS --key release.pub --trusted-root root.json
   sealog verify sha256:9f2c… --bundle app.tar.gz.sigstore.json --key release.pub --trusted-root root.json
 ";
 const INSPECT_EXAMPLE: &str = "Example:
@@ -129,19 +131,33 @@ pub(crate) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The files to check, or their digests as sha256:HEX
-    #[arg(required = true, value_name = "FILE|sha256:HEX")]
+    /// The files to check, directories of them, - for standard input, or digests as sha256:HEX
+    #[arg(required_unless_present = "checksums", value_name = "FILE|DIR|-|sha256:HEX")]
     pub(crate) artifacts: Vec<PathBuf>,
-    /// The bundle, for a single artifact [default: FILE.sigstore.json, then FILE.sigstore]
-    #[arg(long, value_name = "BUNDLE")]
-    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bundles: BundleArgs,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
     #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
+    #[command(flatten)]
     pub(crate) trust: VerifyingTrustArgs,
     /// One JSON object per artifact
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+}
+
+/// What is checked with which bundles.
+#[derive(Debug, Args)]
+pub(crate) struct BundleArgs {
+    /// A bundle for a single artifact; of several, one must verify [default: FILE.sigstore.json,
+    /// FILE.sigstore, and FILE.sigstore.jsonl with one on each line]
+    #[arg(long, value_name = "BUNDLE", help_heading = "What is checked")]
+    pub(crate) bundle: Vec<PathBuf>,
+    /// Check what a sha256sum, sha512sum or `SHA256 (name) = hex` list names, by the digests in it; files that
+    /// are there must have those digests
+    #[arg(long, value_name = "LIST", help_heading = "What is checked")]
+    pub(crate) checksums: Option<PathBuf>,
 }
 
 /// Who must have signed.
@@ -180,11 +196,53 @@ pub(crate) struct SignerArgs {
     /// A public key that must have signed, in PEM, in place of an identity
     #[arg(long, value_name = "PEM", help_heading = "Who must have signed")]
     pub(crate) key: Option<PathBuf>,
+    /// What the signer's certificate must say besides: repository, ref, owner, workflow, trigger, runner,
+    /// environment, or any extension by its name
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "key", help_heading = "Who must have signed")]
+    pub(crate) extension: Vec<String>,
+    /// The same, as a regular expression for the whole of the value
+    #[arg(long, value_name = "NAME=REGEXP", conflicts_with = "key", help_heading = "Who must have signed")]
+    pub(crate) extension_regexp: Vec<String>,
+    /// A file that says who, how many different signers, and what must prove it (docs/reference/policy.md)
+    #[arg(
+        long, value_name = "FILE", help_heading = "Who must have signed",
+        conflicts_with_all = [
+            "identity", "identity_regexp", "issuer", "issuer_regexp", "key", "extension", "extension_regexp",
+            "min_logs", "min_timestamps", "min_scts", "insecure_ignore_tlog", "insecure_ignore_sct",
+        ]
+    )]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// What must be proven.
+#[derive(Debug, Args)]
+pub(crate) struct EvidenceArgs {
+    /// In how many transparency logs, of different operators, the signature must be [default: 1]
+    #[arg(long, value_name = "N", help_heading = "What must be proven")]
+    pub(crate) min_logs: Option<NonZeroUsize>,
+    /// How many timestamp authorities must state a time [default: 0; a log's promise may do]
+    #[arg(long, value_name = "N", help_heading = "What must be proven")]
+    pub(crate) min_timestamps: Option<usize>,
+    /// How many certificate logs must have promised to show the certificate [default: 1]
+    #[arg(long, value_name = "N", help_heading = "What must be proven")]
+    pub(crate) min_scts: Option<NonZeroUsize>,
+    /// Take signatures that are in no transparency log: nobody can find out about them
+    #[arg(long, conflicts_with = "min_logs", help_heading = "What must be proven")]
+    pub(crate) insecure_ignore_tlog: bool,
+    /// Take certificates that no log promised to show: nobody can find out about them
+    #[arg(long, conflicts_with = "min_scts", help_heading = "What must be proven")]
+    pub(crate) insecure_ignore_sct: bool,
 }
 
 /// Whose word counts.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyingTrustArgs {
+    /// An instance whose trusted root is built in: public-good, staging or github
+    #[arg(
+        long, value_name = "NAME", conflicts_with_all = ["trusted_root", "trust", "trust_config"],
+        help_heading = "Whose word counts"
+    )]
+    pub(crate) instance: Option<String>,
     /// A Sigstore trusted root
     #[arg(
         long, value_name = "FILE", conflicts_with_all = ["trust", "trust_config"],
@@ -201,10 +259,10 @@ pub(crate) struct VerifyingTrustArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The bundle
+    /// The bundle, or a file with one on each line
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
-    /// One JSON object
+    /// One JSON object per bundle
     #[arg(long)]
     pub(crate) json: bool,
 }

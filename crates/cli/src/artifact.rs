@@ -1,8 +1,13 @@
 //! What is signed or verified: a file, read once in pieces, or a digest given in its place.
 
-use crate::failure::{Failure, Status};
-use sealog_bundle::dsse::PAE_START;
-use sealog_crypto::{Digest, HashAlgorithm, Hasher};
+mod pass;
+
+use crate::{
+    failure::{Failure, Status},
+    progress::{Progress, Show},
+};
+use pass::Pass;
+use sealog_crypto::{Digest, HashAlgorithm};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -10,8 +15,8 @@ use std::{
     time::SystemTime,
 };
 
-/// How much of a file is in memory at a time.
-const CHUNK_BYTES: usize = 256 << 10;
+/// The name that stands for standard input. A file of that name is `./-`.
+const STANDARD_INPUT: &str = "-";
 
 /// The digest in `sha256:HEX`, unless a file of that name exists.
 pub(crate) fn as_digest(artifact: &Path) -> Option<Result<Digest, Failure>> {
@@ -29,7 +34,7 @@ pub(crate) fn as_digest(artifact: &Path) -> Option<Result<Digest, Failure>> {
     Some(decode_hex(hex).and_then(|bytes| Digest::new(algorithm, &bytes).ok()).ok_or_else(malformed))
 }
 
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
@@ -47,37 +52,26 @@ pub(crate) struct Contents {
 }
 
 /// The file's digests by each of `algorithms`, from one pass over it.
-pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, Failure> {
-    read(path, algorithms).map(|contents| contents.digests)
+pub(crate) fn digests(path: &Path, algorithms: &[HashAlgorithm], show: Show) -> Result<Vec<Digest>, Failure> {
+    read(path, algorithms, show).map(|contents| contents.digests)
 }
 
 /// Reads a file once.
-pub(crate) fn read(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Contents, Failure> {
-    let mut file = open(path)?;
-    let before = version(&file).map_err(|cause| unreadable(path, &cause))?;
-    let mut hashers: Vec<Hasher> = algorithms.iter().map(|a| Hasher::new(*a)).collect();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut head: Vec<u8> = Vec::with_capacity(PAE_START.len());
-    loop {
-        let read = match file.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
-            Err(cause) => return Err(unreadable(path, &cause)),
-        };
-        let piece = chunk.get(..read).unwrap_or_default();
-        head.extend(piece.iter().take(PAE_START.len() - head.len()));
-        for hasher in &mut hashers {
-            hasher.update(piece);
-        }
-    }
+pub(crate) fn read(path: &Path, algorithms: &[HashAlgorithm], show: Show) -> Result<Contents, Failure> {
+    let failed = |cause: io::Error| unreadable(path, &cause);
+    let file = open(path)?;
+    let before = version(&file).map_err(failed)?;
+    let length = before.map(|(length, _)| length);
+    let progress = Progress::of(path, length, show);
+    let pass = Pass::new(algorithms, progress).over(&file, length).map_err(failed)?;
     // Of a file that somebody writes at the same time, what was read may never have been its content.
-    if version(&file).map_err(|cause| unreadable(path, &cause))? != before {
+    // (Files that the system makes up as they are read, as in /proc, have no length of their own.)
+    let whole = length.is_none_or(|length| length == pass.bytes() || length == 0);
+    if !whole || version(&file).map_err(failed)? != before {
         let message = format!("`{}` changed while it was read", path.display());
         return Err(Failure::unable("input", message).hint("try again when nothing writes to it any more"));
     }
-    let digests = hashers.into_iter().map(Hasher::finish).collect();
-    Ok(Contents { digests, is_envelope_encoding: head == PAE_START.as_bytes() })
+    Ok(pass.finish())
 }
 
 /// What differs once a file was written to; pipes and devices have nothing of the kind.
@@ -110,20 +104,35 @@ pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, Failure
 
 /// The first `limit` bytes of a file, or all of it.
 pub(crate) fn read_up_to(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes))
-        .map_err(|cause| unreadable(path, &cause))?;
+    let failed = |cause: io::Error| unreadable(path, &cause);
+    let file = if is_standard_input(path) { standard_input() } else { File::open(path) }.map_err(failed)?;
+    // What is there, and a byte to see that it is all.
+    let length = file.metadata().map_or(0, |there| usize::try_from(there.len()).unwrap_or(usize::MAX));
+    let mut bytes = Vec::with_capacity(length.min(limit).saturating_add(1));
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
-/// Fails when there is no file of that name to read.
+/// Fails when there is no file of that name to read. Of a pipe this cannot be known without taking
+/// something out of it.
 pub(crate) fn check_readable(path: &Path) -> Result<(), Failure> {
+    if is_standard_input(path) || path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return Ok(());
+    }
     open(path).map(|_| ())
+}
+
+/// Whether the name stands for standard input.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_INPUT
 }
 
 fn open(path: &Path) -> Result<File, Failure> {
     let failed = |cause: io::Error| unreadable(path, &cause);
+    if is_standard_input(path) {
+        return standard_input().map_err(failed);
+    }
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(Failure::unable("input", format!("`{}` is a directory, not a file", path.display()))
@@ -132,21 +141,22 @@ fn open(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
+/// Standard input without the buffer that the standard library puts before it.
+#[cfg(unix)]
+fn standard_input() -> io::Result<File> {
+    use std::os::fd::AsFd as _;
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
+}
+
+#[cfg(windows)]
+fn standard_input() -> io::Result<File> {
+    use std::os::windows::io::AsHandle as _;
+    io::stdin().as_handle().try_clone_to_owned().map(File::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_hashed_in_pieces_as_in_one() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("f");
-        for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES * 2 + 3] {
-            let content: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
-            std::fs::write(&path, &content).unwrap();
-            let expected: Vec<_> = HashAlgorithm::ALL.iter().map(|a| a.digest(&content)).collect();
-            assert_eq!(digests(&path, &HashAlgorithm::ALL).unwrap(), expected);
-        }
-    }
 
     #[test]
     fn a_file_that_changes_meanwhile_is_not_hashed() {
@@ -161,7 +171,7 @@ mod tests {
                 file.write_all(b"x").unwrap();
             }
         });
-        let failure = digests(&path, &[HashAlgorithm::Sha256]).unwrap_err();
+        let failure = digests(&path, &[HashAlgorithm::Sha256], Show::Nothing).unwrap_err();
         stop.send(()).unwrap();
         writer.join().unwrap();
         assert_eq!(failure.status, Status::Unable);

@@ -5,7 +5,9 @@
 use crate::{
     artifact,
     failure::{Failure, Status},
-    inspect, output, trust, verify,
+    inspect, output,
+    progress::Show,
+    trust, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use sealog_bundle::Statement;
@@ -102,8 +104,10 @@ pub fn run_conformance() -> ExitCode {
 }
 
 fn verify(args: &VerifyBundle) -> Result<Status, Failure> {
-    let root = args.trusted_root.as_ref().ok_or_else(|| nothing_embedded("--trusted-root", args.staging))?;
-    let root = read_trusted_root(root).map_err(|error| trust::unusable(&error))?;
+    let root = match &args.trusted_root {
+        Some(file) => read_trusted_root(file).map_err(|error| trust::unusable(&error))?,
+        None => trust::built_in(if args.staging { "staging" } else { "public-good" })?,
+    };
     let policy = match (&args.certificate_identity, &args.certificate_oidc_issuer, &args.key) {
         (Some(identity), Some(issuer), _) => Policy::identity(identity, issuer),
         (_, _, Some(key)) => Policy::key(verify::read_key(key)?),
@@ -133,7 +137,7 @@ fn sign(args: &SignBundle) -> Result<(), Failure> {
             })?;
         Payload::Statement { statement, subject }
     } else {
-        let [digest] = artifact::digests(&args.file, &[HashAlgorithm::Sha256])?[..] else {
+        let [digest] = artifact::digests(&args.file, &[HashAlgorithm::Sha256], Show::Nothing)?[..] else {
             return Err(Failure::unable("input", "the file cannot be hashed"));
         };
         Payload::File(digest)
@@ -154,6 +158,6 @@ fn sign(args: &SignBundle) -> Result<(), Failure> {
 
 fn nothing_embedded(option: &str, staging: bool) -> Failure {
     let instance = if staging { "staging" } else { "public" };
-    Failure::usage(format!("no trust root of Sigstore's {instance} instance is built into this program yet"))
+    Failure::usage(format!("no services of Sigstore's {instance} instance are built into this program"))
         .hint(format!("give {option} FILE"))
 }

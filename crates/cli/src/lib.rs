@@ -12,6 +12,7 @@ mod conformance;
 mod failure;
 mod inspect;
 mod output;
+mod progress;
 mod sign;
 mod trust;
 mod verify;
@@ -35,7 +36,7 @@ pub fn run() -> ExitCode {
         Command::Sign(args) => sign::sign(args).map(|()| Status::Done),
         Command::Attest(args) => sign::attest(args).map(|()| Status::Done),
         Command::Verify(args) => verify::verify(args),
-        Command::Inspect(args) => inspect::inspect(args).map(|()| Status::Done),
+        Command::Inspect(args) => inspect::inspect(args),
         Command::Watch(args) => watch::watch(args),
     };
     match ended {

@@ -5,9 +5,11 @@
 
 use crate::failure::{Failure, Status};
 use std::{
+    fmt::Write as _,
     fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// A bundle's place, looked at before anything is signed, so that what can fail fails before a name is
@@ -123,6 +125,97 @@ pub(crate) fn data(text: &str) -> Result<(), Failure> {
             Err(Failure::unable("output", format!("standard output cannot be written: {cause}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// JSON in ASCII: what is outside it stands only in strings, where it can be spelled by number. No text from
+/// outside can then do anything to the terminal it is printed on.
+pub(crate) fn ascii_json(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut ascii, c| {
+        if c.is_ascii() && c != '\u{7f}' {
+            ascii.push(c);
+        } else {
+            let _ = c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(ascii, "\\u{unit:04x}"));
+        }
+        ascii
+    })
+}
+
+/// Both streams of a command that prints much: data is gathered and written in large pieces, but never kept for
+/// longer than people notice; what the terminal can show is found out once.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    data: String,
+    flushed: Instant,
+    plain: bool,
+    plain_talk: bool,
+}
+
+/// As much data is gathered at most.
+const GATHERED_BYTES: usize = 32 << 10;
+/// And for so long.
+const GATHERED_FOR: Duration = Duration::from_millis(50);
+
+impl Screen {
+    pub(crate) fn new() -> Self {
+        let is_plain = |choice| choice == anstream::ColorChoice::Never;
+        Self {
+            data: String::new(),
+            flushed: Instant::now(),
+            plain: is_plain(anstream::AutoStream::choice(&io::stdout())),
+            plain_talk: is_plain(anstream::AutoStream::choice(&io::stderr())),
+        }
+    }
+
+    /// Data, for standard output.
+    pub(crate) fn data(&mut self, text: &str) -> Result<(), Failure> {
+        match self.plain {
+            true => self.data.extend(anstream::adapter::strip_str(text)),
+            false => self.data.push_str(text),
+        }
+        if self.data.len() >= GATHERED_BYTES || self.flushed.elapsed() >= GATHERED_FOR {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Finished lines, for standard error, after the data before them.
+    pub(crate) fn tell(&mut self, lines: &str) -> Result<(), Failure> {
+        self.flush()?;
+        let mut err = io::stderr().lock();
+        let _ = match self.plain_talk {
+            true => err.write_all(anstream::adapter::strip_str(lines).to_string().as_bytes()),
+            false => anstream::AutoStream::always(err).write_all(lines.as_bytes()),
+        };
+        Ok(())
+    }
+
+    /// Writes what was gathered. A reader that went away is not our failure.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.flushed = Instant::now();
+        if self.data.is_empty() {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.data);
+        let mut out = io::stdout().lock();
+        let written = match self.plain {
+            true => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+            false => {
+                let mut out = anstream::AutoStream::always(out);
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+        };
+        match written {
+            Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::unable("output", format!("standard output cannot be written: {cause}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is something that was not written yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.data.is_empty()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     artifact::{self, Contents},
     failure::{Failure, Status},
     output::{self, Reserved},
+    progress::Show,
     trust,
 };
 use sealog_bundle::dsse::PAE_START;
@@ -91,7 +92,7 @@ fn run(
         if jobs.iter().any(|job| job.place.is_place_of(&place)) {
             return Err(Failure::usage(format!("`{}` is named twice", file.display())));
         }
-        let contents = artifact::read(file, &[HashAlgorithm::Sha256])?;
+        let contents = artifact::read(file, &[HashAlgorithm::Sha256], Show::unless(output.json))?;
         let [digest] = contents.digests[..] else {
             return Err(Failure::unable("input", format!("`{}` cannot be hashed", file.display())));
         };
@@ -201,14 +202,16 @@ fn report(file: &Path, bundle: &Path, signed: &Signed, json: bool) -> String {
         });
         return format!("{line}\n");
     }
+    let logged =
+        |log: &sealog_verify::Logged| format!("  log     {}, index {}\n", shown(&log.origin), log.index);
+    let logs: String = verified.logs().iter().map(logged).collect();
     format!(
-        "signed `{}`\n  as      {} ({})\n  bundle  {}\n  log     {}, index {}\n",
+        "signed `{}`\n  as      {} ({})\n  bundle  {}\n{}",
         shown(&file.display().to_string()),
         shown(verified.identity().unwrap_or_default()),
         shown(verified.oidc_issuer().unwrap_or_default()),
         shown(&bundle.display().to_string()),
-        shown(verified.log()),
-        verified.log_index(),
+        logs,
     )
 }
 

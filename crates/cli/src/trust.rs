@@ -6,18 +6,33 @@ use crate::{
 };
 use sealog_bundle::TrustedRoot;
 use sealog_client::trust::{self, TrustConfig, TrustError};
+use sealog_verify::{INSTANCES, Instance};
 
 /// What verification believes.
 pub(crate) fn for_verifying(args: &VerifyingTrustArgs) -> Result<TrustedRoot, Failure> {
+    if let Some(name) = &args.instance {
+        return built_in(name);
+    }
     let read = match (&args.trusted_root, &args.trust, &args.trust_config) {
         (Some(file), ..) => trust::read_trusted_root(file),
         (_, Some(directory), _) => trust::read_trusted_root_in(directory),
         (.., Some(file)) => TrustConfig::from_file(file).map(|config| config.trusted_root),
         (None, None, None) => {
-            return Err(nothing_trusted("--trusted-root FILE, or --trust DIR"));
+            return Err(nothing_trusted("--instance public-good, --trusted-root FILE, or --trust DIR"));
         }
     };
     read.map_err(|error| unusable(&error))
+}
+
+/// The trusted root of an instance that others run.
+pub(crate) fn built_in(name: &str) -> Result<TrustedRoot, Failure> {
+    let names: Vec<_> = INSTANCES.iter().map(|instance| instance.name).collect();
+    let instance = Instance::named(name).ok_or_else(|| {
+        Failure::usage(format!("no instance is called `{name}`"))
+            .expected(names.join(", "))
+            .hint("give the trusted root of any other instance with --trusted-root FILE")
+    })?;
+    instance.trusted_root().map_err(|error| Failure::of(Status::Unable, "trust-root", &error))
 }
 
 /// What signing believes, and whom it asks.

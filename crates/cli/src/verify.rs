@@ -1,139 +1,145 @@
 //! `sealog verify`: files and a policy in, a verdict for each out. No event loop, no network.
+//!
+//! What is to be checked ([`inputs`]), with which bundles ([`bundles`]), whether they hold ([`judge`]), and how
+//! that is told ([`tell`]).
+
+mod bundles;
+mod checksums;
+mod inputs;
+mod judge;
+mod policy;
+mod tell;
+
+pub(crate) use bundles::documents;
+pub(crate) use tell::rendered;
 
 use crate::{
-    args::{SignerArgs, VerifyArgs},
+    args::VerifyArgs,
     artifact,
-    failure::{Failure, Status, paint},
-    inspect, output, trust,
+    failure::{Failure, Status},
+    progress::Show,
+    trust,
 };
+use inputs::{Kind, Subject};
+use judge::Believed;
 use sealog_bundle::{Bundle, TrustedRoot};
-use sealog_crypto::PublicKey;
-use sealog_verify::{
-    Artifact, Match, Pattern, Policy, Verified, VerifyError, digests_needed,
-    verdict::{self, Report, Verdict},
-};
+use sealog_crypto::{Digest, HashAlgorithm, PublicKey};
+use sealog_verify::{Artifact, Policy, Verified, VerifyError, digests_needed};
 use std::{
-    fmt::Write as _,
+    io,
     path::{Path, PathBuf},
 };
+use tell::{Checked, CheckedBy, Told};
 
 /// Longer key files are not read.
 const MAX_KEY_BYTES: usize = 64 << 10;
-/// Where a bundle is looked for, in this order.
-const BUNDLE_SUFFIXES: [&str; 2] = [".sigstore.json", ".sigstore"];
-
-/// Someone's word on an artifact, or why there is none.
-type Outcome = Result<Verified, VerifyError>;
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
-    if args.bundle.is_some() && args.artifacts.len() > 1 {
-        return Err(Failure::usage("--bundle names one bundle, and there are several artifacts")
-            .hint("without --bundle each bundle is looked for beside its file"));
-    }
-    let believed = policy(&args.signer).and_then(|policy| Ok((policy, trust::for_verifying(&args.trust)?)));
-    let (policy, root) = match believed {
+    let mut told = Told::new(args.json);
+    let subjects = match inputs::subjects(args) {
+        Ok(subjects) => subjects,
+        Err(failure) => return told.nothing_checked(&args.bundles.checksums, failure),
+    };
+    let believed = policy::wanted(&args.signer, &args.evidence)
+        .and_then(|policy| Ok(Believed::new(policy, &trust::for_verifying(&args.trust)?)));
+    let believed = match believed {
         Ok(believed) => believed,
-        Err(failure) if args.json && failure.status == Status::Unable => {
-            for artifact in &args.artifacts {
-                tell_not_checked(artifact, &failure)?;
-            }
-            return Err(failure);
+        Err(failure) => {
+            return told.nothing_checked(args.artifacts.iter().chain(&args.bundles.checksums), failure);
         }
-        Err(failure) => return Err(failure),
     };
-    let mut worst = Status::Done;
-    for artifact in &args.artifacts {
-        let status = match verify_one(artifact, args.bundle.as_deref(), &root, &policy) {
-            Ok((bundle, outcome)) => tell(artifact, &bundle, &outcome, args.json)?,
-            Err(failure) => {
-                if args.json {
-                    tell_not_checked(artifact, &failure)?;
-                }
-                failure.tell();
-                failure.status
-            }
-        };
-        // Refused outweighs unable, and both outweigh done.
-        worst = match (worst, status) {
-            (Status::Refused, _) | (_, Status::Refused) => Status::Refused,
-            (Status::Done, other) => other,
-            (other, _) => other,
-        };
+    for Subject { name, kind } in subjects {
+        match check_subject(&name, kind, &args.bundles.bundle, &believed, &mut told) {
+            Ok(verdict) => told.verdict(&name, &verdict)?,
+            Err(failure) => told.failure(&name, &failure)?,
+        }
     }
-    Ok(worst)
+    told.finish()
 }
 
-fn verify_one(
-    artifact: &Path,
-    bundle: Option<&Path>,
-    root: &TrustedRoot,
-    policy: &Policy,
-) -> Result<(PathBuf, Outcome), Failure> {
-    // A wrong digest is a wrong command line; it must not depend on what the bundle says.
-    artifact::as_digest(artifact).transpose()?;
-    let path = match bundle {
-        Some(path) => path.to_owned(),
-        None => find_bundle(artifact)?,
+/// Finds the bundles of one thing, reads it once, and judges.
+fn check_subject(
+    name: &Path,
+    kind: Kind,
+    named: &[PathBuf],
+    believed: &Believed,
+    told: &mut Told,
+) -> Result<Checked, Failure> {
+    let found = match &kind {
+        Kind::Unchecked(_) => Vec::new(),
+        _ if !named.is_empty() => bundles::named(named)?,
+        Kind::Digest(_) => {
+            let message = format!("`{}` is a digest, which has no bundle beside it", name.display());
+            return Err(Failure::usage(message).hint("give the bundle with --bundle"));
+        }
+        Kind::File | Kind::Listed { .. } => bundles::beside(name)?,
     };
-    let outcome = match Bundle::parse(&inspect::read(&path)?) {
-        Ok(bundle) => check(artifact, &bundle, root, policy)?,
-        Err(error) => Err(error.into()),
+    let needed = believed.digests_needed(&found);
+    let (digests, by) = match kind {
+        Kind::Unchecked(failure) => return Err(failure),
+        Kind::Digest(digest) => (vec![digest], CheckedBy::Digest),
+        // Nothing of what is no bundle depends on the file.
+        Kind::File if needed.is_empty() => (Vec::new(), CheckedBy::File),
+        Kind::File => {
+            told.before_reading(name)?;
+            (artifact::digests(name, &needed, told.show())?, CheckedBy::File)
+        }
+        Kind::Listed { list, digests } => {
+            told.before_reading(name)?;
+            match listed_file(name, &list, &digests, needed, told.show())? {
+                Some(of_file) => (of_file, CheckedBy::FileAndList(list)),
+                None => (digests.into_iter().map(|(_, digest)| digest).collect(), CheckedBy::List(list)),
+            }
+        }
     };
-    Ok((path, outcome))
+    let places: Vec<_> = found.iter().map(|found| (found.path.clone(), found.line)).collect();
+    let judged = believed.judge(found, &digests);
+    let judged = judged.ok_or_else(|| Failure::unable("no-bundle", "there is no bundle"))?;
+    Ok(Checked { judged, places, by })
 }
 
-/// Verifies a bundle and the artifact it should be about.
+/// The digests of a file that a list names, which must be those in the list; none when it is not there.
+fn listed_file(
+    name: &Path,
+    list: &Path,
+    listed: &[(usize, Digest)],
+    mut needed: Vec<HashAlgorithm>,
+    show: Show,
+) -> Result<Option<Vec<Digest>>, Failure> {
+    match name.symlink_metadata() {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(artifact::unreadable(name, &cause)),
+        Ok(_) => {}
+    }
+    needed.extend(listed.iter().map(|(_, digest)| digest.algorithm()));
+    needed.sort_unstable();
+    needed.dedup();
+    let digests = artifact::digests(name, &needed, show)?;
+    for (line, expected) in listed {
+        let found = digests.iter().find(|digest| digest.algorithm() == expected.algorithm());
+        if found != Some(expected) {
+            let message = format!("`{}` is not the file that `{}` lists", name.display(), list.display());
+            return Err(Failure::new(Status::Refused, "checksum", message)
+                .expected(format!("{expected} (line {line})"))
+                .found(found.map_or_else(String::new, |digest| format!("{digest} (computed from the file)")))
+                .hint("the file changed after the list was made, or the list is of another release"));
+        }
+    }
+    Ok(Some(digests))
+}
+
+/// Verifies one bundle and the artifact it should be about.
 pub(crate) fn check(
     artifact: &Path,
     bundle: &Bundle,
     root: &TrustedRoot,
     policy: &Policy,
-) -> Result<Outcome, Failure> {
+) -> Result<Result<Verified, VerifyError>, Failure> {
     let digests = match artifact::as_digest(artifact) {
         Some(digest) => vec![digest?],
-        None => artifact::digests(artifact, &digests_needed(bundle, policy))?,
+        None => artifact::digests(artifact, &digests_needed(bundle, policy), Show::Nothing)?,
     };
     Ok(sealog_verify::verify(bundle, root, policy, &Artifact::from_digests(digests)))
-}
-
-/// The policy that was typed. None accepts anyone.
-fn policy(args: &SignerArgs) -> Result<Policy, Failure> {
-    if let Some(key) = &args.key {
-        return Ok(Policy::key(read_key(key)?));
-    }
-    // Usually a variable of a script that was never set; no certificate has an empty name.
-    for (option, given) in [
-        ("--identity", &args.identity),
-        ("--identity-regexp", &args.identity_regexp),
-        ("--issuer", &args.issuer),
-        ("--issuer-regexp", &args.issuer_regexp),
-    ] {
-        if given.as_deref() == Some("") {
-            return Err(Failure::usage(format!("{option} is empty")));
-        }
-    }
-    let identity = wanted(args.identity.as_ref(), args.identity_regexp.as_ref(), "--identity-regexp")?;
-    let issuer = wanted(args.issuer.as_ref(), args.issuer_regexp.as_ref(), "--issuer-regexp")?;
-    match (identity, issuer) {
-        (Some(identity), Some(issuer)) => Ok(Policy::matching(identity, issuer)),
-        (Some(_), None) => Err(Failure::usage("an identity means nothing without who vouches for it")
-            .hint("add --issuer URL, the OpenID provider the signer signed in at")),
-        (None, Some(_)) => Err(Failure::usage("nothing says who must have signed")
-            .hint("add --identity ID, an email address or the URI of a workflow")),
-        (None, None) => Err(Failure::usage("nothing says who must have signed").hint(
-            "give --identity ID and --issuer URL, or --key PEM; `sealog inspect` shows what a bundle claims",
-        )),
-    }
-}
-
-fn wanted(exact: Option<&String>, pattern: Option<&String>, option: &str) -> Result<Option<Match>, Failure> {
-    if let Some(exact) = exact {
-        return Ok(Some(Match::Exact(exact.clone())));
-    }
-    let compiled = pattern.map(|text| {
-        Pattern::new(text).map_err(|error| Failure::usage(format!("{option} `{text}` is {error}")))
-    });
-    Ok(compiled.transpose()?.map(Match::Pattern))
 }
 
 /// Reads a public key in PEM.
@@ -144,73 +150,4 @@ pub(crate) fn read_key(path: &Path) -> Result<PublicKey, Failure> {
         let message = format!("`{}` holds no public key that can be used: {error}", path.display());
         Failure::new(Status::Usage, "key", message)
     })
-}
-
-fn find_bundle(artifact: &Path) -> Result<PathBuf, Failure> {
-    let name = artifact.display();
-    if artifact::as_digest(artifact).is_some() {
-        return Err(Failure::usage(format!("`{name}` is a digest, which has no bundle beside it"))
-            .hint("give the bundle with --bundle"));
-    }
-    let places = BUNDLE_SUFFIXES.map(|suffix| output::beside(artifact, suffix));
-    if let Some(found) = places.iter().find(|place| place.exists()) {
-        return Ok(found.clone());
-    }
-    // A file that is not there, or a directory, has no bundle for that reason.
-    artifact::check_readable(artifact)?;
-    let [first, second] = places.map(|place| place.display().to_string());
-    Err(Failure::unable("no-bundle", format!("there is no bundle for `{name}`"))
-        .expected(format!("`{first}` or `{second}`"))
-        .found("neither")
-        .hint("give the bundle with --bundle if it is elsewhere; without one the file is not signed"))
-}
-
-/// Prints a verdict and says what it means for the exit status.
-fn tell(artifact: &Path, bundle: &Path, outcome: &Outcome, json: bool) -> Result<Status, Failure> {
-    let file = artifact.display().to_string();
-    let verdict = Verdict::of(outcome);
-    if json {
-        output::data(&format!("{}\n", verdict::json_line(&file, outcome)))?;
-    }
-    if verdict == Verdict::Verified {
-        if !json {
-            output::data(&rendered(&Report::of(&file, outcome)))?;
-        }
-        return Ok(Status::Done);
-    }
-    match outcome {
-        // Of a document that is no bundle people must hear which document.
-        Err(VerifyError::Bundle(error)) => inspect::not_a_bundle(bundle, error).tell(),
-        _ => output::tell(&rendered(&Report::of(&file, outcome))),
-    }
-    Ok(Status::Refused)
-}
-
-fn tell_not_checked(artifact: &Path, failure: &Failure) -> Result<(), Failure> {
-    let file = artifact.display().to_string();
-    let (expected, found) = (failure.expected.as_deref(), failure.found.as_deref());
-    let line = verdict::not_checked_json_line(&file, failure.class, &failure.message, expected, found);
-    output::data(&format!("{line}\n"))
-}
-
-/// A report with the colours of the terminal; they are taken out where there is none.
-pub(crate) fn rendered(report: &Report) -> String {
-    let mut text = String::new();
-    let head = match report.verdict {
-        Verdict::Verified => paint::good(&report.headline),
-        Verdict::WrongSigner | Verdict::NotVerified => {
-            format!("{}: {}", paint::bad("error"), report.headline)
-        }
-    };
-    let _ = writeln!(text, "{head}");
-    let width = report.rows.iter().map(|row| row.label.len()).max().unwrap_or(0);
-    for row in &report.rows {
-        let label = paint::faint(&format!("{:width$}", row.label));
-        let note = if row.note.is_empty() { String::new() } else { format!("  ({})", row.note) };
-        let _ = writeln!(text, "  {label}  {}{note}", row.value);
-    }
-    if let Some(hint) = report.hint {
-        let _ = writeln!(text, "{}: {hint}", paint::advice("hint"));
-    }
-    text
 }

@@ -89,14 +89,38 @@ fn every_case_comes_out_as_it_should() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-#[test]
-fn without_a_trusted_root_there_is_a_way_out() {
+/// What is said of a command without `--trusted-root`.
+fn said(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sealog-conformance"));
-    let output = command.args(["verify-bundle", "--bundle", "b", "--key", "k", "f"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
-        "error: no trust root of Sigstore's public instance is built into this program yet\n\
-         hint: give --trusted-root FILE\n"
-    );
+    let output = command.args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn without_services_there_is_no_signing_and_a_way_out() {
+    let expected = "error: no services of Sigstore's public instance are built into this program\n\
+                    hint: give --trusted-root FILE\n";
+    let signing = ["sign-bundle", "--identity-token", "t", "--bundle", "b", "f"];
+    assert_eq!(said(&signing), (Some(2), expected.to_owned()));
+}
+
+#[test]
+fn without_a_trusted_root_the_public_instances_counts_and_its_staging_instances_if_asked() {
+    let Some(data) = data() else { return };
+    let case = data.join("bundle-verify/happy-path-v0.3");
+    let (bundle, file) = (case.join("bundle.sigstore.json"), data.join("bundle-verify/a.txt"));
+    let [bundle, file] = [&bundle, &file].map(|path| path.to_str().unwrap());
+    let verify = |first: &[&str]| {
+        let rest = [
+            "--bundle",
+            bundle,
+            "--certificate-identity",
+            IDENTITY,
+            "--certificate-oidc-issuer",
+            ISSUER,
+            file,
+        ];
+        said(&[&["verify-bundle"], first, &rest].concat()).0
+    };
+    assert_eq!((verify(&[]), verify(&["--staging"])), (Some(0), Some(1)));
 }

@@ -77,7 +77,7 @@ fn nothing_to_trust_is_a_matter_of_configuration() {
         2,
         "\
 error: nothing says whose word counts: no trusted root is given
-hint: give --trusted-root FILE, or --trust DIR; `sealogd dev --dir DIR` starts services of your own and makes DIR/client for --trust
+hint: give --instance public-good, --trusted-root FILE, or --trust DIR; `sealogd dev --dir DIR` starts services of your own and makes DIR/client for --trust
 ",
     );
     home.refuses(
@@ -127,7 +127,7 @@ fn nobody_is_accepted_by_default() {
         2,
         "\
 error: nothing says who must have signed
-hint: give --identity ID and --issuer URL, or --key PEM; `sealog inspect` shows what a bundle claims
+hint: give --identity ID and --issuer URL, --key PEM, or --policy FILE; `sealog inspect` shows what a bundle claims
 ",
     );
     home.refuses(
@@ -154,14 +154,7 @@ fn what_cannot_be_read_was_not_checked() {
     home.write("root.json", NOBODY.as_bytes());
     let verify = |rest: &str| format!("verify {rest} {POLICY} --trusted-root root.json");
     fs::create_dir(home.path().join("dir")).unwrap();
-    home.refuses(
-        &verify("dir"),
-        3,
-        "\
-error: `dir` is a directory, not a file
-hint: sign and verify files; pack a directory into an archive first
-",
-    );
+    home.refuses(&verify("dir"), 3, "error: the directory `dir` holds no files\n");
     home.refuses(&verify("app.txt --bundle dir"), 3, "error: `dir` is a directory, not a file\n");
     home.refuses(&verify("none.txt"), 3, "error: `none.txt` does not exist\n");
     home.refuses(
@@ -169,13 +162,13 @@ hint: sign and verify files; pack a directory into an archive first
         3,
         "\
 error: there is no bundle for `app.txt`
-  expected  `app.txt.sigstore.json` or `app.txt.sigstore`
-  found     neither
+  expected  `app.txt.sigstore.json`, `app.txt.sigstore` or `app.txt.sigstore.jsonl`
+  found     none of them
 hint: give the bundle with --bundle if it is elsewhere; without one the file is not signed
 ",
     );
     let line = home.run(&verify("app.txt --json")).0;
-    assert!(line.contains(r#""found":"neither""#), "{line}");
+    assert!(line.contains(r#""found":"none of them""#), "{line}");
     let line = home.run("verify app.txt --key none.pem --trusted-root root.json --json").0;
     assert!(line.contains(r#""verdict":"not-checked""#) && line.contains("none.pem"), "{line}");
     home.refuses(

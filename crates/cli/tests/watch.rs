@@ -143,7 +143,7 @@ impl World {
             checkpoint_key_id: vec![],
             operator: String::new(),
         };
-        let rekor_id = key_id_full("127.0.0.1", rekor_key.public_key());
+        let rekor_id = key_id_full("127.0.0.1", rekor_key.public_key()).unwrap();
         let root = TrustedRoot {
             tlogs: vec![log(rekor_port, &rekor_key, rekor_id, "PKIX_ED25519")],
             certificate_authorities: vec![CertificateAuthority {

@@ -6,6 +6,7 @@ use crate::{Digest, HashAlgorithm, Scheme};
 use alloc::{string::String, vec::Vec};
 use aws_lc_rs::signature::{self as lc, UnparsedPublicKey, VerificationAlgorithm};
 use const_oid::db::{
+    fips204::{ID_ML_DSA_44, ID_ML_DSA_65, ID_ML_DSA_87},
     rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1, SECP_521_R_1},
     rfc8410::ID_ED_25519,
 };
@@ -40,6 +41,12 @@ pub enum KeyKind {
     },
     /// Ed25519.
     Ed25519,
+    /// ML-DSA-44 (FIPS 204). Experimental, as are the other two: no log takes such keys yet.
+    MlDsa44,
+    /// ML-DSA-65 (FIPS 204), experimental.
+    MlDsa65,
+    /// ML-DSA-87 (FIPS 204), experimental.
+    MlDsa87,
 }
 
 impl fmt::Display for KeyKind {
@@ -50,6 +57,9 @@ impl fmt::Display for KeyKind {
             Self::EcdsaP521 => f.write_str("ECDSA P-521"),
             Self::Rsa { bits } => write!(f, "RSA {bits}"),
             Self::Ed25519 => f.write_str("Ed25519"),
+            Self::MlDsa44 => f.write_str("ML-DSA-44"),
+            Self::MlDsa65 => f.write_str("ML-DSA-65"),
+            Self::MlDsa87 => f.write_str("ML-DSA-87"),
         }
     }
 }
@@ -137,9 +147,13 @@ impl PublicKey {
                 }
             }
             RSA_ENCRYPTION => check_rsa(bits)?,
-            ID_ED_25519 if spki.algorithm.parameters.is_some() => return Err(KeyError::Malformed),
-            ID_ED_25519 => KeyKind::Ed25519,
-            other => return Err(KeyError::UnknownAlgorithm(other)),
+            other => {
+                let kind = without_parameters(other).ok_or(KeyError::UnknownAlgorithm(other))?;
+                if spki.algorithm.parameters.is_some() {
+                    return Err(KeyError::Malformed);
+                }
+                kind
+            }
         };
         let key = Self { kind, spki: der.to_vec(), bits: bits.to_vec() };
         key.check_point()?;
@@ -223,7 +237,7 @@ impl PublicKey {
     /// Verifies a signature over a message of which only the digest is at hand.
     ///
     /// # Errors
-    /// See [`SignatureError`]; pure Ed25519 always needs the message.
+    /// See [`SignatureError`]; pure Ed25519 and ML-DSA always need the message.
     pub fn verify_digest(
         &self,
         scheme: Scheme,
@@ -297,6 +311,9 @@ impl PublicKey {
             (KeyKind::Rsa { .. }, Scheme::RsaPss(Sha384)) => &lc::RSA_PSS_2048_8192_SHA384,
             (KeyKind::Rsa { .. }, Scheme::RsaPss(Sha512)) => &lc::RSA_PSS_2048_8192_SHA512,
             (KeyKind::Ed25519, Scheme::Ed25519) => &lc::ED25519,
+            (KeyKind::MlDsa44, Scheme::MlDsa44) => &lc::ML_DSA_44,
+            (KeyKind::MlDsa65, Scheme::MlDsa65) => &lc::ML_DSA_65,
+            (KeyKind::MlDsa87, Scheme::MlDsa87) => &lc::ML_DSA_87,
             (kind, scheme) => return Err(SignatureError::WrongScheme { kind, scheme }),
         })
     }
@@ -319,6 +336,17 @@ pub(crate) fn library_digest(digest: &Digest) -> Result<aws_lc_rs::digest::Diges
         },
     )
     .map_err(|_| SignatureError::Invalid)
+}
+
+/// The kinds whose algorithm identifier has no parameters (RFC 8410 §3, RFC 9881 §2).
+fn without_parameters(algorithm: ObjectIdentifier) -> Option<KeyKind> {
+    Some(match algorithm {
+        ID_ED_25519 => KeyKind::Ed25519,
+        ID_ML_DSA_44 => KeyKind::MlDsa44,
+        ID_ML_DSA_65 => KeyKind::MlDsa65,
+        ID_ML_DSA_87 => KeyKind::MlDsa87,
+        _ => return None,
+    })
 }
 
 /// Size and exponent of an RSAPublicKey (RFC 8017 A.1.1).
@@ -347,7 +375,7 @@ fn check_rsa(bits: &[u8]) -> Result<KeyKind, KeyError> {
 
 /// A SHA-512 that is already finished, in the shape `ed25519-dalek` asks for.
 #[derive(Clone)]
-struct FinishedSha512([u8; 64]);
+pub(crate) struct FinishedSha512([u8; 64]);
 
 impl From<&Digest> for FinishedSha512 {
     fn from(digest: &Digest) -> Self {

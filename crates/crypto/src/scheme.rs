@@ -3,7 +3,7 @@
 use crate::{HashAlgorithm, KeyKind};
 use core::fmt;
 
-/// How a key signs. ECDSA signatures are ASN.1 DER, RSA and Ed25519 ones raw.
+/// How a key signs. ECDSA signatures are ASN.1 DER, the others raw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// ECDSA on P-256, or another curve, with this hash.
@@ -16,16 +16,22 @@ pub enum Scheme {
     Ed25519,
     /// Ed25519ph over the message's SHA-512 (RFC 8032 §5.1), empty context.
     Ed25519ph,
+    /// ML-DSA-44 over the message itself (FIPS 204 §5.2, "pure"), empty context. Experimental.
+    MlDsa44,
+    /// The same with ML-DSA-65. Experimental.
+    MlDsa65,
+    /// The same with ML-DSA-87. Experimental.
+    MlDsa87,
 }
 
 impl Scheme {
-    /// The hash the message goes through before the key sees it; none for pure Ed25519.
+    /// The hash the message goes through before the key sees it; none for pure Ed25519 and ML-DSA.
     #[must_use]
     pub const fn prehash(self) -> Option<HashAlgorithm> {
         match self {
             Self::Ecdsa(h) | Self::RsaPkcs1(h) | Self::RsaPss(h) => Some(h),
             Self::Ed25519ph => Some(HashAlgorithm::Sha512),
-            Self::Ed25519 => None,
+            Self::Ed25519 | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => None,
         }
     }
 
@@ -38,6 +44,9 @@ impl Scheme {
             KeyKind::EcdsaP521 => Self::Ecdsa(HashAlgorithm::Sha512),
             KeyKind::Rsa { .. } => Self::RsaPkcs1(HashAlgorithm::Sha256),
             KeyKind::Ed25519 => Self::Ed25519,
+            KeyKind::MlDsa44 => Self::MlDsa44,
+            KeyKind::MlDsa65 => Self::MlDsa65,
+            KeyKind::MlDsa87 => Self::MlDsa87,
         }
     }
 }
@@ -50,6 +59,9 @@ impl fmt::Display for Scheme {
             Self::RsaPss(h) => write!(f, "RSA-PSS with {h}"),
             Self::Ed25519 => f.write_str("Ed25519"),
             Self::Ed25519ph => f.write_str("Ed25519ph"),
+            Self::MlDsa44 => f.write_str("ML-DSA-44"),
+            Self::MlDsa65 => f.write_str("ML-DSA-65"),
+            Self::MlDsa87 => f.write_str("ML-DSA-87"),
         }
     }
 }

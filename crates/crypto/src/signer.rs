@@ -2,15 +2,17 @@
 //!
 //! [`Signer`] is what services and clients hold; a key in a security module will implement it as well.
 
-use crate::{Digest, HashAlgorithm, KeyError, KeyKind, PublicKey, Scheme, SignatureError};
+use crate::{Digest, HashAlgorithm, KeyError, KeyKind, PublicKey, Scheme, key::FinishedSha512};
 use alloc::vec::Vec;
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
     rand::SystemRandom,
     rsa,
     signature::{
-        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-        Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+        EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING,
+        PqdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+        RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
     },
 };
 use core::fmt;
@@ -38,11 +40,19 @@ pub enum SignError {
     #[error("the signing key could not be used")]
     Backend,
     /// Not PKCS#8 of a key we sign with.
-    #[error("not a PKCS#8 private key for ECDSA P-256, ECDSA P-384, Ed25519 or RSA")]
+    #[error("not a PKCS#8 private key for ECDSA on P-256, P-384 or P-521, Ed25519, RSA or ML-DSA")]
     Malformed,
-    /// We verify such keys but do not make or hold them.
+    /// We do not make or hold such keys.
     #[error("private keys of kind {0} are not supported")]
     Unsupported(KeyKind),
+    /// This key cannot sign in that way.
+    #[error("a {kind} key does not sign with {scheme}")]
+    WrongScheme {
+        /// The key at hand.
+        kind: KeyKind,
+        /// The scheme asked for.
+        scheme: Scheme,
+    },
     /// Such keys do not sign digests of this algorithm.
     #[error("a private key of kind {kind} does not sign a {found} digest")]
     WrongDigest {
@@ -66,20 +76,25 @@ enum Secret {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
+    MlDsa(PqdsaKeyPair),
 }
 
 impl PrivateKey {
     /// Makes a new key. RSA takes 2048, 3072 or 4096 bits.
     ///
     /// # Errors
-    /// [`SignError::Unsupported`] for P-521 and other RSA sizes; [`SignError::Backend`] when the
-    /// library fails.
+    /// [`SignError::Unsupported`] for other RSA sizes; [`SignError::Backend`] when the library fails.
     pub fn generate(kind: KeyKind) -> Result<Self, SignError> {
         let failed = |_| SignError::Backend;
+        let ecdsa = |algorithm| EcdsaKeyPair::generate(algorithm).map(Secret::Ecdsa).map_err(failed);
+        let ml_dsa = |algorithm| PqdsaKeyPair::generate(algorithm).map(Secret::MlDsa).map_err(failed);
         let secret = match kind {
-            KeyKind::EcdsaP256 | KeyKind::EcdsaP384 => {
-                Secret::Ecdsa(EcdsaKeyPair::generate(ecdsa_signing(kind)?).map_err(failed)?)
-            }
+            KeyKind::EcdsaP256 => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING)?,
+            KeyKind::EcdsaP384 => ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING)?,
+            KeyKind::EcdsaP521 => ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING)?,
+            KeyKind::MlDsa44 => ml_dsa(&ML_DSA_44_SIGNING)?,
+            KeyKind::MlDsa65 => ml_dsa(&ML_DSA_65_SIGNING)?,
+            KeyKind::MlDsa87 => ml_dsa(&ML_DSA_87_SIGNING)?,
             KeyKind::Ed25519 => Secret::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
             KeyKind::Rsa { bits } => {
                 let size = match bits {
@@ -90,7 +105,6 @@ impl PrivateKey {
                 };
                 Secret::Rsa(RsaKeyPair::generate(size).map_err(failed)?)
             }
-            KeyKind::EcdsaP521 => return Err(SignError::Unsupported(kind)),
         };
         Self::with_secret(secret)
     }
@@ -101,10 +115,15 @@ impl PrivateKey {
     /// [`SignError::Malformed`] when it is no key we sign with.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, SignError> {
         let ecdsa = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, der).map(Secret::Ecdsa);
+        let ml_dsa = |algorithm| PqdsaKeyPair::from_pkcs8(algorithm, der).map(Secret::MlDsa);
         let secret = ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING)
             .or_else(|_| ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING))
             .or_else(|_| Ed25519KeyPair::from_pkcs8(der).map(Secret::Ed25519))
             .or_else(|_| RsaKeyPair::from_pkcs8(der).map(Secret::Rsa))
+            .or_else(|_| ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING))
+            .or_else(|_| ml_dsa(&ML_DSA_44_SIGNING))
+            .or_else(|_| ml_dsa(&ML_DSA_65_SIGNING))
+            .or_else(|_| ml_dsa(&ML_DSA_87_SIGNING))
             .map_err(|_| SignError::Malformed)?;
         Self::with_secret(secret)
     }
@@ -122,6 +141,9 @@ impl PrivateKey {
             Secret::Ed25519(pair) => {
                 pair.to_pkcs8v1().map(|d| Zeroizing::new(d.as_ref().to_vec())).map_err(failed)
             }
+            Secret::MlDsa(pair) => {
+                pair.to_pkcs8v1().map(|d| Zeroizing::new(d.as_ref().to_vec())).map_err(failed)
+            }
             Secret::Rsa(pair) => {
                 let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
                 Ok(Zeroizing::new(der.as_ref().to_vec()))
@@ -137,12 +159,55 @@ impl PrivateKey {
     pub fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, SignError> {
         match &self.secret {
             Secret::Ecdsa(pair) if self.scheme().prehash() == Some(digest.algorithm()) => {
-                let digest =
-                    crate::key::library_digest(digest).map_err(|_: SignatureError| SignError::Backend)?;
-                pair.sign_digest(&digest).map(|s| s.as_ref().to_vec()).map_err(|_| SignError::Backend)
+                self.sign_ecdsa(pair, digest)
             }
             _ => Err(SignError::WrongDigest { kind: self.public.kind(), found: digest.algorithm() }),
         }
+    }
+
+    /// A signature over `message` in another way than the key's usual one.
+    ///
+    /// # Errors
+    /// [`SignError::WrongScheme`] when such keys do not sign so; [`SignError::Backend`] when the
+    /// library fails.
+    pub fn sign_with(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let failed = |_| SignError::Backend;
+        let rsa = |pair: &RsaKeyPair, encoding: &'static dyn RsaEncoding| {
+            let mut room = alloc::vec![0; pair.public_modulus_len()];
+            pair.sign(encoding, &SystemRandom::new(), message, &mut room).map_err(failed)?;
+            Ok(room)
+        };
+        match (&self.secret, scheme) {
+            (Secret::Ecdsa(pair), Scheme::Ecdsa(hash)) => self.sign_ecdsa(pair, &hash.digest(message)),
+            (Secret::Rsa(pair), Scheme::RsaPkcs1(HashAlgorithm::Sha256)) => rsa(pair, &RSA_PKCS1_SHA256),
+            (Secret::Rsa(pair), Scheme::RsaPkcs1(HashAlgorithm::Sha384)) => rsa(pair, &RSA_PKCS1_SHA384),
+            (Secret::Rsa(pair), Scheme::RsaPkcs1(HashAlgorithm::Sha512)) => rsa(pair, &RSA_PKCS1_SHA512),
+            (Secret::Rsa(pair), Scheme::RsaPss(HashAlgorithm::Sha256)) => rsa(pair, &RSA_PSS_SHA256),
+            (Secret::Rsa(pair), Scheme::RsaPss(HashAlgorithm::Sha384)) => rsa(pair, &RSA_PSS_SHA384),
+            (Secret::Rsa(pair), Scheme::RsaPss(HashAlgorithm::Sha512)) => rsa(pair, &RSA_PSS_SHA512),
+            (Secret::Ed25519(pair), Scheme::Ed25519) => {
+                pair.try_sign(message).map(|s| s.as_ref().to_vec()).map_err(failed)
+            }
+            (Secret::Ed25519(pair), Scheme::Ed25519ph) => sign_ed25519ph(pair, message),
+            (Secret::MlDsa(pair), scheme) if scheme == self.scheme() => {
+                let mut room = alloc::vec![0; pair.algorithm().signature_len()];
+                pair.sign(message, &mut room).map_err(failed)?;
+                Ok(room)
+            }
+            _ => Err(SignError::WrongScheme { kind: self.public.kind(), scheme }),
+        }
+    }
+
+    /// The library ties a pair to one hash. ECDSA signs the digest's leftmost bits, as many as the curve's
+    /// order has, as a number (FIPS 186-5 §6.4.1): any digest can be written as one of the pair's length.
+    fn sign_ecdsa(&self, pair: &EcdsaKeyPair, digest: &Digest) -> Result<Vec<u8>, SignError> {
+        let own = self.scheme().prehash().ok_or(SignError::Backend)?;
+        let taken = digest.as_bytes().get(..own.len()).unwrap_or(digest.as_bytes());
+        let mut bytes = alloc::vec![0; own.len().saturating_sub(taken.len())];
+        bytes.extend_from_slice(taken);
+        let number = Digest::new(own, &bytes).map_err(|_| SignError::Backend)?;
+        let number = crate::key::library_digest(&number).map_err(|_| SignError::Backend)?;
+        pair.sign_digest(&number).map(|s| s.as_ref().to_vec()).map_err(|_| SignError::Backend)
     }
 
     fn with_secret(secret: Secret) -> Result<Self, SignError> {
@@ -151,6 +216,7 @@ impl PrivateKey {
             Secret::Ecdsa(pair) => pair.public_key().as_der().map_err(failed)?,
             Secret::Ed25519(pair) => pair.public_key().as_der().map_err(failed)?,
             Secret::Rsa(pair) => pair.public_key().as_der().map_err(failed)?,
+            Secret::MlDsa(pair) => pair.public_key().as_der().map_err(failed)?,
         };
         let public = PublicKey::from_spki_der(spki.as_ref())?;
         Ok(Self { public, secret })
@@ -163,25 +229,11 @@ impl Signer for PrivateKey {
     }
 
     fn scheme(&self) -> Scheme {
-        match &self.secret {
-            Secret::Rsa(_) => Scheme::RsaPkcs1(HashAlgorithm::Sha256),
-            _ => Scheme::default_for(self.public.kind()),
-        }
+        Scheme::default_for(self.public.kind())
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        let failed = |_| SignError::Backend;
-        match &self.secret {
-            Secret::Ecdsa(pair) => {
-                pair.sign(&SystemRandom::new(), message).map(|s| s.as_ref().to_vec()).map_err(failed)
-            }
-            Secret::Ed25519(pair) => pair.try_sign(message).map(|s| s.as_ref().to_vec()).map_err(failed),
-            Secret::Rsa(pair) => {
-                let mut room = alloc::vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut room).map_err(failed)?;
-                Ok(room)
-            }
-        }
+        self.sign_with(self.scheme(), message)
     }
 }
 
@@ -191,10 +243,13 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-fn ecdsa_signing(kind: KeyKind) -> Result<&'static EcdsaSigningAlgorithm, SignError> {
-    match kind {
-        KeyKind::EcdsaP256 => Ok(&ECDSA_P256_SHA256_ASN1_SIGNING),
-        KeyKind::EcdsaP384 => Ok(&ECDSA_P384_SHA384_ASN1_SIGNING),
-        other => Err(SignError::Unsupported(other)),
-    }
+/// `aws-lc-rs` has no prehashed Ed25519; the seed stands at the end of a PKCS#8 v1 (RFC 8410 §7).
+fn sign_ed25519ph(pair: &Ed25519KeyPair, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    let pkcs8 = pair.to_pkcs8v1().map_err(|_| SignError::Backend)?;
+    let (_, seed) = pkcs8.as_ref().split_last_chunk::<32>().ok_or(SignError::Backend)?;
+    let digest = FinishedSha512::from(&HashAlgorithm::Sha512.digest(message));
+    let signature = ed25519_dalek::SigningKey::from_bytes(seed)
+        .sign_prehashed(digest, None)
+        .map_err(|_| SignError::Backend)?;
+    Ok(signature.to_vec())
 }

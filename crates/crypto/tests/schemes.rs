@@ -2,12 +2,100 @@
 
 use sealog_crypto::{
     Digest, HashAlgorithm, KeyError, KeyKind, PrivateKey, PublicKey, Scheme, SealError, SealingKey,
-    SignatureError, Signer as _, sha256,
+    SignError, SignatureError, Signer as _, sha256,
 };
 use std::{num::NonZeroU32, process::Command};
 
-const KINDS: [KeyKind; 4] =
-    [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::Ed25519, KeyKind::Rsa { bits: 2048 }];
+const KINDS: [KeyKind; 8] = [
+    KeyKind::EcdsaP256,
+    KeyKind::EcdsaP384,
+    KeyKind::EcdsaP521,
+    KeyKind::Ed25519,
+    KeyKind::Rsa { bits: 2048 },
+    KeyKind::MlDsa44,
+    KeyKind::MlDsa65,
+    KeyKind::MlDsa87,
+];
+
+/// Every scheme there is.
+fn schemes() -> Vec<Scheme> {
+    let hashed = HashAlgorithm::ALL.into_iter();
+    let hashed = hashed.flat_map(|h| [Scheme::Ecdsa(h), Scheme::RsaPkcs1(h), Scheme::RsaPss(h)]);
+    let others = [Scheme::Ed25519, Scheme::Ed25519ph, Scheme::MlDsa44, Scheme::MlDsa65, Scheme::MlDsa87];
+    hashed.chain(others).collect()
+}
+
+fn signs(kind: KeyKind, scheme: Scheme) -> bool {
+    match scheme {
+        Scheme::Ecdsa(_) => matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521),
+        Scheme::RsaPkcs1(_) | Scheme::RsaPss(_) => matches!(kind, KeyKind::Rsa { .. }),
+        Scheme::Ed25519 | Scheme::Ed25519ph => kind == KeyKind::Ed25519,
+        Scheme::MlDsa44 => kind == KeyKind::MlDsa44,
+        Scheme::MlDsa65 => kind == KeyKind::MlDsa65,
+        Scheme::MlDsa87 => kind == KeyKind::MlDsa87,
+    }
+}
+
+#[test]
+fn every_kind_signs_in_every_way_of_its_own_and_in_no_other() {
+    for kind in KINDS {
+        let key = PrivateKey::generate(kind).unwrap();
+        let public = key.public_key();
+        for scheme in schemes() {
+            let signed = key.sign_with(scheme, b"message");
+            if !signs(kind, scheme) {
+                assert_eq!(signed, Err(SignError::WrongScheme { kind, scheme }));
+                assert_eq!(
+                    public.verify(scheme, b"message", b"signature"),
+                    Err(SignatureError::WrongScheme { kind, scheme })
+                );
+                continue;
+            }
+            let signature = signed.unwrap();
+            public.verify(scheme, b"message", &signature).unwrap();
+            let refused = public.verify(scheme, b"massage", &signature);
+            assert_eq!(refused, Err(SignatureError::Invalid), "{kind} {scheme}");
+            if let Some(hash) = scheme.prehash() {
+                public.verify_digest(scheme, &hash.digest(b"message"), &signature).unwrap();
+            } else {
+                let digest = HashAlgorithm::Sha512.digest(b"message");
+                let refused = public.verify_digest(scheme, &digest, &signature);
+                let wrong = SignatureError::WrongDigest { scheme, found: HashAlgorithm::Sha512 };
+                assert_eq!(refused, Err(wrong));
+            }
+            for other in schemes().into_iter().filter(|other| *other != scheme) {
+                let refused = public.verify(other, b"message", &signature);
+                assert!(refused.is_err(), "{kind}: {scheme} taken for {other}");
+            }
+        }
+    }
+}
+
+/// The AlgorithmIdentifier of ML-DSA has no parameters, not even NULL (RFC 9881 §2), and the key has
+/// one length.
+#[test]
+fn an_ml_dsa_key_in_another_form_is_refused() {
+    for kind in [KeyKind::MlDsa44, KeyKind::MlDsa65, KeyKind::MlDsa87] {
+        let key = PrivateKey::generate(kind).unwrap();
+        let der = key.public_key().spki_der();
+        assert_eq!(&der[6..8], [0x06, 0x09], "the OID begins here: {:02x?}", &der[..20]);
+        let mut with_null = der.to_vec();
+        with_null.splice(17..17, [0x05, 0x00]);
+        with_null[5] += 2;
+        let length = u16::from_be_bytes([der[2], der[3]]) + 2;
+        with_null[2..4].copy_from_slice(&length.to_be_bytes());
+        assert_eq!(PublicKey::from_spki_der(&with_null), Err(KeyError::Malformed));
+        let mut other_kind = der.to_vec();
+        other_kind[16] = if kind == KeyKind::MlDsa44 { 18 } else { 17 };
+        assert!(matches!(PublicKey::from_spki_der(&other_kind), Err(KeyError::InvalidPoint(_))));
+        let mut shorter = der[..der.len() - 1].to_vec();
+        let length = u16::from_be_bytes([der[2], der[3]]) - 1;
+        shorter[2..4].copy_from_slice(&length.to_be_bytes());
+        let length = u16::from_be_bytes([der[19], der[20]]) - 1;
+        shorter[19..21].copy_from_slice(&length.to_be_bytes());
+        assert_eq!(PublicKey::from_spki_der(&shorter), Err(KeyError::InvalidPoint(kind)));
+    }
+}
 
 #[test]
 fn what_a_key_signs_it_verifies_and_nothing_else() {
@@ -20,7 +108,8 @@ fn what_a_key_signs_it_verifies_and_nothing_else() {
             |message: &[u8], signature: &[u8]| key.public_key().verify(key.scheme(), message, signature);
         verify(b"message", &signature).unwrap();
         assert_eq!(verify(b"massage", &signature), Err(SignatureError::Invalid), "{kind}");
-        for at in 0..signature.len() {
+        // Every byte of the short ones; ML-DSA has thousands.
+        for at in (0..signature.len()).step_by(1 + signature.len() / 300) {
             let mut damaged = signature.clone();
             damaged[at] ^= 1;
             assert_eq!(verify(b"message", &damaged), Err(SignatureError::Invalid), "{kind} byte {at}");
@@ -32,9 +121,11 @@ fn what_a_key_signs_it_verifies_and_nothing_else() {
             key.public_key().verify_digest(key.scheme(), &digest, &signature).unwrap();
             let wrong = hash.digest(b"massage");
             assert!(key.public_key().verify_digest(key.scheme(), &wrong, &signature).is_err());
-            if matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384) {
+            if matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521) {
                 verify(b"message", &key.sign_digest(&digest).unwrap()).unwrap();
-                assert!(key.sign_digest(&HashAlgorithm::Sha512.digest(b"message")).is_err());
+                for other in HashAlgorithm::ALL.into_iter().filter(|other| *other != hash) {
+                    assert!(key.sign_digest(&other.digest(b"message")).is_err());
+                }
             }
         }
         let again = PrivateKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();

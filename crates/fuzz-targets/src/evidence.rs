@@ -7,7 +7,7 @@ use crate::{
 use sealog_bundle::KeyDetails;
 use sealog_crypto::{HashAlgorithm, PublicKey, Scheme, SignatureError};
 use sealog_pki::{
-    Certificate, FulcioExtension, Purpose,
+    Certificate, FulcioExtension, Purpose, TrustedChain,
     sct::{embedded_scts, verify_sct},
     timestamp::{self, TimeStampResp},
     verify_chain,
@@ -87,7 +87,7 @@ struct Authorities {
     anchors: Vec<Certificate>,
     /// Signers' certificates: one with a mail address, one with a URI.
     leaves: Vec<Certificate>,
-    tsa: Vec<Vec<Certificate>>,
+    tsa: Vec<TrustedChain>,
     ct_keys: Vec<PublicKey>,
     logs: Vec<KeyVerifier>,
     /// Every certificate that is in the world.
@@ -121,7 +121,7 @@ impl Authorities {
             anchors: both().filter_map(|chain| chain.last().cloned()).collect(),
             leaves: ["v2", "v2-p384-chain"].into_iter().filter_map(leaf_of).collect(),
             all: both().flatten().cloned().collect(),
-            tsa,
+            tsa: tsa.into_iter().filter_map(TrustedChain::new).collect(),
             ct_keys: world
                 .root
                 .ctlogs

@@ -5,7 +5,7 @@
 
 use sealog_bundle::{Bundle, KeyMaterial, TrustedRoot};
 use sealog_crypto::PublicKey;
-use sealog_verify::{Artifact, Policy, SignedBy, TimeSource, Verified, verify};
+use sealog_verify::{Artifact, Logged, Policy, SignedBy, TimeSource, Verified, verify};
 use std::{collections::BTreeSet, sync::OnceLock};
 
 /// What is signed.
@@ -73,7 +73,7 @@ pub struct Example {
 pub struct Said {
     who: (String, String),
     when: Option<(i64, String)>,
-    log: (String, String, u64),
+    logs: Vec<Logged>,
     statement: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Said {
         Self {
             who,
             when: when.map(|(time, source)| (time.seconds(), clock(source))),
-            log: (verified.log().into(), verified.log_url().into(), verified.log_index()),
+            logs: verified.logs().to_vec(),
             statement: verified.statement().map(|statement| format!("{statement:?}")),
         }
     }

@@ -181,6 +181,8 @@ pub fn encode(key: &PublicKey, key_id: &str, algorithm: Algorithm) -> Option<ser
             put("x", &base64url::encode(x));
             put("y", &base64url::encode(y));
         }
+        // No algorithm of tokens fits these.
+        KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => return None,
     }
     Some(jwk.into())
 }

@@ -1,4 +1,4 @@
-//! AlgorithmIdentifier (RFC 5280 §4.1.1.2, RFC 4055, RFC 5758, RFC 8410) to and from a [`Scheme`].
+//! AlgorithmIdentifier (RFC 5280 §4.1.1.2, RFC 4055, RFC 5758, RFC 8410, RFC 9881) to and from a [`Scheme`].
 
 use crate::{
     asn1::{self, DerError, Element, Elements, NULL, SEQUENCE},
@@ -35,6 +35,9 @@ impl<'a> Algorithm<'a> {
             oids::ECDSA_WITH_SHA_384 if absent => Scheme::Ecdsa(Sha384),
             oids::ECDSA_WITH_SHA_512 if absent => Scheme::Ecdsa(Sha512),
             oids::ED25519 if absent => Scheme::Ed25519,
+            oids::ML_DSA_44 if absent => Scheme::MlDsa44,
+            oids::ML_DSA_65 if absent => Scheme::MlDsa65,
+            oids::ML_DSA_87 if absent => Scheme::MlDsa87,
             oids::SHA_256_WITH_RSA_ENCRYPTION if self.absent_or_null() => Scheme::RsaPkcs1(Sha256),
             oids::SHA_384_WITH_RSA_ENCRYPTION if self.absent_or_null() => Scheme::RsaPkcs1(Sha384),
             oids::SHA_512_WITH_RSA_ENCRYPTION if self.absent_or_null() => Scheme::RsaPkcs1(Sha512),
@@ -81,6 +84,9 @@ pub(crate) fn signature(scheme: Scheme) -> Option<Vec<u8>> {
         Scheme::RsaPkcs1(Sha384) => with_null(oids::SHA_384_WITH_RSA_ENCRYPTION),
         Scheme::RsaPkcs1(Sha512) => with_null(oids::SHA_512_WITH_RSA_ENCRYPTION),
         Scheme::Ed25519 => bare(oids::ED25519),
+        Scheme::MlDsa44 => bare(oids::ML_DSA_44),
+        Scheme::MlDsa65 => bare(oids::ML_DSA_65),
+        Scheme::MlDsa87 => bare(oids::ML_DSA_87),
         Scheme::RsaPss(_) | Scheme::Ed25519ph => None,
     }
 }
@@ -114,4 +120,38 @@ fn explicit<'a>(fields: &mut Elements<'a>, number: u8) -> Option<Element<'a>> {
     let element = inner.next_any().ok()?;
     inner.finish().ok()?;
     Some(element)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scheme_of(der: &[u8]) -> Option<Scheme> {
+        Algorithm::parse(&Elements::new(der, WHAT).unwrap().next_any().unwrap()).unwrap().scheme()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_parameters_where_none_belong_are_refused() {
+        use HashAlgorithm::{Sha256, Sha384, Sha512};
+        let with_null = [Sha256, Sha384, Sha512].map(Scheme::RsaPkcs1);
+        let bare = [
+            (oids::ECDSA_WITH_SHA_256, Scheme::Ecdsa(Sha256)),
+            (oids::ECDSA_WITH_SHA_384, Scheme::Ecdsa(Sha384)),
+            (oids::ECDSA_WITH_SHA_512, Scheme::Ecdsa(Sha512)),
+            (oids::ED25519, Scheme::Ed25519),
+            (oids::ML_DSA_44, Scheme::MlDsa44),
+            (oids::ML_DSA_65, Scheme::MlDsa65),
+            (oids::ML_DSA_87, Scheme::MlDsa87),
+        ];
+        for scheme in with_null {
+            assert_eq!(scheme_of(&signature(scheme).unwrap()), Some(scheme));
+        }
+        for (oid, scheme) in bare {
+            let written = signature(scheme).unwrap();
+            assert_eq!(written, asn1::sequence(&[&asn1::oid(&oid)]));
+            assert_eq!(scheme_of(&written), Some(scheme));
+            assert_eq!(scheme_of(&asn1::sequence(&[&asn1::oid(&oid), &asn1::null()])), None, "{scheme}");
+        }
+        assert_eq!(signature(Scheme::Ed25519ph), None);
+    }
 }

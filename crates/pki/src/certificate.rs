@@ -11,9 +11,10 @@ use crate::{
     pem::{self, PemError},
     san::San,
 };
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use const_oid::ObjectIdentifier;
 use core::fmt;
+use once_cell::race::OnceBox;
 use sealog_crypto::{KeyError, PublicKey, Scheme, SignatureError};
 
 /// Certificates above this size are refused unread.
@@ -87,6 +88,8 @@ struct Parts {
     not_before: i64,
     not_after: i64,
     spki: Vec<u8>,
+    /// Parsed when it is first asked for.
+    key: OnceBox<Result<PublicKey, KeyError>>,
     extensions: Vec<Extension>,
     known: Known,
     signature_algorithm: ObjectIdentifier,
@@ -154,6 +157,7 @@ impl Certificate {
             not_before,
             not_after,
             spki: spki.raw.to_vec(),
+            key: OnceBox::new(),
             known: extension::read_known(&extensions)?,
             extensions,
             signature_algorithm: algorithm.oid,
@@ -279,7 +283,18 @@ impl Certificate {
     /// # Errors
     /// When it is none we use.
     pub fn public_key(&self) -> Result<PublicKey, KeyError> {
-        PublicKey::from_spki_der(&self.0.spki)
+        self.key().cloned()
+    }
+
+    /// The subject's key, parsed once for all clones.
+    fn key(&self) -> Result<&PublicKey, KeyError> {
+        let parsed = self.0.key.get_or_init(|| Box::new(PublicKey::from_spki_der(&self.0.spki)));
+        parsed.as_ref().map_err(KeyError::clone)
+    }
+
+    /// Whether both are clones of one parsed certificate.
+    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Every extension, in order.
@@ -391,7 +406,7 @@ impl Certificate {
     pub fn verify_signed_by(&self, issuer: &Self) -> Result<(), CertificateSignatureError> {
         let scheme =
             self.0.scheme.ok_or(CertificateSignatureError::UnknownAlgorithm(self.0.signature_algorithm))?;
-        issuer.public_key()?.verify(scheme, &self.0.tbs, &self.0.signature)?;
+        issuer.key()?.verify(scheme, &self.0.tbs, &self.0.signature)?;
         Ok(())
     }
 }

@@ -31,6 +31,8 @@ pub struct FulcioExtension {
     pub field: &'static str,
     /// How the value is encoded.
     pub encoding: Encoding,
+    /// What people call it who write policies; for a few.
+    pub short: Option<&'static str>,
 }
 
 /// The issuer as raw bytes, in every leaf.
@@ -53,25 +55,32 @@ pub const TABLE: [FulcioExtension; 23] = {
         row(8, "issuer-v2", "IssuerV2", Utf8),
         row(9, "build-signer-uri", "BuildSignerURI", Utf8),
         row(10, "build-signer-digest", "BuildSignerDigest", Utf8),
-        row(11, "runner-environment", "RunnerEnvironment", Utf8),
-        row(12, "source-repository-uri", "SourceRepositoryURI", Utf8),
+        row(11, "runner-environment", "RunnerEnvironment", Utf8).short("runner"),
+        row(12, "source-repository-uri", "SourceRepositoryURI", Utf8).short("repository"),
         row(13, "source-repository-digest", "SourceRepositoryDigest", Utf8),
-        row(14, "source-repository-ref", "SourceRepositoryRef", Utf8),
+        row(14, "source-repository-ref", "SourceRepositoryRef", Utf8).short("ref"),
         row(15, "source-repository-identifier", "SourceRepositoryIdentifier", Utf8),
-        row(16, "source-repository-owner-uri", "SourceRepositoryOwnerURI", Utf8),
+        row(16, "source-repository-owner-uri", "SourceRepositoryOwnerURI", Utf8).short("owner"),
         row(17, "source-repository-owner-identifier", "SourceRepositoryOwnerIdentifier", Utf8),
-        row(18, "build-config-uri", "BuildConfigURI", Utf8),
+        row(18, "build-config-uri", "BuildConfigURI", Utf8).short("workflow"),
         row(19, "build-config-digest", "BuildConfigDigest", Utf8),
-        row(20, "build-trigger", "BuildTrigger", Utf8),
+        row(20, "build-trigger", "BuildTrigger", Utf8).short("trigger"),
         row(21, "run-invocation-uri", "RunInvocationURI", Utf8),
         row(22, "source-repository-visibility-at-signing", "SourceRepositoryVisibilityAtSigning", Utf8),
-        row(23, "deployment-environment", "DeploymentEnvironment", Utf8),
+        row(23, "deployment-environment", "DeploymentEnvironment", Utf8).short("environment"),
         row(24, "token-subject", "TokenSubject", Utf8),
     ]
 };
 
 const fn row(number: u8, name: &'static str, field: &'static str, encoding: Encoding) -> FulcioExtension {
-    FulcioExtension { number, name, field, encoding }
+    FulcioExtension { number, name, field, encoding, short: None }
+}
+
+impl FulcioExtension {
+    const fn short(mut self, short: &'static str) -> Self {
+        self.short = Some(short);
+        self
+    }
 }
 
 impl FulcioExtension {
@@ -81,10 +90,10 @@ impl FulcioExtension {
         TABLE.iter().find(|row| row.number == number)
     }
 
-    /// The row of that name, in either spelling.
+    /// The row of that name, in any of its spellings.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Self> {
-        TABLE.iter().find(|row| row.name == name || row.field == name)
+        TABLE.iter().find(|row| row.name == name || row.field == name || row.short == Some(name))
     }
 
     /// The row of that object identifier.

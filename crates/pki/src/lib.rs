@@ -29,7 +29,7 @@ pub mod timestamp;
 
 pub use asn1::DerError;
 pub use certificate::{Certificate, CertificateError};
-pub use chain::{ChainError, Path, Purpose, verify_chain};
+pub use chain::{ChainError, Path, Purpose, TrustedChain, verify_chain};
 pub use const_oid::ObjectIdentifier;
 pub use csr::{Csr, CsrError};
 pub use extension::{BasicConstraints, Extension, KeyUsage};

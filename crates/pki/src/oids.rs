@@ -3,6 +3,7 @@
 use const_oid::ObjectIdentifier;
 
 pub(crate) use const_oid::db::{
+    fips204::{ID_ML_DSA_44 as ML_DSA_44, ID_ML_DSA_65 as ML_DSA_65, ID_ML_DSA_87 as ML_DSA_87},
     rfc4519::{CN as COMMON_NAME, O as ORGANIZATION},
     rfc5280::{
         ANY_EXTENDED_KEY_USAGE, ID_CE_AUTHORITY_KEY_IDENTIFIER as AUTHORITY_KEY_ID,

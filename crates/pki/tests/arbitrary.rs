@@ -7,7 +7,7 @@ mod setting;
 use proptest::prelude::*;
 use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
 use sealog_pki::{
-    Certificate, Csr, Purpose, San,
+    Certificate, Csr, Purpose, San, TrustedChain,
     issue::{self, Below},
     sct,
     timestamp::{self, POLICY, TimeStampReq, TimeStampResp, TsaIdentity},
@@ -70,7 +70,7 @@ fn poke(bytes: &[u8]) -> bool {
         assert_eq!(TimeStampReq::parse(&again.encode()), Ok(again));
     }
     for response in [TimeStampResp::parse(bytes), TimeStampResp::parse_token(bytes)].into_iter().flatten() {
-        believed |= timestamp::verify(&response, b"m", &good.tsa).is_ok();
+        believed |= timestamp::verify(&response, b"m", &TrustedChain::new(good.tsa.clone()).unwrap()).is_ok();
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = (Certificate::from_pem(text), Certificate::chain_from_pem(text), Csr::from_pem(text));

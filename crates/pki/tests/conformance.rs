@@ -10,7 +10,7 @@ mod setting;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sealog_crypto::PublicKey;
 use sealog_pki::{
-    Certificate, Path, Purpose, sct,
+    Certificate, Path, Purpose, TrustedChain, sct,
     timestamp::{self, TimeStampResp, TimestampError, VerifiedTimestamp},
     verify_chain,
 };
@@ -91,7 +91,11 @@ impl Case {
         let response = TimeStampResp::parse(der).unwrap();
         let mut outcome = Err(TimestampError::UnknownSigner);
         for authority in list(&self.trusted["timestampAuthorities"]) {
-            outcome = timestamp::verify(&response, &self.signature(), &chain(authority));
+            outcome = timestamp::verify(
+                &response,
+                &self.signature(),
+                &TrustedChain::new(chain(authority)).unwrap(),
+            );
             if outcome.is_ok() {
                 break;
             }

@@ -166,7 +166,16 @@ fn chains_are_read_from_pem_in_order() {
 
 #[test]
 fn a_request_proves_that_its_key_is_held() {
-    for kind in [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::Ed25519, KeyKind::Rsa { bits: 2048 }] {
+    for kind in [
+        KeyKind::EcdsaP256,
+        KeyKind::EcdsaP384,
+        KeyKind::EcdsaP521,
+        KeyKind::Ed25519,
+        KeyKind::Rsa { bits: 2048 },
+        KeyKind::MlDsa44,
+        KeyKind::MlDsa65,
+        KeyKind::MlDsa87,
+    ] {
         let key = key(kind);
         let der = Csr::build(&key).unwrap();
         let request = Csr::from_pem(&Csr::pem_of(&der)).unwrap();

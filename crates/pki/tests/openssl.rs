@@ -8,7 +8,7 @@ mod setting;
 
 use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
 use sealog_pki::{
-    Certificate, Csr, Purpose, San,
+    Certificate, Csr, Purpose, San, TrustedChain,
     issue::{self, Below},
     timestamp::{self, POLICY, TimeStampReq, TimeStampResp, TsaIdentity},
     verify_chain,
@@ -108,7 +108,10 @@ fn openssl_accepts_our_timestamps_and_we_read_its_request() {
                 assert!(text.contains(part), "{part} in {text}");
             }
             let response = TimeStampResp::parse(&answer).unwrap();
-            assert!(timestamp::verify(&response, b"a signature", &chain).is_ok());
+            assert!(
+                timestamp::verify(&response, b"a signature", &TrustedChain::new(chain.to_vec()).unwrap())
+                    .is_ok()
+            );
         }
     }
 }
@@ -154,9 +157,14 @@ fn we_accept_openssl_timestamps() {
             );
             let response = TimeStampResp::parse(&fs::read(path("reply")).unwrap()).unwrap();
             assert_eq!(response.nonce(), request.nonce.as_deref());
-            let verified = timestamp::verify(&response, b"a signature", &chain).unwrap();
+            let verified =
+                timestamp::verify(&response, b"a signature", &TrustedChain::new(chain.to_vec()).unwrap())
+                    .unwrap();
             assert_eq!(verified.signer(), &chain[0]);
-            assert!(timestamp::verify(&response, b"another", &chain).is_err());
+            assert!(
+                timestamp::verify(&response, b"another", &TrustedChain::new(chain.to_vec()).unwrap())
+                    .is_err()
+            );
         }
     }
 }

@@ -74,7 +74,7 @@ fn documents(config: &Config, instance: &Instance) -> anyhow::Result<Option<Clie
     let ctlog_key = ctlog::public_key(instance)?;
     let tsa_endpoint = format!("{}/api/v1/timestamp", tsa.url);
     let trusted_root = TrustedRoot {
-        tlogs: vec![log(&rekor.url, &rekor_key, key_id_full(rekor::origin(rekor), &rekor_key))?],
+        tlogs: vec![log(&rekor.url, &rekor_key, key_id_full(rekor::origin(rekor), &rekor_key)?)?],
         certificate_authorities: vec![authority_of(instance, &SIGNING, ca.url.as_str(), valid_for)?],
         ctlogs: vec![log(&ctlog.url, &ctlog_key, log_id(&ctlog_key))?],
         timestamp_authorities: vec![authority_of(instance, &TIMESTAMPING, &tsa_endpoint, valid_for)?],

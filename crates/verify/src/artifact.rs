@@ -2,8 +2,8 @@
 
 use crate::policy::Policy;
 use alloc::vec::Vec;
-use sealog_bundle::{Bundle, Content, KeyDetails, KindVersion, Statement};
-use sealog_crypto::{Digest, HashAlgorithm};
+use sealog_bundle::{Bundle, Content, EntryBody, KeyDetails, KindVersion, Statement, TransparencyLogEntry};
+use sealog_crypto::{Digest, HashAlgorithm, PublicKey};
 use sealog_pki::Certificate;
 
 /// An artifact: whole, or by digests.
@@ -55,14 +55,25 @@ pub fn digests_needed(bundle: &Bundle, policy: &Policy) -> Vec<HashAlgorithm> {
         Content::Message(message) => {
             needed.extend(message.digest.map(|digest| digest.algorithm()));
             let certificate = bundle.material.key.leaf().and_then(|der| Certificate::from_der(der).ok());
-            let key = match certificate {
-                Some(certificate) => certificate.public_key().ok(),
-                None => policy.required_key().cloned(),
+            let keys: Vec<PublicKey> = match certificate {
+                Some(certificate) => certificate.public_key().ok().into_iter().collect(),
+                None => policy.keys().into_iter().cloned().collect(),
             };
-            needed.extend(key.and_then(|key| KeyDetails::default_for(&key)?.prehash()));
+            let entries = &bundle.material.log_entries;
+            for key in &keys {
+                let prehashes = KeyDetails::candidates(key).iter().filter_map(|details| details.prehash());
+                // However the key may have signed; but where all entries say that it was in the usual
+                // way, a large file is not hashed in vain.
+                match KeyDetails::default_for(key).and_then(KeyDetails::prehash) {
+                    Some(usual) if entries.iter().all(|entry| holds_digest_by(entry, usual)) => {
+                        needed.push(usual)
+                    }
+                    _ => needed.extend(prehashes),
+                }
+            }
             // Entries of Rekor v1 hold SHA-256 digests whatever the key.
             let v2 = KindVersion::hashedrekord_v002();
-            if bundle.material.log_entries.iter().any(|entry| entry.kind_version != v2) {
+            if entries.iter().any(|entry| entry.kind_version != v2) {
                 needed.push(HashAlgorithm::Sha256);
             }
         }
@@ -76,6 +87,15 @@ pub fn digests_needed(bundle: &Bundle, policy: &Policy) -> Vec<HashAlgorithm> {
         needed.push(HashAlgorithm::Sha256);
     }
     needed
+}
+
+/// Whether it is an entry of Rekor v2 that says it holds such a digest.
+fn holds_digest_by(entry: &TransparencyLogEntry, algorithm: HashAlgorithm) -> bool {
+    let says = |body: &EntryBody| match body {
+        EntryBody::HashedRekord(body) => body.digest.algorithm() == algorithm,
+        _ => false,
+    };
+    EntryBody::parse(&entry.canonicalized_body).is_ok_and(|body| says(&body))
 }
 
 #[cfg(test)]

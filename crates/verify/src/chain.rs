@@ -2,15 +2,15 @@
 //! at every verified time (all certificates at once: the hybrid model).
 
 use crate::{
-    authority::{self, TrustRootError},
+    anchors::{Anchors, Authority, TrustRootError},
     error::VerifyError,
     structure::{KeyPolicyError, Structure},
     time::{SigningTimes, TimeSource},
 };
-use alloc::{boxed::Box, vec::Vec};
-use sealog_bundle::{TrustedRoot, UnixTime};
+use alloc::boxed::Box;
+use sealog_bundle::{KeyDetails, UnixTime};
 use sealog_crypto::PublicKey;
-use sealog_pki::{Certificate, ChainError, Path, Purpose, chain::Place, verify_chain};
+use sealog_pki::{Certificate, ChainError, Path, Purpose, chain::Place};
 
 /// Why the certificate is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,44 +66,58 @@ pub(crate) fn check(
     leaf: &Certificate,
     extra: &[Certificate],
     times: &SigningTimes,
-    root: &TrustedRoot,
+    anchors: &Anchors,
 ) -> Result<VerifiedChain, VerifyError> {
-    let authorities: Vec<_> = authority::usable(&root.certificate_authorities).collect();
-    if authorities.is_empty() {
+    if anchors.certificate_authorities.is_empty() {
         return Err(TrustRootError::None { what: "certificate authority" }.into());
     }
-    let mut verified: Option<Path> = None;
+    let mut verified: Option<Found<'_>> = None;
     for time in times.all() {
-        let at = time.time();
-        let mut failure = ChainStepError::NoAuthority { time: at };
-        let mut found = None;
-        for authority in authorities.iter().filter(|a| a.listed.valid_for.contains(at)) {
-            let Some((anchor, issuers)) = authority.certificates.split_last() else { continue };
-            let intermediates: Vec<_> = issuers.iter().chain(extra).cloned().collect();
-            let anchors = core::slice::from_ref(anchor);
-            match verify_chain(leaf, &intermediates, anchors, at.seconds(), Purpose::CodeSigning) {
-                Ok(path) => {
-                    found = Some(path);
-                    break;
-                }
-                Err(error) => note(&mut failure, of_path(error, leaf, at, time.source())),
-            }
+        // What signed what does not change with the time.
+        let holds = |found: &Found<'_>| {
+            found.authority.valid_for.contains(time.time()) && found.path.is_valid_at(time.time().seconds())
+        };
+        if verified.as_ref().is_some_and(holds) {
+            continue;
         }
+        let found = find(leaf, extra, time.time(), time.source(), anchors)?;
         // One path is enough for all that follows if it held at every time; the issuer may not change.
-        let path = found.ok_or(failure)?;
         match &verified {
-            Some(earlier) if earlier.issuer() != path.issuer() => {
+            Some(earlier) if earlier.path.issuer() != found.path.issuer() => {
                 return Err(ChainStepError::TwoIssuers.into());
             }
-            _ => verified = Some(path),
+            _ => verified = Some(found),
         }
     }
-    let path = verified.ok_or(crate::time::TimeError::None)?;
+    let path = verified.ok_or(crate::time::TimeError::None)?.path;
     let key = path.leaf().public_key().map_err(|e| ChainStepError::Path(Box::new(ChainError::LeafKey(e))))?;
-    if sealog_bundle::KeyDetails::default_for(&key).is_none() {
+    if KeyDetails::candidates(&key).is_empty() {
         return Err(KeyPolicyError::NoAlgorithm(key.kind()).into());
     }
     Ok(VerifiedChain { path, key })
+}
+
+/// A path that held at a time when its authority was trusted.
+struct Found<'a> {
+    authority: &'a Authority,
+    path: Path,
+}
+
+fn find<'a>(
+    leaf: &Certificate,
+    extra: &[Certificate],
+    at: UnixTime,
+    clock: &TimeSource,
+    anchors: &'a Anchors,
+) -> Result<Found<'a>, ChainStepError> {
+    let mut failure = ChainStepError::NoAuthority { time: at };
+    for authority in anchors.certificate_authorities.iter().filter(|a| a.valid_for.contains(at)) {
+        match authority.chain.verify(leaf, extra, at.seconds(), Purpose::CodeSigning) {
+            Ok(path) => return Ok(Found { authority, path }),
+            Err(error) => note(&mut failure, of_path(error, leaf, at, clock)),
+        }
+    }
+    Err(failure)
 }
 
 fn of_path(error: ChainError, leaf: &Certificate, time: UnixTime, clock: &TimeSource) -> ChainStepError {

@@ -8,6 +8,7 @@
 use crate::{
     content::SignedContent,
     error::VerifyError,
+    signature::VerifiedSignature,
     structure::{EntryKind, KeyPolicyError, LogEntry, Signed, Signer, Structure},
 };
 use alloc::{
@@ -78,16 +79,23 @@ pub enum EntryMismatch {
     NotCanonical,
 }
 
-/// An entry that is about what the bundle is about, and the bytes that must be in the tree.
+/// An entry that is about what the bundle is about, and the bytes that must be in the tree: those that
+/// came, after they were compared with what they must be.
 pub(crate) struct MatchedEntry<'s, 'b> {
+    /// Its place in the bundle.
+    at: usize,
     claim: &'s LogEntry<'b>,
-    leaf: Vec<u8>,
 }
 
 impl<'s, 'b> MatchedEntry<'s, 'b> {
     /// The leaf's bytes.
     pub(crate) fn leaf(&self) -> &[u8] {
-        &self.leaf
+        &self.claim.entry.canonicalized_body
+    }
+
+    /// Its place in the bundle.
+    pub(crate) const fn at(&self) -> usize {
+        self.at
     }
 
     pub(crate) const fn claim(&self) -> &'s LogEntry<'b> {
@@ -95,34 +103,34 @@ impl<'s, 'b> MatchedEntry<'s, 'b> {
     }
 }
 
-/// Never empty.
+/// As many as the bundle has.
 pub(crate) fn check<'s, 'b>(
     structure: &'s Structure<'b>,
     content: &SignedContent<'_>,
-    key: &PublicKey,
+    signature: &VerifiedSignature,
 ) -> Result<Vec<MatchedEntry<'s, 'b>>, VerifyError> {
-    let match_one = |claim: &'s LogEntry<'b>| {
-        let leaf = match claim.kind {
-            EntryKind::RekorV2 => rebuild(claim, structure, content, key)?,
-            EntryKind::RekorV1 => compare(claim, structure, content, key)?,
-        };
-        Ok(MatchedEntry { claim, leaf })
+    let match_one = |(at, claim): (usize, &'s LogEntry<'b>)| {
+        match claim.kind {
+            EntryKind::RekorV2 => rebuild(claim, structure, content, signature)?,
+            EntryKind::RekorV1 => compare(claim, structure, content, signature.key())?,
+        }
+        Ok(MatchedEntry { at, claim })
     };
-    structure.entries().iter().map(match_one).collect()
+    structure.entries().iter().enumerate().map(match_one).collect()
 }
 
-/// The leaf of a Rekor v2 log, made from the bundle alone.
+/// The leaf of a Rekor v2 log is made from the bundle alone, and must be the one that came.
 fn rebuild(
     claim: &LogEntry<'_>,
     structure: &Structure<'_>,
     content: &SignedContent<'_>,
-    key: &PublicKey,
-) -> Result<Vec<u8>, VerifyError> {
-    let key_details = KeyDetails::default_for(key).ok_or(KeyPolicyError::NoAlgorithm(key.kind()))?;
+    signature: &VerifiedSignature,
+) -> Result<(), VerifyError> {
+    let (key, key_details) = (signature.key(), signature.details());
     let algorithm = key_details.prehash().ok_or(KeyPolicyError::NoAlgorithm(key.kind()))?;
     let verifier = match structure.signer() {
         Signer::Certificate { leaf, .. } => Verifier::Certificate(leaf.der().to_vec()),
-        Signer::Key(key) => Verifier::PublicKey(key.spki_der().to_vec()),
+        Signer::Keys(_) => Verifier::PublicKey(key.spki_der().to_vec()),
     };
     let rebuilt = HashedRekord {
         digest: content.digest(algorithm)?,
@@ -135,7 +143,7 @@ fn rebuild(
     if *body != canonical {
         return Err(difference(&rebuilt, body, structure).into());
     }
-    Ok(canonical)
+    Ok(())
 }
 
 /// The most telling difference; only to be asked when there is one.
@@ -163,13 +171,13 @@ fn difference(rebuilt: &HashedRekord, body: &[u8], structure: &Structure<'_>) ->
     EntryMismatch::NotCanonical
 }
 
-/// The leaf of a Rekor v1 log, as it came, after each thing in it was compared.
+/// Each thing in the leaf of a Rekor v1 log is compared.
 fn compare(
     claim: &LogEntry<'_>,
     structure: &Structure<'_>,
     content: &SignedContent<'_>,
     key: &PublicKey,
-) -> Result<Vec<u8>, VerifyError> {
+) -> Result<(), VerifyError> {
     let body = EntryBody::parse(&claim.entry.canonicalized_body).map_err(EntryMismatch::Unreadable)?;
     let kind = body.kind_version();
     if kind != claim.entry.kind_version {
@@ -194,7 +202,7 @@ fn compare(
     if expected != found {
         return Err(digests(structure, &expected, &found).into());
     }
-    Ok(claim.entry.canonicalized_body.clone())
+    Ok(())
 }
 
 /// The PEM of an entry must be the bundle's certificate or the key given.
@@ -204,7 +212,7 @@ fn same_key(pem: &[u8], structure: &Structure<'_>, key: &PublicKey) -> Result<()
         Signer::Certificate { leaf, .. } => {
             (leaf.der(), Certificate::from_pem(pem).ok().map(|certificate| certificate.der().to_vec()))
         }
-        Signer::Key(_) => (key.spki_der(), PublicKey::from_pem(pem).ok().map(|key| key.spki_der().to_vec())),
+        Signer::Keys(_) => (key.spki_der(), PublicKey::from_pem(pem).ok().map(|key| key.spki_der().to_vec())),
     };
     match found {
         Some(found) if found == expected => Ok(()),

@@ -1,12 +1,12 @@
 //! The closed list of reasons why a bundle does not verify, with the values that were compared.
 
 use crate::{
-    authority::TrustRootError,
+    anchors::TrustRootError,
     chain::ChainStepError,
     content::ContentError,
     entry::EntryMismatch,
     inclusion::{CheckpointStepError, InclusionStepError},
-    policy::PolicyError,
+    policy::{EvidenceError, PolicyError},
     promise::PromiseError,
     sct::SctStepError,
     signature::SignatureStepError,
@@ -15,11 +15,7 @@ use crate::{
     time::TimeError,
     verified::Verified,
 };
-use alloc::{
-    boxed::Box,
-    format,
-    string::{String, ToString as _},
-};
+use alloc::boxed::Box;
 use core::fmt;
 use sealog_bundle::{BundleError, JsonError, KindVersion};
 
@@ -75,6 +71,15 @@ pub enum VerifyError {
     /// The key is another, or none was given.
     #[error(transparent)]
     Key(#[from] KeyPolicyError),
+    /// Each thing that was proven holds, but the policy wants more.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// No bundle, or more than are looked at.
+    #[error("{found} bundles for one artifact: 1 to {} are looked at", crate::MAX_BUNDLES)]
+    BundleCount {
+        /// How many there are.
+        found: usize,
+    },
     /// All is well, except that the signer is another.
     #[error("{error}")]
     Policy {
@@ -122,6 +127,8 @@ pub enum ErrorClass {
     Subject,
     /// Another key, or a key where a certificate should be.
     Key,
+    /// Less is proven than the policy wants.
+    Evidence,
     /// Another signer.
     Policy,
 }
@@ -148,6 +155,7 @@ impl ErrorClass {
             Self::Digest => "digest",
             Self::Subject => "subject",
             Self::Key => "key",
+            Self::Evidence => "evidence",
             Self::Policy => "policy",
         }
     }
@@ -159,27 +167,14 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-/// Two values that should be equal and are not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compared {
-    /// The value wanted.
-    pub expected: String,
-    /// Where it is from.
-    pub expected_from: &'static str,
-    /// The value found.
-    pub found: String,
-    /// Where it is from.
-    pub found_from: &'static str,
-}
-
 impl VerifyError {
     /// The class.
     #[must_use]
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Bundle(BundleError::UnknownVersion { .. }) | Self::Structure(_) => {
-                ErrorClass::InvalidBundle
-            }
+            Self::Bundle(BundleError::UnknownVersion { .. })
+            | Self::Structure(_)
+            | Self::BundleCount { .. } => ErrorClass::InvalidBundle,
             Self::Bundle(_) => ErrorClass::Parse,
             Self::TrustedRootDocument(_) | Self::TrustRoot(_) => ErrorClass::TrustRoot,
             Self::Time(TimeError::None) => ErrorClass::NoVerifiedTime,
@@ -196,110 +191,8 @@ impl VerifyError {
             Self::Content(_) => ErrorClass::Digest,
             Self::Statement(_) => ErrorClass::Subject,
             Self::Key(_) => ErrorClass::Key,
+            Self::Evidence(_) => ErrorClass::Evidence,
             Self::Policy { .. } => ErrorClass::Policy,
         }
     }
-
-    /// The values that were compared, where two were.
-    #[must_use]
-    pub fn compared(&self) -> Option<Compared> {
-        let compared = |expected: String, expected_from, found: String, found_from| {
-            Some(Compared { expected, expected_from, found, found_from })
-        };
-        match self {
-            Self::Content(ContentError::OtherArtifact { expected, found }) => {
-                let (expected, found) = (expected.to_string(), found.to_string());
-                compared(expected, "message digest in the bundle", found, "computed from the file")
-            }
-            Self::Statement(StatementError::OtherArtifact { expected, found }) => compared(
-                expected.clone(),
-                "first subject of the statement",
-                found.clone(),
-                "computed from the file",
-            ),
-            Self::Statement(StatementError::PayloadType { found }) => {
-                let expected = sealog_bundle::dsse::IN_TOTO_PAYLOAD_TYPE.into();
-                compared(expected, "payload type", found.clone(), "payload type of the envelope")
-            }
-            Self::Statement(StatementError::StatementType { found }) => {
-                let expected = sealog_bundle::statement::STATEMENT_V1.into();
-                compared(expected, "statement type", found.clone(), "in the envelope")
-            }
-            Self::Key(KeyPolicyError::OtherKey { expected, found }) => compared(
-                expected.clone(),
-                "SHA-256 of the key given",
-                found.clone(),
-                "key hint in the bundle",
-            ),
-            Self::Chain(ChainStepError::OutsideCertificate { time, not_before, not_after, .. }) => {
-                let expected = format!("{not_before} to {not_after}");
-                compared(expected, "validity of the certificate", time.to_string(), "verified time")
-            }
-            Self::Inclusion(InclusionStepError::Index { expected, found }) => compared(
-                expected.to_string(),
-                "log index of the entry",
-                found.to_string(),
-                "in its inclusion proof",
-            ),
-            Self::Inclusion(InclusionStepError::Size { expected, found }) => {
-                compared(expected.to_string(), "checkpoint", found.to_string(), "inclusion proof")
-            }
-            Self::Inclusion(InclusionStepError::Root { expected, found }) => {
-                compared(expected.to_string(), "checkpoint", found.to_string(), "inclusion proof")
-            }
-            Self::Entry(mismatch) => compare_entry(mismatch),
-            Self::Policy { error, .. } => compare_policy(error),
-            Self::Time(TimeError::NotVerified { source, .. }) => match &**source {
-                sealog_pki::timestamp::TimestampError::Imprint { expected, found } => compared(
-                    expected.to_string(),
-                    "digest of the signature",
-                    found.to_string(),
-                    "in the signed timestamp",
-                ),
-                _ => None,
-            },
-            Self::Bundle(_)
-            | Self::TrustedRootDocument(_)
-            | Self::Structure(_)
-            | Self::TrustRoot(_)
-            | Self::Time(_)
-            | Self::Promise(_)
-            | Self::Chain(_)
-            | Self::Sct(_)
-            | Self::Inclusion(_)
-            | Self::Checkpoint(_)
-            | Self::UnsupportedEntry(_)
-            | Self::Signature(_)
-            | Self::Content(_)
-            | Self::Statement(_)
-            | Self::Key(_) => None,
-        }
-    }
-}
-
-fn compare_entry(mismatch: &EntryMismatch) -> Option<Compared> {
-    let (expected, found) = match mismatch {
-        EntryMismatch::Digest { expected, found }
-        | EntryMismatch::Signature { expected, found }
-        | EntryMismatch::Key { expected, found }
-        | EntryMismatch::Kind { expected, found } => (expected.clone(), found.clone()),
-        EntryMismatch::Algorithm { expected, found } => (expected.to_string(), found.to_string()),
-        EntryMismatch::Unreadable(_) | EntryMismatch::WrongContent { .. } | EntryMismatch::NotCanonical => {
-            return None;
-        }
-    };
-    Some(Compared { expected, expected_from: "from the bundle", found, found_from: "in the log entry" })
-}
-
-fn compare_policy(error: &PolicyError) -> Option<Compared> {
-    let (expected, found, expected_from, found_from) = match error {
-        PolicyError::Identity { expected, found }
-        | PolicyError::Issuer { expected, found }
-        | PolicyError::Extension { expected, found, .. } => {
-            (expected, found, "asked for", "in the certificate")
-        }
-        PolicyError::TwoIssuers { newer, older } => (newer, older, "newer extension", "older extension"),
-        PolicyError::NotOneIdentity { .. } | PolicyError::NoIssuer => return None,
-    };
-    Some(Compared { expected: expected.clone(), expected_from, found: found.clone(), found_from })
 }

@@ -1,15 +1,23 @@
 //! Steps 7 and 6: that a trusted log signed the checkpoint, and that the entry is in its tree.
 //!
 //! Entries by logs the trusted root does not know are passed over; one by a log it does know must
-//! verify, and one must be there.
+//! verify, and as many as the policy wants must be there.
 
-use crate::{authority, entry::MatchedEntry, error::VerifyError, structure::EntryKind, time::VerifiedTime};
+use crate::{
+    anchors::{self, Anchors, Log},
+    entry::MatchedEntry,
+    error::VerifyError,
+    policy::{Evidence, EvidenceError, Witnesses},
+    promise::VerifiedPromise,
+    structure::EntryKind,
+    time::VerifiedTime,
+};
 use alloc::{boxed::Box, string::String, vec::Vec};
-use sealog_bundle::{TransparencyLog, TrustedRoot, UnixTime};
+use sealog_bundle::{InclusionProof, UnixTime};
 use sealog_tlog::{
-    Checkpoint, CheckpointError, SignedCheckpoint,
+    Checkpoint, CheckpointError, SignedCheckpoint, SignedNote,
     merkle::{Hash, ProofError, leaf_hash, verify_inclusion},
-    note,
+    note::{self, NoteError, NoteVerifier as _},
 };
 
 /// Why the checkpoint is not believed.
@@ -77,75 +85,106 @@ pub enum InclusionStepError {
     Proof(ProofError),
 }
 
-/// A checkpoint signed by a trusted log, and the entry it is there for.
-pub(crate) struct VerifiedCheckpoint<'e, 's, 'b, 'r> {
-    entry: &'e MatchedEntry<'s, 'b>,
-    log: &'r TransparencyLog,
-    size: u64,
-    root: Hash,
-    origin: String,
+/// A log that holds the signature.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Logged {
+    /// The log's origin, as its checkpoint has it.
+    pub origin: String,
+    /// Its base URL as the trusted root has it.
+    pub url: String,
+    /// Where in the log.
+    pub index: u64,
+    /// Names of the policy's witnesses who cosigned the checkpoint.
+    pub witnesses: Vec<String>,
+    /// Whether a proof says so. Otherwise the log's promise does, and the policy takes it.
+    pub proven: bool,
 }
 
-/// That the entry is in the tree of a trusted log.
-pub(crate) struct VerifiedInclusion {
-    origin: String,
-    url: String,
-    index: u64,
+/// What trusted logs say of an entry.
+pub(crate) enum VerifiedCheckpoint<'e, 's, 'b, 'a> {
+    /// A checkpoint signed by a log, and the proof that must lead to it.
+    Signed {
+        entry: &'e MatchedEntry<'s, 'b>,
+        proof: &'b InclusionProof,
+        log: &'a Log,
+        size: u64,
+        root: Hash,
+        origin: String,
+        witnesses: Vec<String>,
+    },
+    /// No checkpoint; a promise, which the policy takes for one.
+    Promised { entry: &'e MatchedEntry<'s, 'b>, log: &'a Log },
 }
+
+/// That the entry is in the trees of as many trusted logs as the policy wants.
+pub(crate) struct VerifiedInclusion(Vec<Logged>);
 
 impl VerifiedInclusion {
-    pub(crate) fn into_parts(self) -> (String, String, u64) {
-        (self.origin, self.url, self.index)
+    pub(crate) fn into_inner(self) -> Vec<Logged> {
+        self.0
     }
 }
 
-/// Checkpoints of all entries by logs we know; at least one.
-pub(crate) fn check_checkpoints<'e, 's, 'b, 'r>(
+/// Checkpoints of all entries by logs we know.
+pub(crate) fn check_checkpoints<'e, 's, 'b, 'a>(
     entries: &'e [MatchedEntry<'s, 'b>],
+    promises: &[VerifiedPromise<'a>],
     times: &[VerifiedTime],
-    root: &'r TrustedRoot,
-) -> Result<Vec<VerifiedCheckpoint<'e, 's, 'b, 'r>>, VerifyError> {
+    anchors: &'a Anchors,
+    evidence: &Evidence,
+) -> Result<Vec<VerifiedCheckpoint<'e, 's, 'b, 'a>>, VerifyError> {
     let mut verified = Vec::new();
     for entry in entries {
+        let Some(proof) = entry.claim().proof else {
+            // Step 0 let it pass for its promise, which counts if its log is known.
+            let promise = promises.iter().find(|promise| promise.entry() == entry.at());
+            verified.extend(promise.map(|p| VerifiedCheckpoint::Promised { entry, log: p.log() }));
+            continue;
+        };
         let log_id = &entry.claim().entry.log_id;
-        let logs = root.tlogs.iter().filter(|log| log.log_id == *log_id);
+        let logs = anchors.tlogs.iter().filter(|log| log.id == *log_id);
         let how_far = |error: &VerifyError| match error {
+            VerifyError::Evidence(_) => 3,
             VerifyError::Checkpoint(CheckpointStepError::NotVerified { .. }) => 2,
             VerifyError::Checkpoint(_) => 1,
             _ => 0,
         };
-        let outcomes = logs.map(|log| of_log(entry, log, times));
-        let Some(outcome) = authority::any_listing(outcomes, how_far) else { continue };
+        let outcomes = logs.map(|log| of_log(entry, proof, log, times, &evidence.witnesses));
+        let Some(outcome) = anchors::any_listing(outcomes, how_far) else { continue };
         verified.push(outcome?);
     }
-    if verified.is_empty() {
-        let found = entries.first().map(|entry| hex::encode(&entry.claim().entry.log_id));
-        return Err(CheckpointStepError::UnknownLog { found: found.unwrap_or_default() }.into());
+    match entries.first() {
+        Some(first) if verified.is_empty() && evidence.logs > 0 => {
+            let found = hex::encode(&first.claim().entry.log_id);
+            Err(CheckpointStepError::UnknownLog { found }.into())
+        }
+        _ => Ok(verified),
     }
-    Ok(verified)
 }
 
-fn of_log<'e, 's, 'b, 'r>(
+fn of_log<'e, 's, 'b, 'a>(
     entry: &'e MatchedEntry<'s, 'b>,
-    log: &'r TransparencyLog,
+    proof: &'b InclusionProof,
+    log: &'a Log,
     times: &[VerifiedTime],
-) -> Result<VerifiedCheckpoint<'e, 's, 'b, 'r>, VerifyError> {
-    let url = || log.base_url.clone();
-    let key = authority::log_key(log)?;
+    witnesses: &Witnesses,
+) -> Result<VerifiedCheckpoint<'e, 's, 'b, 'a>, VerifyError> {
+    let url = || log.url.clone();
+    let key = log.key()?;
     // A checkpoint states no time. The log must have been trusted when the signature was made.
     if let Some(time) = times.iter().find(|t| !log.valid_for.contains(t.time())) {
         return Err(CheckpointStepError::OutsideWindow { log: url(), time: time.time() }.into());
     }
     let no_name = || CheckpointStepError::NoName { log: url() };
-    let name = match entry.claim().kind {
-        EntryKind::RekorV1 => log.authority(),
-        EntryKind::RekorV2 => log.host(),
-    };
-    let name = name.ok_or_else(no_name)?;
-    let verifier = note::KeyVerifier::for_log(name, key).map_err(|_| no_name())?;
-    let not_verified = |source| CheckpointStepError::NotVerified { log: url(), source: Box::new(source) };
     let claim = entry.claim();
-    let signed = SignedCheckpoint::parse(claim.proof.checkpoint.as_bytes()).map_err(not_verified)?;
+    let name = match claim.kind {
+        EntryKind::RekorV1 => &log.authority,
+        EntryKind::RekorV2 => &log.host,
+    };
+    let name = name.as_deref().ok_or_else(no_name)?;
+    let verifier = note::KeyVerifier::for_log(name, key.clone()).map_err(|_| no_name())?;
+    let not_verified = |source| CheckpointStepError::NotVerified { log: url(), source: Box::new(source) };
+    let signed = SignedCheckpoint::parse(proof.checkpoint.as_bytes()).map_err(not_verified)?;
     signed.note.verify(&verifier).map_err(|error| not_verified(error.into()))?;
     let Checkpoint { origin, size, root, .. } = signed.checkpoint;
     // The key's name is the origin; Rekor v1 adds the shard's number.
@@ -155,33 +194,70 @@ fn of_log<'e, 's, 'b, 'r>(
         let (expected, found) = (name.into(), origin);
         return Err(not_verified(CheckpointError::Origin { expected, found }).into());
     }
-    Ok(VerifiedCheckpoint { entry, log, size, root, origin })
+    let cosigned = cosigned(&signed.note, witnesses).map_err(|error| not_verified(error.into()))?;
+    let (expected, found) = (witnesses.threshold(), cosigned.len());
+    if found < expected {
+        return Err(EvidenceError::Witnesses { log: url(), expected, found }.into());
+    }
+    Ok(VerifiedCheckpoint::Signed { entry, proof, log, size, root, origin, witnesses: cosigned })
 }
 
-/// Holds every entry against its checkpoint; what is told is the first.
+/// Names of the witnesses who cosigned. A line in a witness's name that it did not make is refused.
+fn cosigned(note: &SignedNote, witnesses: &Witnesses) -> Result<Vec<String>, NoteError> {
+    let mut names = Vec::new();
+    for witness in witnesses.keys() {
+        match note.verify(witness) {
+            Ok(()) => names.push(String::from(witness.name())),
+            Err(NoteError::Unsigned { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(names)
+}
+
+/// Holds every entry against its checkpoint, and counts.
 pub(crate) fn check_inclusion(
     checkpoints: Vec<VerifiedCheckpoint<'_, '_, '_, '_>>,
+    evidence: &Evidence,
 ) -> Result<VerifiedInclusion, VerifyError> {
-    let mut first = None;
-    for VerifiedCheckpoint { entry, log, size, root, origin } in checkpoints {
-        let claim = entry.claim();
-        let (index, proof) = (claim.entry.log_index, claim.proof);
-        // Rekor v1 counts entries across shards, and in the proof within one.
-        if claim.kind == EntryKind::RekorV2 && proof.log_index != index {
-            return Err(InclusionStepError::Index { expected: index, found: proof.log_index }.into());
-        }
-        if proof.tree_size != size {
-            return Err(InclusionStepError::Size { expected: size, found: proof.tree_size }.into());
-        }
-        if proof.root_hash != *root.as_bytes() {
-            return Err(InclusionStepError::Root { expected: root, found: Hash(proof.root_hash) }.into());
-        }
-        let hashes: Vec<Hash> = proof.hashes.iter().copied().map(Hash).collect();
-        verify_inclusion(&leaf_hash(entry.leaf()), proof.log_index, size, &hashes, &root)
-            .map_err(InclusionStepError::Proof)?;
-        // An index across shards is only as good as the promise it is signed in.
-        let proven = if claim.entry.inclusion_promise.is_some() { index } else { proof.log_index };
-        first.get_or_insert(VerifiedInclusion { origin, url: log.base_url.clone(), index: proven });
+    let expected = evidence.logs;
+    let found = anchors::distinct(checkpoints.iter().map(|checkpoint| match checkpoint {
+        VerifiedCheckpoint::Signed { log, .. } | VerifiedCheckpoint::Promised { log, .. } => &log.operator,
+    }));
+    let logged = checkpoints.into_iter().map(check_entry).collect::<Result<_, _>>()?;
+    if found < expected {
+        return Err(EvidenceError::Logs { expected, found }.into());
     }
-    first.ok_or_else(|| CheckpointStepError::UnknownLog { found: String::new() }.into())
+    Ok(VerifiedInclusion(logged))
+}
+
+fn check_entry(checkpoint: VerifiedCheckpoint<'_, '_, '_, '_>) -> Result<Logged, InclusionStepError> {
+    let (entry, proof, log, size, root, origin, witnesses) = match checkpoint {
+        VerifiedCheckpoint::Signed { entry, proof, log, size, root, origin, witnesses } => {
+            (entry, proof, log, size, root, origin, witnesses)
+        }
+        VerifiedCheckpoint::Promised { entry, log } => {
+            let (url, index) = (log.url.clone(), entry.claim().entry.log_index);
+            let origin = log.authority.clone().unwrap_or_default();
+            return Ok(Logged { origin, url, index, witnesses: Vec::new(), proven: false });
+        }
+    };
+    let claim = entry.claim();
+    let index = claim.entry.log_index;
+    // Rekor v1 counts entries across shards, and in the proof within one.
+    if claim.kind == EntryKind::RekorV2 && proof.log_index != index {
+        return Err(InclusionStepError::Index { expected: index, found: proof.log_index });
+    }
+    if proof.tree_size != size {
+        return Err(InclusionStepError::Size { expected: size, found: proof.tree_size });
+    }
+    if proof.root_hash != *root.as_bytes() {
+        return Err(InclusionStepError::Root { expected: root, found: Hash(proof.root_hash) });
+    }
+    let hashes: Vec<Hash> = proof.hashes.iter().copied().map(Hash).collect();
+    verify_inclusion(&leaf_hash(entry.leaf()), proof.log_index, size, &hashes, &root)
+        .map_err(InclusionStepError::Proof)?;
+    // An index across shards is only as good as the promise it is signed in.
+    let index = if claim.entry.inclusion_promise.is_some() { index } else { proof.log_index };
+    Ok(Logged { origin, url: log.url.clone(), index, witnesses, proven: true })
 }

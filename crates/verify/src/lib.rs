@@ -1,16 +1,91 @@
-//! Bundle, trusted root, policy and artifact in; who signed what and when out, or the step that failed.
+//! Verifies who signed a file, offline: a Sigstore bundle, a trusted root, a policy and the file in; who signed it,
+//! when and in which log out, or the step that failed.
 //!
-//! [`verify`] reads as the client specification (sigstore/architecture-docs client-spec.md §4): the
-//! steps are numbered alike, and each finished step is a value only that step can make. A verdict
-//! wants all of them, so one that skips a step does not compile.
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mut world = sealog_testkit::Sigstore::new();
+//! # let ann = sealog_testkit::Person::new("ann@example.org", sealog_testkit::P256);
+//! # let file = b"a release".to_vec();
+//! # let document = world.sign(&ann, sealog_testkit::Thing::File(&file)).bundle.to_json().into_bytes();
+//! # let root_document = world.root.to_json().into_bytes();
+//! use sealog_verify::{Artifact, Bundle, Policy, TrustedRoot, Verifier};
 //!
-//! In scope: bundles whose entry is in a Rekor v2 or v1 log. Not in scope: fetching anything (trusted roots
-//! are arguments), what the time is now (it does not matter to what was signed once), telling people
-//! (except for the words, in [`verdict`], so that every program uses the same).
+//! let root = TrustedRoot::parse(&root_document)?; // or Instance::named("public-good")
+//! let verifier = Verifier::new(&root); // for any number of bundles
+//! let policy = Policy::identity("ann@example.org", "https://accounts.example.com");
+//! let bundle = Bundle::parse(&document)?; // app.tar.gz.sigstore.json
+//! let verified = verifier.verify(&bundle, &policy, &Artifact::from_bytes(&file))?;
+//! println!("signed by {:?} at {:?}", verified.identity(), verified.signed_at());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which question is asked
+//!
+//! A [`Policy`] says who must have signed: an identity as an OIDC issuer knows it, or a key. There is none that
+//! accepts anybody, unless its name ends in `unsafe`. [`SignerRule`]s put names, patterns, certificate extensions
+//! and keys together, [`Policy::signers`] asks for several different signers, [`Evidence`] for more proof than
+//! one log and one certificate log, and [`Policy::from_toml`] reads all of it from a file:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use sealog_verify::{Match, Policy, SignerRule};
+//!
+//! let actions = "https://token.actions.githubusercontent.com";
+//! let workflow = r"https://github\.com/org/app/\.github/workflows/release\.yml@refs/tags/v[0-9.]+";
+//! let build = SignerRule::identity(Match::pattern(workflow)?, Match::exact(actions));
+//! let ann = SignerRule::identity(Match::exact("ann@example.org"), Match::exact("https://accounts.example.com"));
+//! let both = Policy::signers(2, vec![build, ann])?; // for Verifier::verify_all, with a bundle by each
+//! # assert_eq!(both.threshold(), 2);
+//!
+//! let anybody = SignerRule::identity(Match::pattern(".*")?, Match::exact(actions));
+//! assert!(Policy::signer(anybody).is_err());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Large files
+//!
+//! A file need not be in memory. [`digests_needed`] says by which algorithms to hash it, [`Hasher`] hashes it in
+//! pieces, and [`Artifact::from_digests`] takes the result:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mut world = sealog_testkit::Sigstore::new();
+//! # let ann = sealog_testkit::Person::new("ann@example.org", sealog_testkit::P256);
+//! # let signed = world.sign(&ann, sealog_testkit::Thing::File(b"in two pieces"));
+//! # let (bundle, verifier, policy) = (signed.bundle.clone(), sealog_verify::Verifier::new(&world.root), signed.policy());
+//! use sealog_verify::{Artifact, Hasher, digests_needed};
+//!
+//! let mut hashers: Vec<Hasher> = digests_needed(&bundle, &policy).into_iter().map(Hasher::new).collect();
+//! for piece in [b"in two".as_slice(), b" pieces"] {
+//!     hashers.iter_mut().for_each(|hasher| hasher.update(piece));
+//! }
+//! let artifact = Artifact::from_digests(hashers.into_iter().map(Hasher::finish));
+//! verifier.verify(&bundle, &policy, &artifact)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When it fails
+//!
+//! [`VerifyError`] is a closed list with the values that were compared ([`VerifyError::compared`]) and a
+//! [class](ErrorClass) for programs. [`ErrorClass::Policy`] means that everything holds and somebody else signed;
+//! any other, that nothing may be believed. [`Report`] has words for people, the same in every program.
+//!
+//! # How it works
+//!
+//! [`Verifier::verify`] reads as the client specification (sigstore/architecture-docs client-spec.md §4): the steps
+//! are numbered alike, and each finished step is a value only that step can make. A verdict wants all of them, so
+//! one that skips a step does not compile: pieces are never verified without each other.
+//!
+//! In scope: bundles of every version whose entry is in a Rekor v2 or v1 log, or in none if the policy says so. Not
+//! in scope: fetching anything (trusted roots are arguments), what the time is now (it does not matter to what was
+//! signed once). No `async`, no HTTP, no OpenSSL; also for `wasm32-unknown-unknown`.
 //!
 //! Refused, though some client accepts it: a timestamp, promise, SCT or entry by a service we know that
-//! does not hold, beside others that do; an entry without inclusion proof and checkpoint, whatever the
-//! bundle's version; a chain in a bundle of version 0.3, a root in any; unknown and repeated fields;
+//! does not hold, beside others that do; an entry without inclusion proof and checkpoint, unless the
+//! policy takes a promise for them; a chain in a bundle of version 0.3, a root in any; unknown and repeated fields;
 //! keys outside the algorithm registry; a certificate with several names.
 //!
 //! Accepted on purpose: SCTs and entries by logs we do not know, beside one by a log we know (nothing is
@@ -25,13 +100,15 @@
 #![no_std]
 extern crate alloc;
 
+mod anchors;
 mod artifact;
-mod authority;
 mod chain;
+mod compared;
 mod content;
 mod entry;
 mod error;
 mod inclusion;
+mod instances;
 mod policy;
 mod promise;
 mod sct;
@@ -41,15 +118,23 @@ mod structure;
 mod time;
 pub mod verdict;
 mod verified;
+mod verifier;
 
+pub use anchors::TrustRootError;
 pub use artifact::{Artifact, digests_needed};
-pub use authority::TrustRootError;
 pub use chain::ChainStepError;
+pub use compared::Compared;
 pub use content::ContentError;
 pub use entry::EntryMismatch;
-pub use error::{Compared, ErrorClass, VerifyError};
-pub use inclusion::{CheckpointStepError, InclusionStepError};
-pub use policy::{Match, Pattern, PatternError, Policy, PolicyError};
+pub use error::{ErrorClass, VerifyError};
+pub use inclusion::{CheckpointStepError, InclusionStepError, Logged};
+pub use instances::{INSTANCES, Instance};
+#[cfg(feature = "policy-file")]
+pub use policy::PolicyFileError;
+pub use policy::{
+    Evidence, EvidenceError, Match, Pattern, PatternError, Policy, PolicyError, RuleError, SignerRule,
+    WitnessError, Witnesses,
+};
 pub use promise::PromiseError;
 pub use sct::SctStepError;
 pub use signature::SignatureStepError;
@@ -58,59 +143,20 @@ pub use structure::{KeyPolicyError, StructureError};
 pub use time::{TimeError, TimeSource};
 pub use verdict::{Report, Row, Verdict};
 pub use verified::{SignedBy, Verified};
+pub use verifier::{MAX_BUNDLES, Verifier};
 
-use sealog_bundle::{Bundle, TrustedRoot};
-use sealog_crypto::PublicKey;
+pub use sealog_bundle::{Bundle, BundleError, TrustedRoot, UnixTime};
+pub use sealog_crypto::{Digest, HashAlgorithm, Hasher, PublicKey};
 
-/// Verifies that somebody the policy names signed this artifact.
+/// Verifies that somebody the policy names signed this artifact: [`Verifier::verify`], for one bundle.
 ///
 /// # Errors
-/// The step that failed, see [`VerifyError`]. [`ErrorClass::Policy`] comes last: it says that all else
-/// holds and the signer is another.
+/// The step that failed, see [`VerifyError`].
 pub fn verify(
     bundle: &Bundle,
     root: &TrustedRoot,
     policy: &Policy,
     artifact: &Artifact<'_>,
 ) -> Result<Verified, VerifyError> {
-    // 0. The bundle has what a verifiable bundle has.
-    // 1. Its one signature is what logs hold and authorities stamp.
-    let structure = structure::check(bundle, policy)?;
-    // (10, first half.) What was signed: the artifact, if it is the one the bundle speaks of, or the
-    // envelope's encoding. A wrong file is by far the most common mistake, so people hear of it first.
-    let content = content::check(&structure, artifact)?;
-    // 5. Every inclusion promise is by a trusted log (Rekor v1; Rekor v2 makes none).
-    let promises = promise::check(&structure, root)?;
-    // 2. Every signed timestamp is by a trusted authority; with the promises, these are all the times.
-    let times = time::check(&structure, promises, root)?;
-    let (signer, key) = match structure.signer() {
-        structure::Signer::Certificate { leaf, extra } => {
-            // 2d. There is one at least: no fallback to now.
-            let times = times.at_least_one()?;
-            // 3. The certificate leads to a trusted authority at every one of these times.
-            let chain = chain::check(leaf, extra, &times, root)?;
-            // 9. No log entry states a time at which it was not valid.
-            chain::check_integrated_times(&structure, &chain)?;
-            // 4. A trusted certificate log promised to show the certificate.
-            let scts = sct::check(&chain, root)?;
-            let key = chain.key().clone();
-            (verified::Signer::Certificate { times, chain, scts }, key)
-        }
-        structure::Signer::Key(key) => {
-            let key = PublicKey::clone(key);
-            (verified::Signer::Key { times, key: key.clone() }, key)
-        }
-    };
-    // 10. The key made the signature. (Before 8: that it is forged says more than that it was not logged.)
-    let signature = signature::check(&structure, &content, &key)?;
-    // 8. The log's entry is about this signature, key and content; where it can be, it is rebuilt.
-    let entries = entry::check(&structure, &content, &key)?;
-    // 7. A trusted log signed the checkpoint.
-    let checkpoints = inclusion::check_checkpoints(&entries, signer.times(), root)?;
-    // 6. The entry is in the tree of that checkpoint.
-    let inclusion = inclusion::check_inclusion(checkpoints)?;
-    // 11. What an envelope states is about this artifact.
-    let statement = statement::check(&structure, artifact)?;
-    // 12. The signer is someone the policy names.
-    verified::Evidence { signer, inclusion, signature, statement }.match_policy(policy)
+    Verifier::new(root).verify(bundle, policy, artifact)
 }

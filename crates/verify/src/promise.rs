@@ -4,12 +4,12 @@
 //! and is never used as a time.
 
 use crate::{
-    authority,
+    anchors::{self, Anchors, Log},
     error::VerifyError,
     structure::{LogEntry, Structure},
 };
 use alloc::{format, string::String, vec::Vec};
-use sealog_bundle::{TransparencyLog, TrustedRoot, UnixTime, json::encode_base64};
+use sealog_bundle::{UnixTime, json::encode_base64};
 use sealog_crypto::{Scheme, SignatureError};
 
 /// Why a promise is not believed.
@@ -35,59 +35,64 @@ pub enum PromiseError {
 }
 
 /// A promise by a trusted log.
-pub(crate) struct VerifiedPromise {
+pub(crate) struct VerifiedPromise<'a> {
+    entry: usize,
     time: UnixTime,
-    log: String,
+    log: &'a Log,
 }
 
-impl VerifiedPromise {
+impl<'a> VerifiedPromise<'a> {
+    /// Which entry of the bundle it is about.
+    pub(crate) const fn entry(&self) -> usize {
+        self.entry
+    }
+
     pub(crate) const fn time(&self) -> UnixTime {
         self.time
     }
 
-    /// The log's URL.
-    pub(crate) fn into_log(self) -> String {
+    pub(crate) const fn log(&self) -> &'a Log {
         self.log
     }
 }
 
 /// The promises of all logs we know; perhaps none.
-pub(crate) fn check(
+pub(crate) fn check<'a>(
     structure: &Structure<'_>,
-    root: &TrustedRoot,
-) -> Result<Vec<VerifiedPromise>, VerifyError> {
+    anchors: &'a Anchors,
+) -> Result<Vec<VerifiedPromise<'a>>, VerifyError> {
     let mut promises = Vec::new();
-    for claim in structure.entries() {
+    for (entry, claim) in structure.entries().iter().enumerate() {
         let Some(promise) = &claim.entry.inclusion_promise else { continue };
-        let logs = root.tlogs.iter().filter(|log| log.log_id == claim.entry.log_id);
+        let logs = anchors.tlogs.iter().filter(|log| log.id == claim.entry.log_id);
         let how_far = |error: &VerifyError| match error {
             VerifyError::Promise(PromiseError::OutsideWindow { .. }) => 2,
             VerifyError::Promise(_) => 1,
             _ => 0,
         };
         let outcomes = logs.map(|log| by_log(claim, promise, log));
-        let Some(outcome) = authority::any_listing(outcomes, how_far) else { continue };
-        promises.push(outcome?);
+        let Some(outcome) = anchors::any_listing(outcomes, how_far) else { continue };
+        let (log, time) = outcome?;
+        promises.push(VerifiedPromise { entry, time, log });
     }
     Ok(promises)
 }
 
-fn by_log(
+fn by_log<'a>(
     claim: &LogEntry<'_>,
     promise: &[u8],
-    log: &TransparencyLog,
-) -> Result<VerifiedPromise, VerifyError> {
-    let key = authority::log_key(log)?;
-    let scheme = Scheme::default_for(key.kind());
-    let url = log.base_url.clone();
-    if let Err(source) = key.verify(scheme, signed_text(claim).as_bytes(), promise) {
-        return Err(PromiseError::NotVerified { log: url, source }.into());
+    log: &'a Log,
+) -> Result<(&'a Log, UnixTime), VerifyError> {
+    let key = log.key()?;
+    let url = || log.url.clone();
+    if let Err(source) = key.verify(Scheme::default_for(key.kind()), signed_text(claim).as_bytes(), promise) {
+        return Err(PromiseError::NotVerified { log: url(), source }.into());
     }
     let time = UnixTime::from_seconds(claim.entry.integrated_time);
     if !log.valid_for.contains(time) {
-        return Err(PromiseError::OutsideWindow { log: url, time }.into());
+        return Err(PromiseError::OutsideWindow { log: url(), time }.into());
     }
-    Ok(VerifiedPromise { time, log: url })
+    Ok((log, time))
 }
 
 /// What the log signed: RFC 8785 JSON. All values are base64, hex or numbers, so nothing needs escaping.

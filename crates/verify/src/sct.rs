@@ -1,11 +1,16 @@
 //! Step 4: that a trusted certificate log promised to show the signer's certificate.
 //!
 //! Promises of logs the trusted root does not know are passed over; one by a log it does know must
-//! hold, and one must be there.
+//! hold, and as many as the policy wants must be there.
 
-use crate::{authority, chain::VerifiedChain, error::VerifyError};
-use alloc::{boxed::Box, string::String};
-use sealog_bundle::{TransparencyLog, TrustedRoot, UnixTime};
+use crate::{
+    anchors::{self, Anchors, Log},
+    chain::VerifiedChain,
+    error::VerifyError,
+    policy::{Evidence, EvidenceError},
+};
+use alloc::{boxed::Box, string::String, vec::Vec};
+use sealog_bundle::UnixTime;
 use sealog_crypto::PublicKey;
 use sealog_pki::Certificate;
 use sealog_pki::sct::{EmbeddedSctError, embedded_scts, sct_issuer, verify_sct};
@@ -41,24 +46,29 @@ pub enum SctStepError {
 /// That the certificate was promised to be shown.
 pub(crate) struct VerifiedScts(());
 
-pub(crate) fn check(chain: &VerifiedChain, root: &TrustedRoot) -> Result<VerifiedScts, VerifyError> {
-    let scts = embedded_scts(chain.leaf()).map_err(SctStepError::from)?;
+pub(crate) fn check(
+    chain: &VerifiedChain,
+    anchors: &Anchors,
+    evidence: &Evidence,
+) -> Result<VerifiedScts, VerifyError> {
+    let scts = match embedded_scts(chain.leaf()) {
+        Err(EmbeddedSctError::Missing) if evidence.scts == 0 => return Ok(VerifiedScts(())),
+        scts => scts.map_err(SctStepError::from)?,
+    };
     let issuer = sct_issuer(chain.path()).ok_or(SctStepError::Embedded(EmbeddedSctError::NoIssuer))?;
-    let mut verified = 0_usize;
+    let mut verified = Vec::new();
     for sct in &scts {
-        let outcomes = root
-            .ctlogs
-            .iter()
-            .filter(|log| log.log_id == sct.log_id)
-            .filter_map(|log| Some((log, authority::log_key(log).ok()?)))
-            .map(|(log, key)| by_log(sct, chain, issuer, log, &key));
+        let logs = anchors.ctlogs.iter().filter(|log| log.id == sct.log_id);
+        let outcomes = logs.filter_map(|log| Some((log, log.key().ok()?)));
+        let outcomes = outcomes.map(|(log, key)| by_log(sct, chain, issuer, log, key).map(|()| log));
         let how_far = |error: &SctStepError| u8::from(matches!(error, SctStepError::OutsideWindow { .. }));
-        let Some(outcome) = authority::any_listing(outcomes, how_far) else { continue };
-        outcome?;
-        verified += 1;
+        let Some(outcome) = anchors::any_listing(outcomes, how_far) else { continue };
+        verified.push(&outcome?.operator);
     }
-    match verified {
-        0 => Err(SctStepError::NoKnownLog.into()),
+    let (expected, found) = (evidence.scts, anchors::distinct(verified.into_iter()));
+    match found {
+        0 if expected > 0 => Err(SctStepError::NoKnownLog.into()),
+        _ if found < expected => Err(EvidenceError::Scts { expected, found }.into()),
         _ => Ok(VerifiedScts(())),
     }
 }
@@ -67,10 +77,10 @@ fn by_log(
     sct: &Sct,
     chain: &VerifiedChain,
     issuer: &Certificate,
-    log: &TransparencyLog,
+    log: &Log,
     key: &PublicKey,
 ) -> Result<(), SctStepError> {
-    let url = || log.base_url.clone();
+    let url = || log.url.clone();
     let not_verified = |source| SctStepError::NotVerified { log: url(), source: Box::new(source) };
     verify_sct(sct, chain.leaf(), issuer, key).map_err(not_verified)?;
     let time = UnixTime::from_millis(i64::try_from(sct.timestamp_ms).unwrap_or(i64::MAX));

@@ -3,11 +3,11 @@
 use crate::{
     content::SignedContent,
     error::VerifyError,
-    structure::{EntryKind, KeyPolicyError, Signed, Structure},
+    structure::{EntryKind, KeyPolicyError, LogEntry, Signed, Structure},
 };
 use alloc::vec::Vec;
 use sealog_bundle::KeyDetails;
-use sealog_crypto::{HashAlgorithm, KeyKind, PublicKey, Scheme, SignatureError};
+use sealog_crypto::{PublicKey, Scheme, SignatureError};
 
 /// Why the signature is not the key's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,36 +17,56 @@ pub enum SignatureStepError {
     Invalid(#[source] SignatureError),
 }
 
-/// That the key made the signature.
-pub(crate) struct VerifiedSignature(());
+/// That a key made the signature, which, and how.
+pub(crate) struct VerifiedSignature {
+    key: PublicKey,
+    details: KeyDetails,
+}
 
-pub(crate) fn check(
-    structure: &Structure<'_>,
-    content: &SignedContent<'_>,
-    key: &PublicKey,
-) -> Result<VerifiedSignature, VerifyError> {
-    let mut outcomes =
-        schemes(structure, key).into_iter().map(|scheme| content.verify(key, scheme, structure.signature()));
-    let first = outcomes.next().ok_or(KeyPolicyError::NoAlgorithm(key.kind()))?;
-    // The usual way to sign is tried first, and its failure is the one to tell.
-    match first {
-        Err(error) if outcomes.all(|outcome| outcome.is_err()) => Err(error),
-        _ => Ok(VerifiedSignature(())),
+impl VerifiedSignature {
+    pub(crate) const fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The algorithm of the registry that it was made with.
+    pub(crate) const fn details(&self) -> KeyDetails {
+        self.details
     }
 }
 
-/// How a key may have signed, the usual way first; none for keys outside the registry.
-fn schemes(structure: &Structure<'_>, key: &PublicKey) -> Vec<Scheme> {
-    // Entries of Rekor v2 hold digests and name the key's usual algorithm.
-    let usual = KeyDetails::default_for(key).and_then(KeyDetails::scheme);
-    let only_v1 = structure.entries().iter().all(|claim| claim.kind == EntryKind::RekorV1);
-    match (key.kind(), structure.signed()) {
-        // Envelopes in Rekor v1 are signed whole.
-        (KeyKind::Ed25519, Signed::Envelope(_)) if only_v1 => alloc::vec![Scheme::Ed25519],
-        // Older tools signed SHA-256 digests with whatever key.
-        (KeyKind::EcdsaP384 | KeyKind::EcdsaP521, _) if only_v1 => {
-            usual.into_iter().chain([Scheme::Ecdsa(HashAlgorithm::Sha256)]).collect()
+/// Tries every key in every way it may have signed, the usual way first.
+pub(crate) fn check(
+    structure: &Structure<'_>,
+    content: &SignedContent<'_>,
+    keys: &[&PublicKey],
+) -> Result<VerifiedSignature, VerifyError> {
+    let mut failure: Option<VerifyError> = None;
+    for key in keys {
+        let ways = ways(structure, key);
+        if ways.is_empty() {
+            failure.get_or_insert(KeyPolicyError::NoAlgorithm(key.kind()).into());
         }
-        _ => usual.into_iter().collect(),
+        for (details, scheme) in ways {
+            match content.verify(key, scheme, structure.signature()) {
+                Ok(()) => return Ok(VerifiedSignature { key: PublicKey::clone(key), details }),
+                // The first failure is the one to tell: of the usual way of the first key.
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
+        }
     }
+    Err(failure.unwrap_or_else(|| KeyPolicyError::NoKeyGiven.into()))
+}
+
+/// How a key may have signed; none for keys outside the registry.
+fn ways(structure: &Structure<'_>, key: &PublicKey) -> Vec<(KeyDetails, Scheme)> {
+    // What is logged in Rekor v2, and of files in Rekor v1, is a digest; envelopes in Rekor v1 are signed whole.
+    let is_envelope = matches!(structure.signed(), Signed::Envelope(_));
+    let holds_digest = |claim: &LogEntry<'_>| claim.kind == EntryKind::RekorV2 || !is_envelope;
+    let logged_digest = structure.entries().iter().any(holds_digest);
+    let fits = |(details, scheme): &(KeyDetails, Scheme)| match details {
+        KeyDetails::Ed25519Ph => logged_digest || !is_envelope,
+        _ => !logged_digest || scheme.prehash().is_some(),
+    };
+    let with_scheme = |details: KeyDetails| Some((details, details.scheme()?));
+    KeyDetails::candidates(key).iter().copied().filter_map(with_scheme).filter(fits).collect()
 }

@@ -1,6 +1,9 @@
 //! Steps 0 and 1: whether a bundle has all that verification needs, once each.
 
-use crate::{error::VerifyError, policy::Policy};
+use crate::{
+    error::VerifyError,
+    policy::{Evidence, Policy},
+};
 use alloc::{string::String, vec::Vec};
 use sealog_bundle::{
     Bundle, Content, Envelope, InclusionProof, KeyMaterial, KindVersion, MessageSignature,
@@ -46,6 +49,8 @@ pub enum StructureError {
     NoInclusionProof {
         /// Which.
         at: usize,
+        /// Whether the log at least promised to take it in.
+        promised: bool,
     },
     /// No checkpoint.
     #[error("log entry {at} has no checkpoint")]
@@ -125,8 +130,8 @@ pub(crate) enum Signer<'b> {
         /// Whatever else the bundle carries; untrusted.
         extra: Vec<Certificate>,
     },
-    /// The holder of the key that the policy names.
-    Key(&'b PublicKey),
+    /// The holder of one of the keys that the policy names and the bundle's hint does not exclude.
+    Keys(Vec<&'b PublicKey>),
 }
 
 /// Which logs hold entries of a kind.
@@ -146,11 +151,11 @@ impl EntryKind {
     }
 }
 
-/// An entry with the proof it must have.
+/// An entry with the proof it must have; without one only where the policy takes a promise for it.
 pub(crate) struct LogEntry<'b> {
     pub(crate) kind: EntryKind,
     pub(crate) entry: &'b TransparencyLogEntry,
-    pub(crate) proof: &'b InclusionProof,
+    pub(crate) proof: Option<&'b InclusionProof>,
 }
 
 impl<'b> Structure<'b> {
@@ -167,7 +172,7 @@ impl<'b> Structure<'b> {
         &self.signer
     }
 
-    /// Never empty.
+    /// Empty only where the policy wants no log.
     pub(crate) fn entries(&self) -> &[LogEntry<'b>] {
         &self.entries
     }
@@ -180,27 +185,41 @@ impl<'b> Structure<'b> {
 pub(crate) fn check<'b>(bundle: &'b Bundle, policy: &'b Policy) -> Result<Structure<'b>, VerifyError> {
     let (signed, signature) = the_one_signature(&bundle.content)?;
     let certificates = certificates(bundle)?;
-    let entries = entries(bundle)?;
+    let entries = entries(bundle, policy.evidence())?;
     let timestamps = &bundle.material.timestamps;
     for (at, timestamp) in timestamps.iter().enumerate() {
         if timestamps.iter().take(at).any(|earlier| earlier == timestamp) {
             return Err(StructureError::TimestampTwice { at }.into());
         }
     }
-    let signer = match (&bundle.material.key, policy.required_key()) {
-        (KeyMaterial::PublicKey { hint }, Some(key)) => {
-            same_key(hint, key)?;
-            Signer::Key(key)
-        }
-        (KeyMaterial::PublicKey { .. }, None) => return Err(KeyPolicyError::NoKeyGiven.into()),
-        (_, Some(_)) => return Err(KeyPolicyError::KeyForCertificate.into()),
-        (_, None) => {
+    let keys = policy.keys();
+    let signer = match &bundle.material.key {
+        KeyMaterial::PublicKey { .. } if keys.is_empty() => return Err(KeyPolicyError::NoKeyGiven.into()),
+        KeyMaterial::PublicKey { hint } => Signer::Keys(not_excluded(hint, &keys)?),
+        _ if !policy.names_identities() => return Err(KeyPolicyError::KeyForCertificate.into()),
+        _ => {
             let mut certificates = certificates.into_iter();
             let leaf = certificates.next().ok_or(StructureError::EmptyChain)?;
             Signer::Certificate { leaf, extra: certificates.collect() }
         }
     };
     Ok(Structure { signature, signed, signer, entries, timestamps })
+}
+
+/// The keys that the hint may speak of; when it speaks of none, how it differs from the first.
+fn not_excluded<'b>(hint: &str, keys: &[&'b PublicKey]) -> Result<Vec<&'b PublicKey>, KeyPolicyError> {
+    let mut excluded = None;
+    let mut left = Vec::new();
+    for key in keys {
+        match same_key(hint, key) {
+            Ok(()) => left.push(*key),
+            Err(error) => excluded = excluded.or(Some(error)),
+        }
+    }
+    match excluded {
+        Some(error) if left.is_empty() => Err(error),
+        _ => Ok(left),
+    }
 }
 
 fn the_one_signature(content: &Content) -> Result<(Signed<'_>, &[u8]), StructureError> {
@@ -234,17 +253,21 @@ fn certificates(bundle: &Bundle) -> Result<Vec<Certificate>, StructureError> {
 }
 
 /// The entries. All must have a proof and a checkpoint: the format's version 0.1 let a promise stand for
-/// them, but a promise proves nothing about the log.
-fn entries(bundle: &Bundle) -> Result<Vec<LogEntry<'_>>, VerifyError> {
-    if bundle.material.log_entries.is_empty() {
+/// them, but a promise proves nothing about the log, so the policy must say that it is enough.
+fn entries<'b>(bundle: &'b Bundle, evidence: &Evidence) -> Result<Vec<LogEntry<'b>>, VerifyError> {
+    if bundle.material.log_entries.is_empty() && evidence.logs > 0 {
         return Err(StructureError::NoLogEntry.into());
     }
     let read = |(at, entry): (usize, _)| {
         let entry: &TransparencyLogEntry = entry;
-        let proof = entry.inclusion_proof.as_ref().ok_or(StructureError::NoInclusionProof { at })?;
-        if proof.checkpoint.is_empty() {
-            return Err(StructureError::NoCheckpoint { at }.into());
-        }
+        let proof = entry.inclusion_proof.as_ref();
+        let promised = entry.inclusion_promise.is_some() && bundle.version == Version::V01;
+        let proof = match proof.filter(|proof| !proof.checkpoint.is_empty()) {
+            None if promised && evidence.promise_is_enough => None,
+            None if proof.is_some() && !promised => return Err(StructureError::NoCheckpoint { at }.into()),
+            None => return Err(StructureError::NoInclusionProof { at, promised }.into()),
+            proven => proven,
+        };
         let unsupported = || VerifyError::UnsupportedEntry(entry.kind_version.clone());
         let kind = EntryKind::of(&entry.kind_version).ok_or_else(unsupported)?;
         match (kind, &entry.inclusion_promise, bundle.version) {

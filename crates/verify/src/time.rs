@@ -4,13 +4,14 @@
 //! dropping it would let an attacker choose which clocks are heard.
 
 use crate::{
-    authority::{self, TrustRootError},
+    anchors::{self, Anchors, TrustRootError},
     error::VerifyError,
+    policy::{Evidence, EvidenceError},
     promise::VerifiedPromise,
     structure::Structure,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
-use sealog_bundle::{TrustedRoot, UnixTime};
+use sealog_bundle::UnixTime;
 use sealog_pki::timestamp::{self, ResponseError, TimeStampResp, TimestampError};
 
 /// Why there is no time to verify at.
@@ -75,16 +76,12 @@ impl VerifiedTime {
 pub(crate) struct VerifiedTimes(Vec<VerifiedTime>);
 
 /// At least one time.
-pub(crate) struct SigningTimes {
-    earliest: VerifiedTime,
-    all: Vec<VerifiedTime>,
-}
+pub(crate) struct SigningTimes(Vec<VerifiedTime>);
 
 impl VerifiedTimes {
     /// Certificates live for minutes: without a time there is nothing to hold theirs against.
     pub(crate) fn at_least_one(self) -> Result<SigningTimes, TimeError> {
-        let earliest = self.0.iter().min_by_key(|t| t.time).cloned().ok_or(TimeError::None)?;
-        Ok(SigningTimes { earliest, all: self.0 })
+        if self.0.is_empty() { Err(TimeError::None) } else { Ok(SigningTimes(self.0)) }
     }
 
     pub(crate) fn all(&self) -> &[VerifiedTime] {
@@ -93,42 +90,47 @@ impl VerifiedTimes {
 }
 
 impl SigningTimes {
-    pub(crate) const fn earliest(&self) -> &VerifiedTime {
-        &self.earliest
-    }
-
     pub(crate) fn all(&self) -> &[VerifiedTime] {
-        &self.all
+        &self.0
     }
 }
 
 pub(crate) fn check(
     structure: &Structure<'_>,
-    promises: Vec<VerifiedPromise>,
-    root: &TrustedRoot,
+    promises: &[VerifiedPromise<'_>],
+    anchors: &Anchors,
+    evidence: &Evidence,
 ) -> Result<VerifiedTimes, VerifyError> {
     // 2a. By timestamp authorities.
-    let check_one = |(at, response): (usize, &Vec<u8>)| check_one(at, response, structure.signature(), root);
-    let mut times: Vec<_> =
+    let check_one =
+        |(at, response): (usize, &Vec<u8>)| check_one(at, response, structure.signature(), anchors);
+    let stamped: Vec<_> =
         structure.timestamps().iter().enumerate().map(check_one).collect::<Result<_, _>>()?;
+    // Two by one authority are one authority's word.
+    let (expected, found) = (evidence.timestamps, anchors::distinct(stamped.iter().map(|(who, _)| who)));
+    if found < expected {
+        return Err(EvidenceError::Timestamps { expected, found }.into());
+    }
+    let mut times: Vec<_> = stamped.into_iter().map(|(_, time)| time).collect();
     // 2b. By Rekor v1 logs, each in the promise it signed.
-    times.extend(promises.into_iter().map(|promise| VerifiedTime {
+    times.extend(promises.iter().map(|promise| VerifiedTime {
         time: promise.time(),
-        source: TimeSource { authority: promise.into_log() },
+        source: TimeSource { authority: promise.log().url.clone() },
     }));
     Ok(VerifiedTimes(times))
 }
 
-fn check_one(
+/// The authority's operator, and the time.
+fn check_one<'a>(
     at: usize,
     response: &[u8],
     signature: &[u8],
-    root: &TrustedRoot,
-) -> Result<VerifiedTime, VerifyError> {
+    anchors: &'a Anchors,
+) -> Result<(&'a str, VerifiedTime), VerifyError> {
     let response = TimeStampResp::parse(response).map_err(|source| TimeError::Malformed { at, source })?;
     let mut failure: Option<TimeError> = None;
-    for authority in authority::usable(&root.timestamp_authorities) {
-        let stamped = match timestamp::verify(&response, signature, &authority.certificates) {
+    for authority in &anchors.timestamp_authorities {
+        let stamped = match timestamp::verify(&response, signature, &authority.chain) {
             Ok(stamped) => stamped,
             Err(source) => {
                 note(&mut failure, TimeError::NotVerified { at, source: Box::new(source) });
@@ -136,12 +138,12 @@ fn check_one(
             }
         };
         let time = UnixTime::from_millis(stamped.gen_time_unix_ms());
-        let listed = authority.listed;
-        let name = if listed.uri.is_empty() { &listed.common_name } else { &listed.uri };
-        if listed.valid_for.contains(time) {
-            return Ok(VerifiedTime { time, source: TimeSource { authority: name.clone() } });
+        let name = || authority.name.clone();
+        if authority.valid_for.contains(time) {
+            let time = VerifiedTime { time, source: TimeSource { authority: name() } };
+            return Ok((&authority.operator, time));
         }
-        note(&mut failure, TimeError::OutsideWindow { at, time, authority: name.clone() });
+        note(&mut failure, TimeError::OutsideWindow { at, time, authority: name() });
     }
     Err(match failure {
         Some(failure) => failure.into(),

@@ -12,7 +12,7 @@ use crate::{
     error::{ErrorClass, VerifyError},
     policy::PolicyError,
     statement::StatementError,
-    structure::KeyPolicyError,
+    structure::{KeyPolicyError, StructureError},
     verified::{SignedBy, Verified},
 };
 use alloc::{
@@ -61,11 +61,30 @@ pub struct Row {
     pub note: String,
 }
 
+/// What a verifier said of one artifact: of one bundle, or of several.
+pub trait Outcome {
+    /// The signatures that count, or why none or too few do.
+    fn signatures(&self) -> Result<&[Verified], &VerifyError>;
+}
+
+impl Outcome for Result<Verified, VerifyError> {
+    fn signatures(&self) -> Result<&[Verified], &VerifyError> {
+        self.as_ref().map(core::slice::from_ref)
+    }
+}
+
+impl Outcome for Result<Vec<Verified>, VerifyError> {
+    fn signatures(&self) -> Result<&[Verified], &VerifyError> {
+        self.as_ref().map(Vec::as_slice)
+    }
+}
+
 impl Verdict {
     /// The verdict on an outcome.
     #[must_use]
-    pub const fn of(outcome: &Result<Verified, VerifyError>) -> Self {
-        match outcome {
+    pub fn of(outcome: &impl Outcome) -> Self {
+        match outcome.signatures() {
+            Ok([]) => Self::NotVerified,
             Ok(_) => Self::Verified,
             Err(VerifyError::Policy { .. }) => Self::WrongSigner,
             Err(_) => Self::NotVerified,
@@ -92,12 +111,13 @@ impl fmt::Display for Verdict {
 impl Report {
     /// The words for an outcome about `file`.
     #[must_use]
-    pub fn of(file: &str, outcome: &Result<Verified, VerifyError>) -> Self {
+    pub fn of(file: &str, outcome: &impl Outcome) -> Self {
         let file = shown(file);
         let verdict = Verdict::of(outcome);
-        match outcome {
+        match outcome.signatures() {
             Ok(verified) => {
-                Self { verdict, headline: format!("`{file}` is verified"), rows: facts(verified), hint: None }
+                let rows = verified.iter().flat_map(facts).collect();
+                Self { verdict, headline: format!("`{file}` is verified"), rows, hint: None }
             }
             Err(error) => {
                 Self { verdict, headline: headline(&file, error), rows: compared(error), hint: hint(error) }
@@ -130,16 +150,17 @@ impl fmt::Display for Report {
 
 /// The line of JSON for an outcome about `file`.
 #[must_use]
-pub fn json_line(file: &str, outcome: &Result<Verified, VerifyError>) -> String {
-    let (verified, error) = match outcome {
-        Ok(verified) => (Some(verified), None),
-        Err(error @ VerifyError::Policy { signed, .. }) => (signed.as_deref(), Some(error)),
-        Err(error) => (None, Some(error)),
+pub fn json_line(file: &str, outcome: &impl Outcome) -> String {
+    let (verified, error): (&[Verified], _) = match outcome.signatures() {
+        Ok(verified) => (verified, None),
+        Err(error @ VerifyError::Policy { signed: Some(signed), .. }) => {
+            (core::slice::from_ref(&**signed), Some(error))
+        }
+        Err(error) => (&[], Some(error)),
     };
     let error = error.map(|error| {
         let compared = error.compared();
-        let (expected, found) = compared.map(|c| (c.expected, c.found)).unzip();
-        error_value(error.class().name(), error.to_string(), expected, found)
+        error_value(error.class().name(), error.to_string(), Some(compared.expected), Some(compared.found))
     });
     line(file, Verdict::of(outcome).name(), verified, error)
 }
@@ -155,7 +176,7 @@ pub fn not_checked_json_line(
 ) -> String {
     let owned = |text: Option<&str>| text.map(str::to_string);
     let error = error_value(class, message.to_string(), owned(expected), owned(found));
-    line(file, NOT_CHECKED, None, Some(error))
+    line(file, NOT_CHECKED, &[], Some(error))
 }
 
 fn error_value(
@@ -173,27 +194,20 @@ fn error_value(
     ])
 }
 
-fn line(
-    file: &str,
-    verdict: &'static str,
-    verified: Option<&Verified>,
-    error: Option<Value<'static>>,
-) -> String {
-    let or_null = |text: Option<String>| Some(text.map_or(Value::Null, Value::text));
-    let of = |get: fn(&Verified) -> Option<String>| or_null(verified.and_then(get));
-    let index = verified.map_or(Value::Null, |v| Value::Integer(v.log_index().into()));
-    let line = object([
-        ("file", Some(Value::text(file.to_string()))),
-        ("verdict", Some(Value::text(verdict))),
-        ("identity", of(|v| v.identity().map(String::from))),
-        ("issuer", of(|v| v.oidc_issuer().map(String::from))),
-        ("signed_at", of(|v| v.signed_at().map(|time| time.to_string()))),
-        ("time_source", of(|v| v.time_source().map(|source| source.authority.clone()))),
-        ("log", of(|v| Some(v.log().into()))),
-        ("log_index", Some(index)),
-        ("error", Some(error.unwrap_or(Value::Null))),
-    ])
-    .to_compact();
+fn line(file: &str, verdict: &'static str, verified: &[Verified], error: Option<Value<'static>>) -> String {
+    let first = verified.first().map_or_else(no_signature, signature_fields);
+    let mut fields: Vec<(&str, Option<Value<'static>>)> =
+        alloc::vec![("file", Some(Value::text(file.to_string()))), ("verdict", Some(Value::text(verdict)))];
+    fields.extend(first.into_iter().map(|(name, value)| (name, Some(value))));
+    fields.push(("error", Some(error.unwrap_or(Value::Null))));
+    // The first has its place above; where several count, all are told.
+    if verified.len() > 1 {
+        let one = |verified| {
+            object(signature_fields(verified).into_iter().map(|(name, value)| (name, Some(value))))
+        };
+        fields.push(("signatures", Some(Value::Array(verified.iter().map(one).collect()))));
+    }
+    let line = object(fields).to_compact();
     // Such characters are only inside strings; JSON has its own way to spell them.
     line.chars().fold(String::with_capacity(line.len()), |mut safe, c| {
         match hides(c) {
@@ -204,6 +218,24 @@ fn line(
         }
         safe
     })
+}
+
+/// What the line says of a signature.
+fn signature_fields(verified: &Verified) -> [(&'static str, Value<'static>); 6] {
+    let or_null = |text: Option<String>| text.map_or(Value::Null, Value::text);
+    let index = verified.log_index().map_or(Value::Null, |index| Value::Integer(index.into()));
+    [
+        ("identity", or_null(verified.identity().map(String::from))),
+        ("issuer", or_null(verified.oidc_issuer().map(String::from))),
+        ("signed_at", or_null(verified.signed_at().map(|time| time.to_string()))),
+        ("time_source", or_null(verified.time_source().map(|source| source.authority.clone()))),
+        ("log", or_null(verified.log().map(String::from))),
+        ("log_index", index),
+    ]
+}
+
+fn no_signature() -> [(&'static str, Value<'static>); 6] {
+    ["identity", "issuer", "signed_at", "time_source", "log", "log_index"].map(|name| (name, Value::Null))
 }
 
 /// Who signed, when and by whose clock, which log and where.
@@ -226,7 +258,16 @@ fn facts(verified: &Verified) -> Vec<Row> {
         }
         _ => rows.push(row("signed at", "unknown", "the bundle has no signed timestamp")),
     }
-    rows.push(row("log", &format!("{}, index {}", verified.log(), verified.log_index()), verified.log_url()));
+    for log in verified.logs() {
+        let promised = if log.proven { "" } else { ", promised but not proven" };
+        rows.push(row("log", &format!("{}, index {}{promised}", log.origin, log.index), &log.url));
+        if !log.witnesses.is_empty() {
+            rows.push(row("witnessed", &log.witnesses.join(", "), ""));
+        }
+    }
+    if verified.logs().is_empty() {
+        rows.push(row("log", "none", "the policy wants none: nobody can find out about this signature"));
+    }
     if let Some(statement) = verified.statement() {
         rows.push(row("statement", &statement.predicate_type, ""));
     }
@@ -235,8 +276,16 @@ fn facts(verified: &Verified) -> Vec<Row> {
 
 fn headline(file: &str, error: &VerifyError) -> String {
     match error {
-        VerifyError::Policy { error: PolicyError::Identity { .. } | PolicyError::Issuer { .. }, .. } => {
+        VerifyError::Policy {
+            error: PolicyError::Identity { .. } | PolicyError::Issuer { .. } | PolicyError::NoneOf { .. },
+            ..
+        } => {
             format!("`{file}` is signed, but not by who you named")
+        }
+        VerifyError::Policy { error: PolicyError::TooFewSigners { needed, found, .. }, .. } => {
+            format!(
+                "`{file}` is signed, but only by {found} of the {needed} different signers that must have signed"
+            )
         }
         VerifyError::Policy { error, .. } => {
             format!("`{file}` is signed, but not by who you named: {}", shown(&error.to_string()))
@@ -258,6 +307,7 @@ fn compared(error: &VerifyError) -> Vec<Row> {
             PolicyError::Identity { expected, .. } => (expected, "the identity asked for"),
             PolicyError::Issuer { expected, .. } => (expected, "the OIDC issuer asked for"),
             PolicyError::Extension { expected, name, .. } => (expected, *name),
+            PolicyError::NoneOf { expected, .. } => (expected, "the signers asked for"),
             _ => return facts(signed),
         };
         let mut rows = alloc::vec![Row { label: "expected", value: shown(expected), note: note.into() }];
@@ -269,7 +319,7 @@ fn compared(error: &VerifyError) -> Vec<Row> {
         rows.extend(facts(signed));
         return rows;
     }
-    let Some(compared) = error.compared() else { return Vec::new() };
+    let compared = error.compared();
     let row = |label, value: &str, note: &str| Row { label, value: shown(value), note: note.into() };
     alloc::vec![
         row("expected", &compared.expected, compared.expected_from),
@@ -288,15 +338,33 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
         VerifyError::Statement(StatementError::OtherArtifact { .. }) => {
             "the file changed after the statement was made, or the bundle is about another file"
         }
+        VerifyError::Structure(StructureError::NoLogEntry) => {
+            "the signer must sign again with a transparency log; an instance that has none needs a policy that says so"
+        }
+        VerifyError::Structure(StructureError::NoInclusionProof { promised: true, .. }) => {
+            "an early bundle: a policy file with `accept-promises = true` takes the log's promise for a proof"
+        }
+        VerifyError::Content(ContentError::BytesNotKnown) => "give the file itself",
+        VerifyError::Statement(_) => "get an attestation about this file, or a signature over it",
+        VerifyError::BundleCount { .. } => "give the bundles of the signers that must have signed",
+        VerifyError::Key(KeyPolicyError::OtherKey { .. }) => {
+            "get the signer's current key from where you trust it to be, or a bundle by the key you have"
+        }
+        VerifyError::Key(KeyPolicyError::NoAlgorithm(_)) => {
+            "the signer must sign again with a key of a usual kind and size"
+        }
         VerifyError::Key(KeyPolicyError::NoKeyGiven) => "give the signer's public key with --key",
         VerifyError::Key(KeyPolicyError::KeyForCertificate) => {
             "name the signer with --identity and --issuer instead of --key"
+        }
+        VerifyError::Policy { error: PolicyError::TooFewSigners { .. }, .. } => {
+            "two signatures by one person or key count once; get the other signers' bundles"
         }
         VerifyError::Policy { .. } => {
             "the signature itself is good; if this is who you expected, name them exactly as found"
         }
         VerifyError::Chain(ChainStepError::OutsideCertificate { .. }) => {
-            "the signature was made with a certificate that had expired or was not yet valid; sign again"
+            "the signature was made with a certificate that had expired or was not yet valid; the signer must sign again"
         }
         other => match other.class() {
             ErrorClass::Parse | ErrorClass::InvalidBundle => {
@@ -308,9 +376,12 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
             ErrorClass::Checkpoint | ErrorClass::Promise => {
                 "the bundle may come from another log, or the trusted root is out of date"
             }
-            ErrorClass::NoVerifiedTime => "sign again with a timestamp authority",
+            ErrorClass::Evidence => {
+                "the policy asks for more than this bundle proves; the signer must sign again with more services"
+            }
+            ErrorClass::NoVerifiedTime => "the signer must sign again with a timestamp authority",
             ErrorClass::UnsupportedEntry => {
-                "this version does not know such entries; sign again with a Rekor v2 log"
+                "this version does not know such entries; the signer must sign again with a Rekor v2 log"
             }
             ErrorClass::EntryMismatch | ErrorClass::InclusionProof | ErrorClass::Signature => {
                 "the bundle was altered, or put together from parts of others; do not use the file"
@@ -319,7 +390,7 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
             | ErrorClass::Subject
             | ErrorClass::Key
             | ErrorClass::Policy
-            | ErrorClass::TimeOutsideCertificate => return None,
+            | ErrorClass::TimeOutsideCertificate => "do not use the file",
         },
     })
 }

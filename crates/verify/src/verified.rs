@@ -3,27 +3,27 @@
 use crate::{
     chain::VerifiedChain,
     error::VerifyError,
-    inclusion::VerifiedInclusion,
-    policy::{self, Policy, PolicyError},
+    inclusion::{Logged, VerifiedInclusion},
+    policy::{Matched, Person, Policy, PolicyError, Signer, Who},
     sct::VerifiedScts,
     signature::VerifiedSignature,
     statement::VerifiedStatement,
     time::{SigningTimes, TimeSource, VerifiedTime, VerifiedTimes},
 };
-use alloc::{boxed::Box, string::String};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use sealog_bundle::{Statement, UnixTime};
-use sealog_crypto::{PublicKey, sha256};
+use sealog_crypto::sha256;
 use sealog_pki::Certificate;
 
 /// A signature that was verified by every step.
 #[derive(Clone, Debug)]
 pub struct Verified {
     signed_by: SignedBy,
-    time: Option<(UnixTime, TimeSource)>,
-    log: String,
-    log_url: String,
-    log_index: u64,
+    /// Earliest first.
+    times: Vec<(UnixTime, TimeSource)>,
+    logs: Vec<Logged>,
     statement: Option<Statement>,
+    matched: Matched,
 }
 
 /// Who signed.
@@ -73,31 +73,52 @@ impl Verified {
     /// When the signature existed at the latest, by the earliest clock; none for keys without timestamps.
     #[must_use]
     pub fn signed_at(&self) -> Option<UnixTime> {
-        self.time.as_ref().map(|(time, _)| *time)
+        self.times.first().map(|(time, _)| *time)
     }
 
     /// Whose clock that was.
     #[must_use]
     pub fn time_source(&self) -> Option<&TimeSource> {
-        self.time.as_ref().map(|(_, source)| source)
+        self.times.first().map(|(_, source)| source)
     }
 
-    /// The origin of the log that holds the signature.
+    /// Every time that a trusted authority or log put to the signature, earliest first.
     #[must_use]
-    pub fn log(&self) -> &str {
-        &self.log
+    pub fn times(&self) -> &[(UnixTime, TimeSource)] {
+        &self.times
     }
 
-    /// The log's base URL as the trusted root has it.
+    /// The logs that hold the signature; none only where the policy wants none.
     #[must_use]
-    pub fn log_url(&self) -> &str {
-        &self.log_url
+    pub fn logs(&self) -> &[Logged] {
+        &self.logs
     }
 
-    /// Where in the log.
+    /// The origin of the first log that holds the signature.
     #[must_use]
-    pub const fn log_index(&self) -> u64 {
-        self.log_index
+    pub fn log(&self) -> Option<&str> {
+        self.logs.first().map(|log| log.origin.as_str())
+    }
+
+    /// That log's base URL as the trusted root has it.
+    #[must_use]
+    pub fn log_url(&self) -> Option<&str> {
+        self.logs.first().map(|log| log.url.as_str())
+    }
+
+    /// Where in that log.
+    #[must_use]
+    pub fn log_index(&self) -> Option<u64> {
+        self.logs.first().map(|log| log.index)
+    }
+
+    /// Who counts as one with another signer, and which rules of the policy took this one.
+    pub(crate) fn counts_as(&self) -> (Person, &[usize]) {
+        let person = match &self.signed_by {
+            SignedBy::Identity { identity, .. } => Person::named(identity),
+            SignedBy::Key { fingerprint } => Person::Key(fingerprint.clone()),
+        };
+        (person, &self.matched.rules)
     }
 
     /// The statement, if one was signed.
@@ -109,23 +130,25 @@ impl Verified {
 
 /// Everything that must have been verified before the policy is asked: one field for each finished step.
 pub(crate) struct Evidence {
-    pub(crate) signer: Signer,
+    pub(crate) signer: Trusted,
     pub(crate) inclusion: VerifiedInclusion,
     pub(crate) signature: VerifiedSignature,
     pub(crate) statement: VerifiedStatement,
 }
 
-/// The signer, and what had to be verified of it.
-pub(crate) enum Signer {
+/// What had to be verified of the signer.
+pub(crate) enum Trusted {
+    /// A certificate.
     Certificate { times: SigningTimes, chain: VerifiedChain, scts: VerifiedScts },
-    Key { times: VerifiedTimes, key: PublicKey },
+    /// A key, which the policy names.
+    Key { times: VerifiedTimes },
 }
 
-impl Signer {
+impl Trusted {
     pub(crate) fn times(&self) -> &[VerifiedTime] {
         match self {
             Self::Certificate { times, .. } => times.all(),
-            Self::Key { times, .. } => times.all(),
+            Self::Key { times } => times.all(),
         }
     }
 }
@@ -133,33 +156,30 @@ impl Signer {
 impl Evidence {
     /// Step 12, and the verdict.
     pub(crate) fn match_policy(self, policy: &Policy) -> Result<Verified, VerifyError> {
-        let Self { signer, inclusion, signature: VerifiedSignature { .. }, statement } = self;
-        let (log, log_url, log_index) = inclusion.into_parts();
-        let (who, signed_by, time) = match signer {
-            Signer::Certificate { times, chain, scts: VerifiedScts { .. } } => {
-                let who = policy::Signer::of(chain.leaf());
-                let earliest = times.earliest();
-                let time = Some((earliest.time(), earliest.source().clone()));
+        let Self { signer, inclusion, signature, statement } = self;
+        let mut times: Vec<_> = signer.times().iter().map(|t| (t.time(), t.source().clone())).collect();
+        times.sort_by_key(|(time, _)| *time);
+        let (who, signed_by) = match signer {
+            Trusted::Certificate { chain, scts: VerifiedScts { .. }, times: _ } => {
+                let who = Signer::of(chain.leaf());
                 let who = who.map_err(|error| VerifyError::Policy { error, signed: None })?;
                 let signed_by = SignedBy::Identity {
                     identity: who.identity.clone(),
                     oidc_issuer: who.oidc_issuer.clone(),
                     certificate: who.certificate.clone(),
                 };
-                (Some(who), signed_by, time)
+                (Who::Certificate(who), signed_by)
             }
-            Signer::Key { times, key } => {
-                let earliest = times.all().iter().min_by_key(|t| t.time());
-                let time = earliest.map(|t| (t.time(), t.source().clone()));
-                let fingerprint = hex::encode(sha256(key.spki_der()));
-                (None, SignedBy::Key { fingerprint }, time)
+            Trusted::Key { times: _ } => {
+                let fingerprint = hex::encode(sha256(signature.key().spki_der()));
+                (Who::Key(signature.key()), SignedBy::Key { fingerprint })
             }
         };
-        let statement = statement.into_inner();
-        let verified = Verified { signed_by, time, log, log_url, log_index, statement };
-        match policy.matches(who.as_ref()) {
-            Ok(policy::Matched { .. }) => Ok(verified),
-            Err(error) => Err(wrong_signer(error, verified)),
+        let (logs, statement) = (inclusion.into_inner(), statement.into_inner());
+        let verified = |matched| Verified { signed_by, times, logs, statement, matched };
+        match policy.matches(&who) {
+            Ok(matched) => Ok(verified(matched)),
+            Err(error) => Err(wrong_signer(error, verified(Matched::default()))),
         }
     }
 }

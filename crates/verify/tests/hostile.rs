@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-mod sigstore;
-
 use sealog_bundle::{Bundle, TrustedRoot};
 use sealog_crypto::KeyKind;
-use sealog_verify::{Artifact, Policy, Report, verdict::json_line, verify};
-use sigstore::{Person, Sigstore, Thing};
+use sealog_testkit::{Person, Sigstore, Thing};
+use sealog_verify::{Artifact, Policy, Report, Verified, VerifyError, verdict::json_line, verify};
 
 const FILE: &[u8] = b"the file";
 const LIMIT: usize = 32 << 20;
@@ -123,7 +121,8 @@ fn the_largest_documents_are_refused_in_little_time() {
     ] {
         let error = Bundle::parse(document.as_bytes()).unwrap_err();
         // What is said of it fits a screen, whatever it holds.
-        let said = Report::of("file", &Err(error.into())).to_string();
+        let outcome: Result<Verified, VerifyError> = Err(error.into());
+        let said = Report::of("file", &outcome).to_string();
         assert!(said.len() < 5000, "{} bytes", said.len());
     }
 }

@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-mod sigstore;
-
 use sealog_bundle::Bundle;
-use sealog_crypto::KeyKind;
+use sealog_crypto::{HashAlgorithm, KeyKind};
+use sealog_testkit::{EntryForm, KEY_KINDS, KeyForm, NOW, Person, Shape, Signed, Sigstore, Thing, statement};
+use sealog_verify::ErrorClass;
 use serde_json::{Value, json};
-use sigstore::{Person, Signed, Sigstore, Thing};
 
 const FILE: &[u8] = b"the file";
 
@@ -126,23 +125,98 @@ fn every_spelling_of_a_good_bundle_is_accepted() {
             for text in [document.to_string(), serde_json::to_string_pretty(&document).unwrap() + "\n"] {
                 let bundle =
                     Bundle::parse(text.as_bytes()).map_err(|error| format!("{name}: {error}")).unwrap();
-                let signed = Signed { bundle, file: good.file.clone(), identity: good.identity };
-                assert_eq!(world.class(&signed), None, "{name}");
+                assert_eq!(world.class(&good.with(bundle)), None, "{name}");
             }
         }
     }
 }
 
 #[test]
+fn every_shape_is_accepted() {
+    let mut world = Sigstore::new();
+    let who = Person::new("alice@example.com", KeyKind::EcdsaP256);
+    let shapes = Shape::every();
+    assert!(shapes.len() > 60, "{}", shapes.len());
+    for (shape, statement) in shapes {
+        let thing = if statement { Thing::StatementAbout(FILE) } else { Thing::File(FILE) };
+        let signed = world.sign_as(&who, thing, &shape);
+        let verified = world.verify(&signed).map_err(|error| format!("{shape:?}: {error}")).unwrap();
+        let log = if shape.entries[0].is_v1() { world.rekor_v1.origin() } else { world.log.origin() };
+        assert_eq!(verified.log(), Some(log.as_str()));
+        let time = (shape.timestamp || shape.promise).then_some(NOW);
+        assert_eq!(verified.signed_at().map(|time| time.seconds()), time);
+        let identity = (shape.key != KeyForm::Managed).then_some("alice@example.com");
+        assert_eq!(verified.identity(), identity);
+        assert_eq!(verified.statement().is_some(), statement);
+        // Sent and read again, it is the same.
+        assert_eq!(Bundle::parse(signed.bundle.to_json().as_bytes()).as_ref(), Ok(&signed.bundle));
+    }
+}
+
+#[test]
 fn all_kinds_of_signing_keys_we_hold_are_accepted() {
-    for kind in
-        [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::Rsa { bits: 2048 }, KeyKind::Rsa { bits: 3072 }]
-    {
-        let mut world = Sigstore::new();
+    let mut world = Sigstore::new();
+    for kind in KEY_KINDS {
         let who = Person::new("https://example.com/workflow@main", kind);
-        for thing in [Thing::File(FILE), Thing::StatementAbout(FILE)] {
-            let signed = world.sign(&who, thing);
-            assert_eq!(world.class(&signed), None, "{kind}");
+        let statement = Thing::StatementAbout(FILE);
+        for (thing, form) in [
+            (Thing::File(FILE), EntryForm::HashedRekordV002),
+            (statement, EntryForm::HashedRekordV002),
+            (Thing::File(FILE), EntryForm::HashedRekordV001),
+            (statement, EntryForm::DsseV001),
+            (statement, EntryForm::IntotoV002),
+        ] {
+            for key in [KeyForm::Certificate, KeyForm::Managed] {
+                let shape = Shape { key, entries: vec![form], ..Shape::default() };
+                let signed = world.sign_as(&who, thing, &shape);
+                // Entries of a digest want the prehashed form of Ed25519, which our keys do not sign.
+                let whole = matches!(form, EntryForm::DsseV001 | EntryForm::IntotoV002);
+                let expected = (kind == KeyKind::Ed25519 && !whole).then_some(ErrorClass::Signature);
+                assert_eq!(world.class(&signed), expected, "{kind} {form:?} {key:?}");
+            }
         }
     }
+}
+
+#[test]
+fn statements_of_both_types_and_by_every_hash() {
+    let mut world = Sigstore::new();
+    let who = Person::new("alice@example.com", KeyKind::EcdsaP256);
+    let subject = Some(ErrorClass::Subject);
+    for (of_type, known) in [
+        ("https://in-toto.io/Statement/v1", true),
+        ("https://in-toto.io/Statement/v0.1", true),
+        ("https://in-toto.io/Statement/v2", false),
+        ("", false),
+    ] {
+        for by in [&HashAlgorithm::ALL[..], &[HashAlgorithm::Sha384], &[HashAlgorithm::Sha512], &[]] {
+            let signed = world.sign(&who, Thing::Statement { about: FILE, of_type, by });
+            let expected = if known && !by.is_empty() { None } else { subject };
+            assert_eq!(world.class(&signed), expected, "{of_type} {by:?}");
+            let other = Signed { file: b"another file".to_vec(), ..signed };
+            assert_eq!(world.class(&other), subject);
+        }
+    }
+    // What signs something else than a statement says nothing about a file.
+    let payload = statement(FILE, "https://in-toto.io/Statement/v1", &[HashAlgorithm::Sha256]);
+    for (payload, payload_type) in [
+        (payload.as_slice(), "application/json"),
+        (b"{}", "application/vnd.in-toto+json"),
+        (FILE, "application/vnd.in-toto+json"),
+        (b"", ""),
+    ] {
+        let signed = world.sign(&who, Thing::Envelope { payload, payload_type, file: FILE });
+        assert_eq!(world.class(&signed), subject, "{payload_type}");
+    }
+}
+
+#[test]
+fn a_bundle_without_any_log_is_not_accepted_unasked() {
+    let mut world = Sigstore::new();
+    let who = Person::new("https://example.com/workflow@main", KeyKind::EcdsaP256);
+    let signed = world.sign_as(&who, Thing::StatementAbout(FILE), &Shape::without_logs());
+    assert_eq!(world.class(&signed), Some(ErrorClass::InvalidBundle));
+    world.root.tlogs.clear();
+    world.root.ctlogs.clear();
+    assert_eq!(world.class(&signed), Some(ErrorClass::InvalidBundle));
 }

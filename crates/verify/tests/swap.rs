@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod sigstore;
-
 use sealog_bundle::{Bundle, InclusionProof, TransparencyLogEntry};
 use sealog_crypto::KeyKind;
+use sealog_testkit::{NOW, Person, Signed, Sigstore, Thing, set_signature, signature_of};
 use sealog_verify::{Artifact, ErrorClass, Policy, verify};
-use sigstore::{NOW, Person, Signed, Sigstore, Thing, set_signature, signature_of};
 
 /// A piece of a bundle: its name, how to put another bundle's in its place, and what is said when this
 /// one alone is another bundle's.
@@ -155,8 +153,8 @@ fn in_one_tree_only_what_is_the_trees_can_be_exchanged() {
     let [alice, bob] = people();
     let [first, second] = things([false, true]);
     let (mut a, b) = (world.sign(&alice, first), world.sign(&bob, second));
-    let first = a.bundle.material.log_entries.remove(0);
-    a.bundle.material.log_entries.push(world.entry(first.canonicalized_body, first.log_index));
+    let entry = &mut a.bundle.material.log_entries[0];
+    entry.inclusion_proof = Some(world.log.proof(entry.log_index));
     every_mixture_is_refused(&world, [&a, &b], &OF_THE_TREE);
 }
 
@@ -181,7 +179,7 @@ fn each_piece_that_is_anothers_is_called_by_its_name() {
     let statement = world.sign(&bob, Thing::StatementAbout(FILES[0]));
     for piece in PIECES {
         let other = if piece.name == "content" { &statement } else { &b };
-        let mut mixture = Signed { bundle: a.bundle.clone(), file: a.file.clone(), identity: a.identity };
+        let mut mixture = a.clone();
         (piece.take)(&mut mixture.bundle, &other.bundle);
         assert_eq!(world.class(&mixture), Some(piece.alone), "{}", piece.name);
     }

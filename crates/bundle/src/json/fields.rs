@@ -25,11 +25,16 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG
 /// breaks it, and other readers take it); `None` when it is neither.
 #[must_use]
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    if text.contains(['\n', '\r']) {
-        return decode_base64(&text.replace(['\n', '\r'], ""));
+    let (mut broken, mut url_safe) = (false, false);
+    for byte in text.bytes() {
+        broken |= byte == b'\n' || byte == b'\r';
+        url_safe |= byte == b'-' || byte == b'_';
     }
-    let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    engine.decode(text).ok()
+    let engine = if url_safe { &URL_SAFE } else { &STANDARD };
+    match broken {
+        true => engine.decode(text.replace(['\n', '\r'], "")).ok(),
+        false => engine.decode(text).ok(),
+    }
 }
 
 /// Padded standard base64.

@@ -176,7 +176,7 @@ fn trusted_root(state: &Shared, url: &str) -> TrustedRoot {
     };
     let rekor = state.rekor.public_key();
     TrustedRoot {
-        tlogs: vec![log(rekor, &key_id_full("localhost", rekor))],
+        tlogs: vec![log(rekor, &key_id_full("localhost", rekor).unwrap())],
         certificate_authorities: vec![authority(&state.ca)],
         ctlogs: vec![log(state.ct.public_key(), &log_id(state.ct.public_key()))],
         timestamp_authorities: vec![authority(&state.tsa)],
@@ -320,7 +320,7 @@ async fn entries(State(state): State<Arc<Shared>>, Json(body): Json<serde_json::
     }
     let entry = TransparencyLogEntry {
         log_index: index,
-        log_id: key_id_full("localhost", key.public_key()).to_vec(),
+        log_id: key_id_full("localhost", key.public_key()).unwrap().to_vec(),
         kind_version: KindVersion::hashedrekord_v002(),
         integrated_time: 0,
         inclusion_promise: None,

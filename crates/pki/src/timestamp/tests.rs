@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Certificate, ChainError, ObjectIdentifier, algorithm,
+    Certificate, ChainError, ObjectIdentifier, TrustedChain, algorithm,
     asn1::{self, constructed},
     oids,
     testing::{Forge, Holder, NOW},
@@ -68,6 +68,10 @@ fn attribute(kind: &ObjectIdentifier, value: &[u8]) -> Vec<u8> {
     asn1::sequence(&[&asn1::oid(kind), &asn1::wrap(0x31, &[value])])
 }
 
+fn trusted(chain: &[Certificate]) -> TrustedChain {
+    TrustedChain::new(chain.to_vec()).unwrap()
+}
+
 impl<'a> Token<'a> {
     fn new(signer: &'a Holder) -> Self {
         // 2027-01-15 08:00:00, which is `NOW`.
@@ -131,7 +135,7 @@ impl<'a> Token<'a> {
     }
 
     fn verify(&self, chain: &[Certificate]) -> Result<VerifiedTimestamp, TimestampError> {
-        verify(&self.parse().unwrap(), MESSAGE, chain)
+        verify(&self.parse().unwrap(), MESSAGE, &trusted(chain))
     }
 }
 
@@ -172,7 +176,7 @@ fn an_answer_verifies_and_echoes_the_request() {
         assert_eq!(response.certificates().len(), embedded);
         assert_eq!(response.nonce(), asked.nonce.as_deref());
         assert_eq!((response.policy(), response.serial()), (&POLICY, [0, 0xfe, 7].as_slice()));
-        let verified = verify(&response, MESSAGE, &authority.chain).unwrap();
+        let verified = verify(&response, MESSAGE, &trusted(&authority.chain)).unwrap();
         assert_eq!((verified.gen_time_unix(), verified.gen_time_unix_ms()), (NOW, NOW * 1000));
         assert_eq!(verified.signer(), &authority.tsa.certificate);
         assert_eq!(verified.path().anchor(), authority.chain.last().unwrap());
@@ -190,7 +194,7 @@ fn the_imprint_is_echoed_as_it_was_written() {
         let asked = TimeStampReq::parse(&asn1::sequence(&[&asn1::unsigned(&[1]), &imprint])).unwrap();
         let response = TimeStampResp::parse(&answer(&authority, &asked).unwrap()).unwrap();
         assert!(response.content.windows(imprint.len()).any(|part| part == imprint), "{imprint:02x?}");
-        assert!(verify(&response, MESSAGE, &authority.chain).is_ok());
+        assert!(verify(&response, MESSAGE, &trusted(&authority.chain)).is_ok());
     }
 }
 
@@ -238,7 +242,7 @@ fn every_hash_and_fraction_of_a_second_is_read() {
 fn another_message_is_refused() {
     let authority = authority();
     let response = Token::new(&authority.tsa).parse().unwrap();
-    let error = verify(&response, b"another signature", &authority.chain).unwrap_err();
+    let error = verify(&response, b"another signature", &trusted(&authority.chain)).unwrap_err();
     assert!(matches!(error, TimestampError::Imprint { .. }), "{error}");
 }
 
@@ -304,7 +308,6 @@ fn an_authority_nobody_trusts_is_refused_with_or_without_its_certificate() {
     let root = Forge::ca("root").self_signed();
     let other = other.signed_by(&root);
     assert_eq!(Token::new(&other).verify(&trusted.chain).unwrap_err(), TimestampError::UnknownSigner);
-    assert_eq!(Token::new(&other).verify(&[]).unwrap_err(), TimestampError::UnknownSigner);
 }
 
 #[test]

@@ -6,10 +6,10 @@
 use super::response::{CertificateId, SignerId, TimeStampResp};
 use crate::{
     Certificate,
-    chain::{ChainError, Path, Purpose, verify_chain},
+    chain::{ChainError, Path, Purpose, TrustedChain},
     oids,
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 use const_oid::ObjectIdentifier;
 use sealog_crypto::{Digest, KeyError, SignatureError};
 
@@ -83,17 +83,17 @@ impl VerifiedTimestamp {
     }
 }
 
-/// Verifies that an authority of `tsa_chain` put a time to `message`.
+/// Verifies that an authority put a time to `message`.
 ///
-/// `tsa_chain` is one authority as trusted roots list it: its own certificate first (or none, when the
-/// first is a CA's), the anchor last.
+/// `authority` is as trusted roots list it: its own certificate first (or none, when the first is a
+/// CA's), the anchor last.
 ///
 /// # Errors
 /// See [`TimestampError`].
 pub fn verify(
     response: &TimeStampResp,
     message: &[u8],
-    tsa_chain: &[Certificate],
+    authority: &TrustedChain,
 ) -> Result<VerifiedTimestamp, TimestampError> {
     let info = &response.info;
     let signed = &response.signer;
@@ -112,20 +112,15 @@ pub fn verify(
         return Err(TimestampError::MessageDigest);
     }
     // 3. The signer is the trusted authority, and the certificate it meant.
-    let signer = find_signer(response, tsa_chain)?;
+    let signer = find_signer(response, authority)?;
     if !signed.certificate_ids.iter().all(|id| id.is_of(signer)) {
         return Err(TimestampError::CertificateId);
     }
     // 4. Its key made the signature.
     signer.public_key()?.verify(signed.scheme, &signed.attributes_der, &signed.signature)?;
     // 5. It was an authority for timestamps at the time stated; since then it may have expired.
-    let (anchors, trusted) = match tsa_chain.split_last() {
-        Some((_, trusted)) => (tsa_chain.get(trusted.len()..).unwrap_or_default(), trusted),
-        None => return Err(TimestampError::UnknownSigner),
-    };
-    let intermediates: Vec<Certificate> = trusted.iter().chain(&response.certificates).cloned().collect();
     let at = info.gen_time_ms.div_euclid(1000);
-    let path = verify_chain(signer, &intermediates, anchors, at, Purpose::TimeStamping)?;
+    let path = authority.verify(signer, &response.certificates, at, Purpose::TimeStamping)?;
     Ok(VerifiedTimestamp { gen_time_unix_ms: info.gen_time_ms, path })
 }
 
@@ -135,11 +130,11 @@ pub fn verify(
 /// an authority anybody chose to trust.
 fn find_signer<'a>(
     response: &'a TimeStampResp,
-    tsa_chain: &'a [Certificate],
+    authority: &'a TrustedChain,
 ) -> Result<&'a Certificate, TimestampError> {
     let named = |certificate: &&Certificate| response.signer.id.is_of(certificate);
     let embedded = response.certificates.iter().find(named);
-    match tsa_chain.first().filter(|first| !first.is_ca()) {
+    match Some(authority.first()).filter(|first| !first.is_ca()) {
         Some(listed) if named(&listed) && embedded.is_none_or(|found| found == listed) => Ok(listed),
         Some(_) if embedded.is_some() => Err(TimestampError::UntrustedSigner),
         Some(_) => Err(TimestampError::UnknownSigner),

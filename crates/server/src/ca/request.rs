@@ -47,7 +47,7 @@ pub(super) enum RequestError {
         "The public key supplied in the request is insecure: RSA keys of 2048, 3072 and 4096 bits are accepted, not {0}"
     )]
     RsaSize(usize),
-    /// A request signed in another way than the key's own.
+    /// A request signed in another way than the key's own, or a key whose signatures no log takes.
     #[error("signing algorithm not permitted: {kind}, {}", Hash(*scheme))]
     Algorithm {
         /// The key.
@@ -120,6 +120,10 @@ fn acceptable(key: &PublicKey) -> Result<(), RequestError> {
         KeyKind::Rsa { bits: 2048 | 3072 | 4096 } => Ok(()),
         KeyKind::Rsa { bits } => Err(RequestError::RsaSize(bits)),
         KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521 | KeyKind::Ed25519 => Ok(()),
+        // No log takes a signature by such a key: the certificate could not be used.
+        kind @ (KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87) => {
+            Err(RequestError::Algorithm { kind, scheme: Scheme::default_for(kind) })
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 /// When log or key cannot be opened.
 pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
     let key: Arc<dyn Signer> = Arc::new(instance.keys.load(KEY)?);
-    let log_id = key_id_full(origin(config), key.public_key());
+    let log_id = key_id_full(origin(config), key.public_key())?;
     let settings = settings(instance, config, &key)?;
     let dir = instance.dir_of(KEY);
     // Recovery reads files and may take a while.

@@ -46,6 +46,9 @@ pub enum KeyError {
         /// What it is.
         found: KeyKind,
     },
+    /// No type of note signature is specified for such keys.
+    #[error("logs do not sign with {0} keys: no note signature is specified for them")]
+    NoType(KeyKind),
     /// Not `name+hash+key`.
     #[error("not the text of a note verifier key")]
     Text,
@@ -67,14 +70,20 @@ impl KeyType {
         }
     }
 
-    /// How a log's own key of that kind signs checkpoints that are not RFC 6962 tree heads.
+    /// How a log's own key of that kind signs checkpoints that are not RFC 6962 tree heads; none for
+    /// ML-DSA, for which no type of note signature is specified.
     #[must_use]
-    pub const fn for_log(kind: KeyKind) -> Self {
-        match kind {
+    pub const fn for_log(kind: KeyKind) -> Option<Self> {
+        Some(match kind {
             KeyKind::Ed25519 => Self::Ed25519,
             KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521 => Self::Ecdsa,
             KeyKind::Rsa { .. } => Self::Rsa,
-        }
+            KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => return None,
+        })
+    }
+
+    fn of_log_key(key: &PublicKey) -> Result<Self, KeyError> {
+        Self::for_log(key.kind()).ok_or(KeyError::NoType(key.kind()))
     }
 
     const fn takes(self, kind: KeyKind) -> bool {
@@ -118,9 +127,11 @@ impl fmt::Display for KeyType {
 
 /// The untruncated hash whose first four bytes are the key ID of a log's own key: the log ID of a
 /// Rekor v2 log.
-#[must_use]
-pub fn key_id_full(name: &str, key: &PublicKey) -> [u8; 32] {
-    KeyType::for_log(key.kind()).key_id(name, key)
+///
+/// # Errors
+/// [`KeyError::NoType`] for keys that sign no notes.
+pub fn key_id_full(name: &str, key: &PublicKey) -> Result<[u8; 32], KeyError> {
+    Ok(KeyType::of_log_key(key)?.key_id(name, key))
 }
 
 /// What a signer and a verifier of one key have in common.
@@ -163,9 +174,9 @@ impl KeyVerifier {
     /// A log's own key, signing as its kind does (Ed25519, ECDSA or RSA over the text).
     ///
     /// # Errors
-    /// When the name cannot be one.
+    /// When the name cannot be one, or keys of that kind sign no notes.
     pub fn for_log(name: &str, public: PublicKey) -> Result<Self, KeyError> {
-        Self::new(name, KeyType::for_log(public.kind()), public)
+        Self::new(name, KeyType::of_log_key(&public)?, public)
     }
 
     /// A CT log's key, signing RFC 6962 tree heads.
@@ -282,9 +293,9 @@ impl KeySigner {
     /// A log's own key, signing as its kind does (Ed25519, ECDSA or RSA over the text).
     ///
     /// # Errors
-    /// When the name cannot be one.
+    /// When the name cannot be one, or keys of that kind sign no notes.
     pub fn for_log(name: &str, signer: Arc<dyn Signer>) -> Result<Self, KeyError> {
-        let key_type = KeyType::for_log(signer.public_key().kind());
+        let key_type = KeyType::of_log_key(signer.public_key())?;
         Self::new(name, key_type, signer)
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use alloc::{format, sync::Arc, vec};
 use proptest::prelude::*;
-use sealog_crypto::{KeyKind, PrivateKey};
+use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
 
 const TEXT: &str = "log.example\n5\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
@@ -117,6 +117,17 @@ fn a_tree_head_covers_its_own_log_only() {
         assert!(signer.sign_note(&text, 7).is_err());
     }
     assert!(signer.sign_note("no checkpoint\n", 7).is_err());
+}
+
+#[test]
+fn a_log_has_no_ml_dsa_key() {
+    for kind in [KeyKind::MlDsa44, KeyKind::MlDsa65, KeyKind::MlDsa87] {
+        let key = Arc::new(PrivateKey::generate(kind).unwrap());
+        let none = Some(KeyError::NoType(kind));
+        assert_eq!(KeyVerifier::for_log("log.example", key.public_key().clone()).err(), none);
+        assert_eq!(key_id_full("log.example", key.public_key()).err(), none);
+        assert_eq!(KeySigner::for_log("log.example", key).err(), none);
+    }
 }
 
 #[test]

@@ -18,6 +18,11 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("sealog-identity", &["sealog-crypto", "sealog-tlog", "sealog-pki"]),
     ("sealog-bundle", &["sealog-crypto", "sealog-tlog", "sealog-pki"]),
     ("sealog-verify", &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-identity", "sealog-bundle"]),
+    // No line but its own names the test kit: what is shipped may not use it, and tests are asked nothing.
+    (
+        "sealog-testkit",
+        &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-identity", "sealog-bundle", "sealog-verify"],
+    ),
     ("sealog-log-engine", &["sealog-crypto", "sealog-tlog"]),
     (
         "sealog-client",
@@ -284,6 +289,15 @@ mod tests {
         for program in ["sealog-server", "sealog-cli"] {
             let findings = check_metadata(&package("sealog-client", program, None)).unwrap();
             assert!(says(&findings).contains("may not use"), "{program}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_shipped_uses_the_test_kit() {
+        for (room, _) in ROOMS.into_iter().filter(|(room, _)| *room != "sealog-testkit") {
+            let findings = check_metadata(&package(room, "sealog-testkit", None)).unwrap();
+            assert!(says(&findings).contains("may not use sealog-testkit"), "{room}");
+            assert!(check_metadata(&package(room, "sealog-testkit", Some("dev"))).unwrap().is_empty());
         }
     }
 

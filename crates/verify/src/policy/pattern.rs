@@ -1,0 +1,125 @@
+//! Texts that are wanted, exactly or by a pattern for the whole text.
+
+use alloc::{boxed::Box, format, string::String};
+use core::fmt;
+
+/// Bytes of compiled program a pattern may need.
+const PATTERN_SIZE_LIMIT: usize = 1 << 20;
+/// Bytes of a pattern's text.
+const PATTERN_TEXT_LIMIT: usize = 4096;
+
+/// A text that is wanted, exactly or by pattern.
+#[derive(Clone, Debug)]
+pub enum Match {
+    /// This text.
+    Exact(String),
+    /// Any text of this form.
+    Pattern(Pattern),
+}
+
+/// A regular expression that must match the whole text.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: String,
+    regex: Box<regex_lite::Regex>,
+}
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a regular expression that can be used: {reason}")]
+pub struct PatternError {
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Match {
+    /// This text and no other.
+    #[must_use]
+    pub fn exact(text: impl Into<String>) -> Self {
+        Self::Exact(text.into())
+    }
+
+    /// Any text the pattern matches as a whole, see [`Pattern::new`].
+    ///
+    /// # Errors
+    /// When it is not a regular expression, or a costly one.
+    pub fn pattern(text: &str) -> Result<Self, PatternError> {
+        Pattern::new(text).map(Self::Pattern)
+    }
+
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(wanted) => wanted == text,
+            Self::Pattern(pattern) => pattern.matches(text),
+        }
+    }
+
+    /// Whether it takes one of these texts, which nobody would have meant.
+    pub(super) fn takes_any_of(&self, texts: &[&str]) -> bool {
+        texts.iter().any(|text| self.matches(text))
+    }
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(text) => f.write_str(text),
+            Self::Pattern(pattern) => write!(f, "/{}/", pattern.text),
+        }
+    }
+}
+
+impl Pattern {
+    /// A pattern for whole texts: `a.*` does not match `ba`. Unanchored patterns accept whatever an
+    /// attacker puts before or after a good name.
+    ///
+    /// # Errors
+    /// When it is not a regular expression, or a costly one.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        if text.len() > PATTERN_TEXT_LIMIT {
+            return Err(PatternError { reason: format!("it is longer than {PATTERN_TEXT_LIMIT} bytes") });
+        }
+        let compile = |text: &str| {
+            let mut builder = regex_lite::RegexBuilder::new(text);
+            let regex = builder.size_limit(PATTERN_SIZE_LIMIT).build();
+            regex.map_err(|error| PatternError { reason: format!("{error}") })
+        };
+        // On its own first: `a)|(b` is no expression, but would be one between the anchors' brackets.
+        compile(text)?;
+        let regex = Box::new(compile(&format!(r"\A(?:{text})\z"))?);
+        Ok(Self { text: text.into(), regex })
+    }
+
+    /// Whether the whole text is of this form.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_texts() {
+        let pattern = Pattern::new(r"https://github\.com/org/.*|.*@example\.com").unwrap();
+        assert!(pattern.matches("https://github.com/org/x"));
+        assert!(pattern.matches("a@example.com"));
+        for bad in
+            ["xhttps://github.com/org/x", "a@example.com.evil", "https://githubxcom/org/", "a@example.com\n"]
+        {
+            assert!(!pattern.matches(bad), "{bad}");
+        }
+        let lines = Pattern::new(r"(?m)^a$").unwrap();
+        assert!(lines.matches("a") && !lines.matches("a\nb"));
+    }
+
+    #[test]
+    fn a_pattern_cannot_break_out_of_its_anchors() {
+        for bad in ["a)|(b", "(", "(?x) a # b", r"a{100000}"] {
+            assert!(Pattern::new(bad).is_err(), "{bad}");
+        }
+        assert!(Pattern::new(&"a".repeat(PATTERN_TEXT_LIMIT + 1)).is_err());
+    }
+}

@@ -1,0 +1,395 @@
+//! Who may have signed one bundle: an identity, a key, or rules put together.
+//!
+//! Must always hold: a rule that would take anybody is refused when it is made into a policy, unless it
+//! was made by a function whose name says so.
+
+use super::{Match, PolicyError};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+use core::fmt;
+use sealog_crypto::{PublicKey, sha256};
+use sealog_pki::{
+    Certificate, San,
+    fulcio_extensions::{FulcioExtension, ISSUER, ISSUER_V2},
+};
+
+/// Rules within each other.
+const MAX_DEPTH: usize = 8;
+/// Rules in one rule, itself included.
+const MAX_RULES: usize = 256;
+
+/// Names that anybody can have: a pattern that takes one of them takes everybody, or everybody with a
+/// mailbox, or everybody at a provider that is open to all.
+const ANYBODY: [&str; 11] = [
+    "quzkwv@hzpwqk.invalid",
+    "quzkwv@gmail.com",
+    "https://hzpwqk.invalid/quzkwv",
+    "quzkwv",
+    "q7zk1f9e@8f3a2c.invalid",
+    "https://8f3a2c.invalid/q7zk/1f9e",
+    "q7zk1f9e!8f3a2c.invalid",
+    "q7zk1f9e@gmail.com",
+    "https://github.com/q7zk-1f9e/8f3a2c/.github/workflows/q7zk.yml@refs/heads/8f3a2c",
+    "https://gitlab.com/q7zk-1f9e/8f3a2c//.gitlab-ci.yml@refs/heads/8f3a2c",
+    "spiffe://8f3a2c.invalid/q7zk",
+];
+/// Providers that nobody would have meant.
+const ANY_PROVIDER: [&str; 3] =
+    ["https://hzpwqk.invalid", "https://8f3a2c.invalid", "https://8f3a2c.invalid/q7zk"];
+/// Values of extensions that nobody would have meant.
+const ANY_VALUE: [&str; 4] = ["quzkwv", "q7zk1f9e", "https://8f3a2c.invalid/q7zk", "0123456789"];
+
+/// Who may have signed.
+#[derive(Clone, Debug)]
+pub struct SignerRule(Rule);
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Identity { identity: Match, issuer: Match, extensions: Vec<(&'static FulcioExtension, Match)> },
+    Key(Box<PublicKey>),
+    AnyOf(Vec<SignerRule>),
+    AllOf(Vec<SignerRule>),
+    AnyIdentity { extensions: Vec<(&'static FulcioExtension, Match)> },
+}
+
+/// Why a rule cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// It would take anybody.
+    #[error("`{rule}` would accept anybody")]
+    AcceptsAnybody {
+        /// The rule.
+        rule: String,
+    },
+    /// It would take whoever runs a provider of identities.
+    #[error("`{rule}` would accept an identity from any provider")]
+    AcceptsAnyProvider {
+        /// The rule.
+        rule: String,
+    },
+    /// A list of rules without any.
+    #[error("a list of signers is empty")]
+    Empty,
+    /// Rules in rules in rules.
+    #[error("more than {MAX_DEPTH} rules within each other, or {MAX_RULES} in all")]
+    TooMany,
+    /// Keys have no extensions.
+    #[error("a key has no certificate, so that nothing can be asked of its extensions")]
+    ExtensionOfKey,
+    /// More signers are wanted than are listed.
+    #[error("{threshold} signers are wanted, and {listed} are listed")]
+    Threshold {
+        /// Wanted.
+        threshold: usize,
+        /// Listed.
+        listed: usize,
+    },
+}
+
+impl SignerRule {
+    /// An identity, as an OIDC issuer knows it.
+    #[must_use]
+    pub const fn identity(identity: Match, issuer: Match) -> Self {
+        Self(Rule::Identity { identity, issuer, extensions: Vec::new() })
+    }
+
+    /// The holder of a key.
+    #[must_use]
+    pub fn key(key: PublicKey) -> Self {
+        Self(Rule::Key(Box::new(key)))
+    }
+
+    /// Anybody whom one of these rules takes.
+    #[must_use]
+    pub const fn any_of(rules: Vec<Self>) -> Self {
+        Self(Rule::AnyOf(rules))
+    }
+
+    /// Whoever is taken by all of these rules.
+    #[must_use]
+    pub const fn all_of(rules: Vec<Self>) -> Self {
+        Self(Rule::AllOf(rules))
+    }
+
+    /// Anybody with a certificate: who it was is told, and nothing says whether that is good.
+    #[must_use]
+    pub const fn any_identity_unsafe() -> Self {
+        Self(Rule::AnyIdentity { extensions: Vec::new() })
+    }
+
+    /// Wants a certificate extension to have this value, too; in a list, of each rule in it.
+    #[must_use]
+    pub fn with_extension(mut self, extension: &'static FulcioExtension, value: Match) -> Self {
+        match &mut self.0 {
+            Rule::Identity { extensions, .. } | Rule::AnyIdentity { extensions } => {
+                extensions.push((extension, value));
+                self
+            }
+            // No identity is narrowed by it, and no key has one: nothing matches, as it should.
+            Rule::Key(_) | Rule::AnyOf(_) | Rule::AllOf(_) => {
+                let only = Rule::AnyIdentity { extensions: alloc::vec![(extension, value)] };
+                Self::all_of(alloc::vec![self, Self(only)])
+            }
+        }
+    }
+
+    /// Refuses rules that cannot have been meant.
+    ///
+    /// # Errors
+    /// See [`RuleError`].
+    pub fn check(&self) -> Result<(), RuleError> {
+        let mut left = MAX_RULES;
+        self.check_size(MAX_DEPTH, &mut left)?;
+        self.check_open()
+    }
+
+    fn check_size(&self, depth: usize, left: &mut usize) -> Result<(), RuleError> {
+        *left = left.checked_sub(1).ok_or(RuleError::TooMany)?;
+        let depth = depth.checked_sub(1).ok_or(RuleError::TooMany)?;
+        match &self.0 {
+            Rule::AnyOf(rules) | Rule::AllOf(rules) if rules.is_empty() => Err(RuleError::Empty),
+            Rule::AnyOf(rules) | Rule::AllOf(rules) => {
+                rules.iter().try_for_each(|rule| rule.check_size(depth, left))
+            }
+            Rule::Identity { .. } | Rule::Key(_) | Rule::AnyIdentity { .. } => Ok(()),
+        }
+    }
+
+    fn check_open(&self) -> Result<(), RuleError> {
+        match &self.0 {
+            Rule::Key(_) | Rule::AnyIdentity { .. } => Ok(()),
+            Rule::Identity { identity, issuer, extensions } => {
+                if identity.takes_any_of(&ANYBODY) && !narrow(extensions) {
+                    return Err(RuleError::AcceptsAnybody { rule: format!("{self}") });
+                }
+                match issuer.takes_any_of(&ANY_PROVIDER) {
+                    true => Err(RuleError::AcceptsAnyProvider { rule: format!("{self}") }),
+                    false => Ok(()),
+                }
+            }
+            // One that narrows is enough.
+            Rule::AllOf(rules) if rules.iter().any(Self::narrows) => Ok(()),
+            Rule::AnyOf(rules) | Rule::AllOf(rules) => rules.iter().try_for_each(Self::check_open),
+        }
+    }
+
+    /// Whether not everybody can meet it.
+    fn narrows(&self) -> bool {
+        match &self.0 {
+            Rule::Key(_) => true,
+            Rule::Identity { .. } => self.check_open().is_ok(),
+            Rule::AnyIdentity { extensions } => narrow(extensions),
+            Rule::AnyOf(rules) => rules.iter().all(Self::narrows),
+            Rule::AllOf(rules) => rules.iter().any(Self::narrows),
+        }
+    }
+
+    /// Every key that is named.
+    pub(crate) fn keys<'r>(&'r self, found: &mut Vec<&'r PublicKey>) {
+        match &self.0 {
+            Rule::Key(key) if !found.contains(&&**key) => found.push(key),
+            Rule::AnyOf(rules) | Rule::AllOf(rules) => rules.iter().for_each(|rule| rule.keys(found)),
+            Rule::Key(_) | Rule::Identity { .. } | Rule::AnyIdentity { .. } => {}
+        }
+    }
+
+    /// Whether the holder of a certificate could be meant.
+    pub(crate) fn names_identities(&self) -> bool {
+        match &self.0 {
+            Rule::Key(_) => false,
+            Rule::Identity { .. } | Rule::AnyIdentity { .. } => true,
+            Rule::AnyOf(rules) => rules.iter().any(Self::names_identities),
+            Rule::AllOf(rules) => rules.iter().all(Self::names_identities),
+        }
+    }
+
+    /// Whether this signer is meant; else how the signer differs.
+    pub(crate) fn matches(&self, who: &Who<'_>) -> Result<(), PolicyError> {
+        match (&self.0, who) {
+            (Rule::Key(key), Who::Key(found)) if **key == **found => Ok(()),
+            (Rule::Identity { identity, issuer, extensions }, Who::Certificate(signer)) => {
+                if !identity.matches(&signer.identity) {
+                    let (expected, found) = (format!("{identity}"), signer.identity.clone());
+                    return Err(PolicyError::Identity { expected, found });
+                }
+                if !issuer.matches(&signer.oidc_issuer) {
+                    let (expected, found) = (format!("{issuer}"), signer.oidc_issuer.clone());
+                    return Err(PolicyError::Issuer { expected, found });
+                }
+                signer.have(extensions)
+            }
+            (Rule::AnyIdentity { extensions }, Who::Certificate(signer)) => signer.have(extensions),
+            (Rule::AnyOf(rules), _) => any_of(rules, who),
+            (Rule::AllOf(rules), _) => rules.iter().try_for_each(|rule| rule.matches(who)),
+            (Rule::Key(_) | Rule::Identity { .. } | Rule::AnyIdentity { .. }, _) => {
+                Err(PolicyError::NoneOf { expected: format!("{self}"), found: format!("{who}") })
+            }
+        }
+    }
+}
+
+/// Whether one of the extensions wants a value of its own.
+fn narrow(extensions: &[(&FulcioExtension, Match)]) -> bool {
+    extensions.iter().any(|(_, value)| !value.takes_any_of(&ANY_VALUE))
+}
+
+/// That one rule takes the signer, else how: with a single rule exactly, with several in a list.
+pub(crate) fn any_of(rules: &[SignerRule], who: &Who<'_>) -> Result<(), PolicyError> {
+    let mut errors = Vec::new();
+    for rule in rules {
+        match rule.matches(who) {
+            Ok(()) => return Ok(()),
+            Err(error) => errors.push(error),
+        }
+    }
+    match errors.as_slice() {
+        [one] => Err(one.clone()),
+        _ => Err(PolicyError::NoneOf { expected: listed(rules, " or "), found: format!("{who}") }),
+    }
+}
+
+/// How many rules of a list are told.
+const TOLD: usize = 4;
+
+fn listed(rules: &[SignerRule], between: &str) -> String {
+    let told: Vec<String> = rules.iter().take(TOLD).map(|rule| format!("{rule}")).collect();
+    match rules.len().saturating_sub(TOLD) {
+        0 => told.join(between),
+        more => format!("{}{between}{more} more", told.join(between)),
+    }
+}
+
+impl fmt::Display for SignerRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with = |f: &mut fmt::Formatter<'_>, extensions: &[(&FulcioExtension, Match)]| {
+            extensions.iter().try_for_each(|(extension, value)| write!(f, ", {} {value}", extension.name))
+        };
+        match &self.0 {
+            Rule::Identity { identity, issuer, extensions } => {
+                write!(f, "{identity} ({issuer})")?;
+                with(f, extensions)
+            }
+            Rule::AnyIdentity { extensions } => {
+                f.write_str("anybody")?;
+                with(f, extensions)
+            }
+            Rule::Key(key) => write!(f, "key sha256:{}", hex::encode(sha256(key.spki_der()))),
+            Rule::AnyOf(rules) => f.write_str(&listed(rules, " or ")),
+            Rule::AllOf(rules) => f.write_str(&listed(rules, " and ")),
+        }
+    }
+}
+
+/// A signer as rules see one.
+pub(crate) enum Who<'a> {
+    Certificate(Signer),
+    Key(&'a PublicKey),
+}
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(signer) => write!(f, "{} ({})", signer.identity, signer.oidc_issuer),
+            Self::Key(key) => write!(f, "key sha256:{}", hex::encode(sha256(key.spki_der()))),
+        }
+    }
+}
+
+/// Who a certificate is for.
+pub(crate) struct Signer {
+    pub(crate) identity: String,
+    pub(crate) oidc_issuer: String,
+    pub(crate) certificate: Certificate,
+}
+
+impl Signer {
+    /// Reads the one name and the issuer.
+    pub(crate) fn of(certificate: &Certificate) -> Result<Self, PolicyError> {
+        let one = match certificate.san() {
+            [San::Email(name) | San::Uri(name) | San::OtherName(name)] if !name.is_empty() => name,
+            several => return Err(PolicyError::NotOneIdentity { found: several.len() }),
+        };
+        let values = certificate.fulcio();
+        let issuer = match (values.get(ISSUER_V2), values.get(ISSUER)) {
+            (Some(newer), Some(older)) if newer != older => {
+                return Err(PolicyError::TwoIssuers { newer: newer.into(), older: older.into() });
+            }
+            (Some(issuer), _) | (None, Some(issuer)) => issuer,
+            (None, None) => return Err(PolicyError::NoIssuer),
+        };
+        Ok(Self { identity: one.clone(), oidc_issuer: issuer.into(), certificate: certificate.clone() })
+    }
+
+    fn have(&self, extensions: &[(&'static FulcioExtension, Match)]) -> Result<(), PolicyError> {
+        for (extension, wanted) in extensions {
+            let found = self.certificate.fulcio().get(extension.number);
+            if !found.is_some_and(|found| wanted.matches(found)) {
+                let (expected, found) = (format!("{wanted}"), String::from(found.unwrap_or_default()));
+                return Err(PolicyError::Extension { name: extension.name, expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Match {
+        Match::pattern(text).unwrap()
+    }
+
+    fn row(name: &str) -> &'static FulcioExtension {
+        FulcioExtension::by_name(name).unwrap()
+    }
+
+    #[test]
+    fn rules_that_take_anybody_are_refused() {
+        let issuer = || Match::exact("https://token.actions.githubusercontent.com");
+        for open in [
+            ".*",
+            ".+",
+            ".*@.*",
+            r".*@[a-z0-9.]+",
+            r"[a-z]+@.+",
+            r"[a-z]+",
+            r"[a-z]+@[a-z]+\.[a-z]+",
+            "https://.*",
+            "https?://.*",
+            r"(?s).*",
+            r"https://github\.com/.*",
+            r".*@gmail\.com",
+            r"ann@example\.org|.*",
+        ] {
+            let rule = SignerRule::identity(pattern(open), issuer());
+            assert!(matches!(rule.check(), Err(RuleError::AcceptsAnybody { .. })), "{open}");
+            // In a list of choices, as well.
+            let ann = SignerRule::identity(Match::exact("ann@example.org"), issuer());
+            assert!(SignerRule::any_of(alloc::vec![ann.clone(), rule.clone()]).check().is_err(), "{open}");
+            assert!(SignerRule::all_of(alloc::vec![ann, rule.clone()]).check().is_ok(), "{open}");
+            assert!(SignerRule::all_of(alloc::vec![rule.clone(), rule.clone()]).check().is_err(), "{open}");
+            // An extension narrows it if it has a value of its own.
+            let owner = row("source-repository-owner-uri");
+            let narrow = rule.clone().with_extension(owner, Match::exact("https://github.com/org"));
+            assert!(narrow.check().is_ok(), "{open}");
+            assert!(rule.with_extension(owner, pattern(".*")).check().is_err(), "{open}");
+        }
+        for closed in [r".*@example\.org", r"https://github\.com/org/.*", r"ann@example\.org"] {
+            assert!(SignerRule::identity(pattern(closed), issuer()).check().is_ok(), "{closed}");
+        }
+        let any_issuer = SignerRule::identity(Match::exact("ann@example.org"), pattern("https://.*"));
+        assert!(matches!(any_issuer.check(), Err(RuleError::AcceptsAnyProvider { .. })));
+        assert!(SignerRule::any_identity_unsafe().check().is_ok());
+    }
+
+    #[test]
+    fn lists_are_bounded_and_never_empty() {
+        assert_eq!(SignerRule::any_of(Vec::new()).check(), Err(RuleError::Empty));
+        assert_eq!(SignerRule::all_of(Vec::new()).check(), Err(RuleError::Empty));
+        let ann = SignerRule::identity(Match::exact("ann@example.org"), Match::exact("https://i.example"));
+        let nested = (0..MAX_DEPTH).fold(ann.clone(), |rule, _| SignerRule::any_of(alloc::vec![rule]));
+        assert_eq!(nested.check(), Err(RuleError::TooMany));
+        let many = SignerRule::any_of(alloc::vec![ann; MAX_RULES]);
+        assert_eq!(many.check(), Err(RuleError::TooMany));
+    }
+}
