@@ -117,13 +117,17 @@ impl Version {
         }
     }
 
-    /// The version of a media type, if it is known.
+    /// The version of a media type, in either of the two spellings that tools have written.
     #[must_use]
     pub fn from_media_type(media_type: &str) -> Option<Self> {
-        if media_type == "application/vnd.dev.sigstore.bundle+json;version=0.3" {
-            return Some(Self::V03);
+        let rest = media_type.strip_prefix("application/vnd.dev.sigstore.bundle")?;
+        let older = rest.strip_prefix("+json;version=");
+        match older.or_else(|| rest.strip_prefix(".v")?.strip_suffix("+json"))? {
+            "0.1" => Some(Self::V01),
+            "0.2" => Some(Self::V02),
+            "0.3" => Some(Self::V03),
+            _ => None,
         }
-        [Self::V01, Self::V02, Self::V03].into_iter().find(|v| v.media_type() == media_type)
     }
 }
 

@@ -23,6 +23,9 @@ use std::path::Path;
 /// More bundles of one file are not described.
 const MAX_DOCUMENTS: usize = 4096;
 
+/// So much of a file is looked at to tell what else it may be.
+const MAX_OLDER_BYTES: usize = 256 << 10;
+
 pub(crate) fn inspect(args: &InspectArgs) -> Result<Status, Failure> {
     let path = &args.bundle;
     let bytes = read(path)?;
@@ -80,6 +83,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     artifact::read_up_to(path, MAX_BUNDLE_BYTES.saturating_add(1))
 }
 
+/// Whether a file is what cosign's `--bundle` wrote up to version 2: a signature, a certificate and an entry.
+fn is_cosigns_older_format(path: &Path) -> bool {
+    const MEMBER: &[u8] = b"\"base64Signature\"";
+    artifact::read_up_to(path, MAX_OLDER_BYTES)
+        .is_ok_and(|bytes| bytes.windows(MEMBER.len()).any(|window| window == MEMBER))
+}
+
 /// Why a file, or a line of it, is not a bundle.
 pub(crate) fn not_a_bundle(path: &Path, line: Option<usize>, error: &BundleError) -> Failure {
     let failure = |message: String| Failure::new(Status::Refused, "invalid-bundle", message);
@@ -95,6 +105,8 @@ pub(crate) fn not_a_bundle(path: &Path, line: Option<usize>, error: &BundleError
                 .found(found.as_str())
                 .hint("a newer sealog may know it")
         }
+        _ if is_cosigns_older_format(path) => failure(format!("{name} is not a Sigstore bundle: {error}"))
+            .hint("it is what cosign wrote before there were bundles; `cosign bundle create` makes a bundle of it"),
         _ => failure(format!("{name} is not a Sigstore bundle: {error}"))
             .hint("bundles are JSON documents, usually named FILE.sigstore.json"),
     }

@@ -1,10 +1,11 @@
 //! `sealog verify`: files and a policy in, a verdict for each out. No event loop, no network.
 //!
-//! What is to be checked ([`inputs`]), with which bundles ([`bundles`]), whether they hold ([`judge`]), and how
-//! that is told ([`tell`]).
+//! What is to be checked ([`inputs`]), with which bundles ([`bundles`]), whether they hold ([`judge`]), how that is
+//! told ([`tell`]), and who does the work when there is much of it ([`crew`]).
 
 mod bundles;
 mod checksums;
+mod crew;
 mod inputs;
 mod judge;
 mod policy;
@@ -48,12 +49,12 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
             return told.nothing_checked(args.artifacts.iter().chain(&args.bundles.checksums), failure);
         }
     };
-    for Subject { name, kind } in subjects {
-        match check_subject(&name, kind, &args.bundles.bundle, &believed, &mut told) {
-            Ok(verdict) => told.verdict(&name, &verdict)?,
-            Err(failure) => told.failure(&name, &failure)?,
-        }
-    }
+    let show = told.show();
+    let work = |Subject { name, kind }| {
+        let checked = check_subject(&name, kind, &args.bundles.bundle, &believed, show);
+        (name, checked)
+    };
+    crew::in_order(subjects, &work, &mut told)?;
     told.finish()
 }
 
@@ -63,7 +64,7 @@ fn check_subject(
     kind: Kind,
     named: &[PathBuf],
     believed: &Believed,
-    told: &mut Told,
+    show: Show,
 ) -> Result<Checked, Failure> {
     let found = match &kind {
         Kind::Unchecked(_) => Vec::new(),
@@ -80,17 +81,11 @@ fn check_subject(
         Kind::Digest(digest) => (vec![digest], CheckedBy::Digest),
         // Nothing of what is no bundle depends on the file.
         Kind::File if needed.is_empty() => (Vec::new(), CheckedBy::File),
-        Kind::File => {
-            told.before_reading(name)?;
-            (artifact::digests(name, &needed, told.show())?, CheckedBy::File)
-        }
-        Kind::Listed { list, digests } => {
-            told.before_reading(name)?;
-            match listed_file(name, &list, &digests, needed, told.show())? {
-                Some(of_file) => (of_file, CheckedBy::FileAndList(list)),
-                None => (digests.into_iter().map(|(_, digest)| digest).collect(), CheckedBy::List(list)),
-            }
-        }
+        Kind::File => (artifact::digests(name, &needed, show)?, CheckedBy::File),
+        Kind::Listed { list, digests } => match listed_file(name, &list, &digests, needed, show)? {
+            Some(of_file) => (of_file, CheckedBy::FileAndList(list)),
+            None => (digests.into_iter().map(|(_, digest)| digest).collect(), CheckedBy::List(list)),
+        },
     };
     let places: Vec<_> = found.iter().map(|found| (found.path.clone(), found.line)).collect();
     let judged = believed.judge(found, &digests);

@@ -216,6 +216,10 @@ error: `app.txt.sigstore.json` is a bundle of a version this program does not kn
 hint: a newer sealog may know it
 ",
     );
+    home.write("app.txt.sigstore.json", br#"{"base64Signature":"","cert":"","rekorBundle":{}}"#);
+    let screen = home.run(&verify);
+    assert_eq!(screen.2, 1);
+    assert!(screen.1.contains("\nhint: it is what cosign wrote before there were bundles; "), "{}", screen.1);
 }
 
 #[test]
@@ -282,6 +286,35 @@ error: `provenance` is not a predicate type
     );
     assert_eq!(fs::read(home.path().join("app.txt.sigstore.json")).unwrap(), b"mine");
     assert_eq!(home.names(), ["app.txt", "app.txt.sigstore.json", "trust"]);
+}
+
+#[test]
+fn standard_input_has_no_name() {
+    let home = Home::new();
+    home.refuses(
+        "sign - --trust trust",
+        2,
+        "\
+error: standard input has no name to write a bundle beside
+hint: give the bundle's place with --bundle OUT
+",
+    );
+    home.refuses(
+        "sign - --trust trust --bundle out.json --identity-token -",
+        2,
+        "error: standard input is named twice, and can be read once\n",
+    );
+    home.refuses(
+        "attest - --predicate app.txt --type custom --trust trust",
+        2,
+        "error: a statement names what it is about, and standard input has no name\n",
+    );
+    home.write("root.json", NOBODY.as_bytes());
+    let verify = format!("verify - --bundle - {POLICY} --trusted-root root.json");
+    home.refuses(&verify, 2, "error: standard input is named twice, and can be read once\n");
+    let verify = format!("verify - {POLICY} --trusted-root root.json");
+    let words = "error: standard input has no bundle beside it\nhint: give the bundle with --bundle\n";
+    home.refuses(&verify, 2, words);
 }
 
 #[test]

@@ -29,12 +29,9 @@ pub enum StructureError {
         /// What is wrong.
         source: CertificateError,
     },
-    /// A root certificate: trust would seem to come from the bundle.
-    #[error("certificate {at} of the bundle is a root, which only the verifier may bring")]
-    RootInChain {
-        /// Which, the leaf being 0.
-        at: usize,
-    },
+    /// A root certificate in the signer's place.
+    #[error("the bundle's certificate is a root's, not a signer's")]
+    RootForLeaf,
     /// Other than one signature.
     #[error("the envelope has {found} signatures instead of one")]
     SignatureCount {
@@ -233,6 +230,10 @@ fn the_one_signature(content: &Content) -> Result<(Signed<'_>, &[u8]), Structure
 }
 
 /// The certificates, leaf first; none for a key.
+///
+/// Early tools put the root's into the chain as well. The format asks verifiers to bear that
+/// (sigstore_bundle.proto, `x509_certificate_chain`): such certificates are left out, since trust never
+/// comes from the bundle.
 fn certificates(bundle: &Bundle) -> Result<Vec<Certificate>, StructureError> {
     let chain = match &bundle.material.key {
         KeyMaterial::PublicKey { .. } => return Ok(Vec::new()),
@@ -241,15 +242,18 @@ fn certificates(bundle: &Bundle) -> Result<Vec<Certificate>, StructureError> {
         KeyMaterial::Chain(_) if bundle.version == Version::V03 => return Err(StructureError::ChainInV03),
         KeyMaterial::Chain(chain) => chain.as_slice(),
     };
-    let parse = |(at, der): (usize, &Vec<u8>)| {
-        let certificate =
-            Certificate::from_der(der).map_err(|source| StructureError::Certificate { at, source })?;
-        match certificate.is_ca() && certificate.names_issuer(&certificate) {
-            true => Err(StructureError::RootInChain { at }),
-            false => Ok(certificate),
+    let is_root = |certificate: &Certificate| certificate.is_ca() && certificate.names_issuer(certificate);
+    let mut kept = Vec::new();
+    for (at, der) in chain.iter().enumerate() {
+        let parsed = Certificate::from_der(der);
+        let certificate = parsed.map_err(|source| StructureError::Certificate { at, source })?;
+        match (at, is_root(&certificate)) {
+            (0, true) => return Err(StructureError::RootForLeaf),
+            (_, true) => {}
+            (_, false) => kept.push(certificate),
         }
-    };
-    chain.iter().enumerate().map(parse).collect()
+    }
+    Ok(kept)
 }
 
 /// The entries. All must have a proof and a checkpoint: the format's version 0.1 let a promise stand for

@@ -16,10 +16,10 @@ use crate::tally::Tally;
 /// The longest one verification may take.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Who signed the cases that do not say so themselves.
-const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/\
+pub(crate) const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/\
     .github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
 /// Whose token they used.
-const ISSUER: &str = "https://token.actions.githubusercontent.com";
+pub(crate) const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// Runs every case of a folder; `false` if one of those that count went wrong.
 pub(crate) fn command(house: &House, folder: &Path) -> Result<bool> {

@@ -34,6 +34,21 @@ pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Standard base64, padded.
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let window = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+        for place in 0..4 {
+            let letter = LETTERS.get((window >> (18 - 6 * place)) as usize & 63).copied();
+            text.push(if place > chunk.len() { '=' } else { char::from(letter.unwrap_or(b'=')) });
+        }
+    }
+    text
+}
+
 /// The claims of a JSON web token, unverified.
 pub(crate) fn jwt_claims(token: &str) -> Option<Value> {
     let payload = token.split('.').nth(1)?;
@@ -58,6 +73,20 @@ mod tests {
         assert_eq!(base64("aGVsbG8").unwrap(), b"hello");
         assert_eq!(base64("-_8=").unwrap(), base64("+/8").unwrap());
         assert_eq!(base64("a b"), None);
+    }
+
+    #[test]
+    fn base64_is_written_as_it_is_read() {
+        for (bytes, text) in [
+            (&b""[..], ""),
+            (b"h", "aA=="),
+            (b"he", "aGU="),
+            (b"hel", "aGVs"),
+            (b"\xff\xfe\xfd\xfc", "//79/A=="),
+        ] {
+            assert_eq!(to_base64(bytes), text);
+            assert_eq!(base64(text).unwrap(), bytes);
+        }
     }
 
     #[test]

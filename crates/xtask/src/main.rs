@@ -8,6 +8,7 @@
 mod bench;
 mod conformance;
 mod dev;
+mod differential;
 mod encoding;
 mod fuzz;
 mod oracles;
@@ -33,6 +34,7 @@ cargo xtask oracles [NAME]      only the comparison with the peers' own servers:
 cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or the verifier does not stand
 cargo xtask fuzz --merge [TARGET...]         keep in fuzz/corpus the few inputs that reach what was reached
 cargo xtask fuzz --worst        measure the inputs made to be slow
+cargo xtask differential [NAME] only the comparison with other verifiers: rust, python, js, go, cosign
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
         ["fuzz", rest @ ..] => fuzz::command(&house, rest),
+        ["differential", only @ ..] => differential::command(&house, only),
         ["peers"] => peers::command(&house),
         _ => bail!("unknown command\n\n{USAGE}"),
     }

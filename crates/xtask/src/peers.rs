@@ -95,6 +95,8 @@ pub(crate) struct Peers {
     pub(crate) fsck: PathBuf,
     /// Our small verifier around the module sigstore-go.
     pub(crate) sigstore_go: PathBuf,
+    /// Our small verifier around the crate sigstore-verify.
+    pub(crate) sigstore_rust: PathBuf,
     /// The Python of the virtual environment.
     pub(crate) python: PathBuf,
     /// `sigstore`, the command of sigstore-python.
@@ -117,6 +119,7 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.timestamp_server,
         &peers.fsck,
         &peers.sigstore_go,
+        &peers.sigstore_rust,
         &peers.sigstore_python,
         &peers.node_modules,
         &peers.chromium,
@@ -138,6 +141,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         go_program(&home, &go, peer)?;
     }
     let sigstore_go = sigstore_go(house, &home, &go)?;
+    let sigstore_rust = sigstore_rust(house, &home)?;
     let chromium = of_the_machine(&CHROMIUM, "chromium")?;
     let bin = home.join("go-bin");
     Ok(Peers {
@@ -147,6 +151,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         timestamp_server: bin.join("timestamp-server"),
         fsck: bin.join("tessera/fsck"),
         sigstore_go,
+        sigstore_rust,
         sigstore_python: home.join("venv/bin/sigstore"),
         python,
         node,
@@ -315,6 +320,21 @@ fn sigstore_go(house: &House, home: &Path, go: &Path) -> Result<PathBuf> {
         println!("  built sigstore-go v1.3.0 in {}", short(took));
     }
     Ok(program)
+}
+
+/// Builds `tests/strangers/rust`, a workspace of its own; cargo itself knows whether anything changed.
+fn sigstore_rust(house: &House, home: &Path) -> Result<PathBuf> {
+    let target = home.join("rust");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--release", "--locked", "--quiet"]).env("CARGO_TARGET_DIR", &target);
+    build.current_dir(house.path("tests/strangers/rust"));
+    let finished = process::run(&mut build, INSTALL_LIMIT)?;
+    let took = finished.took;
+    finished.expect_success("building the verifier around the crate sigstore-verify")?;
+    if took > Duration::from_secs(5) {
+        println!("  built sigstore-verify 0.15.1 in {}", short(took));
+    }
+    Ok(target.join("release/sigstore-rust-verify"))
 }
 
 /// A program of the machine; on Debian it is installed if we may.

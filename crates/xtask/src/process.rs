@@ -62,8 +62,13 @@ impl Finished {
 
 /// Runs a program to its end, or kills it at the limit.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished> {
+    run_from(command, Stdio::null(), limit)
+}
+
+/// The same with something to read.
+pub(crate) fn run_from(command: &mut Command, input: Stdio, limit: Duration) -> Result<Finished> {
     let name = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
     let stdout = collect(child.stdout.take());

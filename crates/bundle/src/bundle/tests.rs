@@ -87,3 +87,27 @@ fn absent_and_null_are_the_same() {
         bundle().to_json().replace(",\"messageSignature\"", ",\"dsseEnvelope\":null,\"messageSignature\"");
     assert_eq!(Bundle::parse(json.as_bytes()).unwrap(), bundle());
 }
+
+#[test]
+fn every_version_has_two_spellings_and_no_third() {
+    for version in [Version::V01, Version::V02, Version::V03] {
+        assert_eq!(Version::from_media_type(version.media_type()), Some(version));
+    }
+    let older = |version: &str| format!("application/vnd.dev.sigstore.bundle+json;version={version}");
+    let newer = |version: &str| format!("application/vnd.dev.sigstore.bundle.v{version}+json");
+    for (version, known) in
+        [("0.1", true), ("0.2", true), ("0.3", true), ("0.4", false), ("0.3.0", false), ("", false)]
+    {
+        for spelling in [older(version), newer(version)] {
+            assert_eq!(Version::from_media_type(&spelling).is_some(), known, "{spelling}");
+        }
+    }
+    for other in [
+        "",
+        "application/json",
+        "application/vnd.dev.sigstore.bundle+json",
+        "application/vnd.dev.sigstore.bundle.v0.3+json;version=0.3",
+    ] {
+        assert_eq!(Version::from_media_type(other), None, "{other}");
+    }
+}

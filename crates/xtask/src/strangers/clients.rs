@@ -37,7 +37,7 @@ pub(crate) trait Client {
 }
 
 /// Every client that is not ours.
-pub(super) fn all(peers: &Peers) -> Vec<Box<dyn Client>> {
+pub(crate) fn all(peers: &Peers) -> Vec<Box<dyn Client>> {
     vec![
         Box::new(Cosign { program: peers.cosign.clone() }),
         Box::new(Python { program: peers.sigstore_python.clone() }),

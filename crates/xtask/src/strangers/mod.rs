@@ -6,7 +6,7 @@
 //! program's output tells.
 
 mod browser;
-mod clients;
+pub(crate) mod clients;
 mod openssl;
 mod report;
 
@@ -79,7 +79,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Blob => "blob",
             Self::Attestation => "attestation",

@@ -11,7 +11,7 @@ use crate::House;
 use crate::process;
 
 /// A room and the rooms it may use (`style` of the house: downwards only).
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("sealog-crypto", &[]),
     ("sealog-tlog", &["sealog-crypto"]),
     ("sealog-pki", &["sealog-crypto", "sealog-tlog"]),

@@ -1,0 +1,35 @@
+// Verifies many bundles with @sigstore/verify: cases as JSON lines in, answers as JSON lines out.
+//
+// The library verifies files, not digests: a case by digest is answered with the reason it was not judged.
+
+'use strict';
+
+const fs = require('node:fs');
+const readline = require('node:readline');
+const { check, readTrustedRoot, signedBy, trust } = require('./check.cjs');
+
+const roots = new Map();
+
+function trustedRoot(file) {
+  if (!roots.has(file)) {
+    roots.set(file, readTrustedRoot(file));
+  }
+  return roots.get(file);
+}
+
+function judge({ id, bundle, trusted_root: root, artifact, digest, identity, issuer, key }) {
+  if (digest) {
+    return { id, skip: 'the library takes no digest' };
+  }
+  try {
+    const material = trust(trustedRoot(root), key && fs.readFileSync(key, 'utf8'));
+    check(material, bundle, artifact, key ? undefined : signedBy(identity, issuer));
+    return { id, ok: true };
+  } catch (error) {
+    return { id, ok: false, error: `${error.code ?? error.name}: ${error.message}` };
+  }
+}
+
+readline.createInterface({ input: process.stdin }).on('line', (line) => {
+  fs.writeSync(1, `${JSON.stringify(judge(JSON.parse(line)))}\n`);
+});
