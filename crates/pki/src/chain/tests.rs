@@ -322,6 +322,39 @@ fn a_long_chain_and_a_crowd_of_lookalikes_end_the_search() {
 }
 
 #[test]
+fn many_names_under_many_constraints_end_the_search() {
+    let names = |count: usize| -> Vec<u8> {
+        let names = (0..count).flat_map(|at| asn1::wrap(EMAIL, &[alloc::format!("{at}@a.com").as_bytes()]));
+        asn1::sequence(&[&names.collect::<Vec<u8>>()])
+    };
+    let excluded: Vec<(u8, alloc::string::String)> =
+        (0..200).map(|at| (EMAIL, alloc::format!(".{at}.org"))).collect();
+    let excluded: Vec<(u8, &str)> = excluded.iter().map(|(form, base)| (*form, base.as_str())).collect();
+    let ca = || Forge::ca("intermediate").names(&[], &excluded);
+    let leaf_of = |count| leaf().with(oids::SUBJECT_ALT_NAME, true, &names(count));
+    // The subject counts as a name: 81 x 200 comparisons are within the bound, 82 x 200 are not.
+    assert!(with(ca(), leaf_of(80)).is_ok());
+    let too_many = ChainError::TooManyNames { place: Place::Ca(1), limit: MAX_NAME_COMPARISONS };
+    assert_eq!(with(ca(), leaf_of(81)), Err(too_many.clone()));
+    // What the first candidates used up is gone for those that follow.
+    let root = Forge::ca("root").self_signed();
+    let shared = crate::testing::key();
+    let stranger = Forge::ca("stranger").self_signed();
+    let crowd: Vec<Holder> = (0..3)
+        .map(|serial| {
+            let mut forge = ca();
+            forge.serial = serial;
+            let above = if serial == 2 { &root } else { &stranger };
+            Holder { key: crate::testing::key(), certificate: forge.for_key(&shared, above) }
+        })
+        .collect();
+    let signer = Holder { key: shared, certificate: crowd[0].certificate.clone() };
+    let crowd: Vec<&Holder> = crowd.iter().collect();
+    assert!(find(&leaf_of(20).signed_by(&signer), &crowd, &root).is_ok());
+    assert_eq!(find(&leaf_of(40).signed_by(&signer), &crowd, &root), Err(too_many));
+}
+
+#[test]
 fn a_listed_leaf_is_its_own_path() {
     let root = Forge::ca("root").self_signed();
     let leaf = leaf().signed_by(&root);
