@@ -301,6 +301,7 @@ fn evidence(error: &EvidenceError) -> Compared {
         EvidenceError::Logs { expected, found } => (expected, found, "transparency logs"),
         EvidenceError::Timestamps { expected, found } => (expected, found, "timestamp authorities"),
         EvidenceError::Scts { expected, found } => (expected, found, "certificate logs"),
+        EvidenceError::NothingToWitness { expected } => (expected, &0, "witnesses"),
         EvidenceError::Witnesses { expected, found, .. } => (expected, found, "witnesses"),
     };
     pair(expected.to_string(), what, found.to_string(), "of different operators")

@@ -139,7 +139,11 @@ pub(crate) fn check_checkpoints<'e, 's, 'b, 'a>(
             // Step 0 let it pass for its promise, which counts if its log is known.
             let promise = promises.iter().find(|promise| promise.entry() == entry.at());
             verified.extend(promise.map(|p| VerifiedCheckpoint::Promised { entry, log: p.log() }));
-            continue;
+            // No witness stands by a promise, whoever takes it for a proof.
+            match (promise, evidence.witnesses.threshold()) {
+                (Some(_), expected @ 1..) => return Err(EvidenceError::NothingToWitness { expected }.into()),
+                _ => continue,
+            }
         };
         let log_id = &entry.claim().entry.log_id;
         let logs = anchors.tlogs.iter().filter(|log| log.id == *log_id);
@@ -157,6 +161,10 @@ pub(crate) fn check_checkpoints<'e, 's, 'b, 'a>(
         Some(first) if verified.is_empty() && evidence.logs > 0 => {
             let found = hex::encode(&first.claim().entry.log_id);
             Err(CheckpointStepError::UnknownLog { found }.into())
+        }
+        // A policy that wants no log and witnesses wants what they can cosign.
+        _ if verified.is_empty() && evidence.witnesses.threshold() > 0 => {
+            Err(EvidenceError::NothingToWitness { expected: evidence.witnesses.threshold() }.into())
         }
         _ => Ok(verified),
     }

@@ -23,6 +23,7 @@ pub struct Verified {
     times: Vec<(UnixTime, TimeSource)>,
     logs: Vec<Logged>,
     statement: Option<Statement>,
+    person: Person,
     matched: Matched,
 }
 
@@ -114,11 +115,7 @@ impl Verified {
 
     /// Who counts as one with another signer, and which rules of the policy took this one.
     pub(crate) fn counts_as(&self) -> (Person, &[usize]) {
-        let person = match &self.signed_by {
-            SignedBy::Identity { identity, .. } => Person::named(identity),
-            SignedBy::Key { fingerprint } => Person::Key(fingerprint.clone()),
-        };
-        (person, &self.matched.rules)
+        (self.person.clone(), &self.matched.rules)
     }
 
     /// The statement, if one was signed.
@@ -175,8 +172,12 @@ impl Evidence {
                 (Who::Key(signature.key()), SignedBy::Key { fingerprint })
             }
         };
+        let person = match &who {
+            Who::Certificate(who) => Person::of(Some(&who.identity), signature.key()),
+            Who::Key(key) => Person::of(None, key),
+        };
         let (logs, statement) = (inclusion.into_inner(), statement.into_inner());
-        let verified = |matched| Verified { signed_by, times, logs, statement, matched };
+        let verified = |matched| Verified { signed_by, times, logs, statement, person, matched };
         match policy.matches(&who) {
             Ok(matched) => Ok(verified(matched)),
             Err(error) => Err(wrong_signer(error, verified(Matched::default()))),

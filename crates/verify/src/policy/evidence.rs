@@ -77,6 +77,12 @@ pub enum EvidenceError {
         /// Proven.
         found: usize,
     },
+    /// Witnesses, and nothing that they could have cosigned.
+    #[error("the policy wants witnesses, and no checkpoint of a trusted log is there for them to cosign")]
+    NothingToWitness {
+        /// Wanted.
+        expected: usize,
+    },
     /// Too few witnesses.
     #[error("fewer witnesses cosigned the checkpoint of {log} than the policy wants")]
     Witnesses {
@@ -134,7 +140,8 @@ impl Evidence {
         self
     }
 
-    /// Wants the checkpoint of every log that counts cosigned by witnesses.
+    /// Wants the checkpoint of every log that counts cosigned by witnesses. A promise has no checkpoint, so that
+    /// none is taken for a proof then, and there must be one log even where none is wanted.
     #[must_use]
     pub fn with_witnesses(mut self, witnesses: Witnesses) -> Self {
         self.witnesses = witnesses;

@@ -71,10 +71,10 @@ pub enum PolicyFileError {
         /// What to write.
         instead: &'static str,
     },
-    /// A number and the words that it does not matter.
+    /// What is wanted, and the words that it does not matter.
     #[error("`{what}` and `{instead}` contradict each other")]
     Contradiction {
-        /// The number.
+        /// What is wanted.
         what: &'static str,
         /// The words.
         instead: &'static str,
@@ -227,6 +227,10 @@ impl EvidenceTable {
         }
         evidence = evidence.with_timestamps(self.timestamps.unwrap_or(0));
         if let Some(table) = self.witnesses {
+            if self.unsafe_without_log {
+                let (what, instead) = ("witnesses", "unsafe-without-log");
+                return Err(PolicyFileError::Contradiction { what, instead });
+            }
             evidence = evidence.with_witnesses(table.witnesses()?);
         }
         Ok(if self.accept_promises { evidence.accepting_promises() } else { evidence })
@@ -318,7 +322,7 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         type Reason = fn(&PolicyFileError) -> bool;
         let toml: Reason = |error| matches!(error, PolicyFileError::Toml(_));
-        let cases: [(&str, Reason); 22] = [
+        let cases: [(&str, Reason); 23] = [
             ("", toml),
             ("signer = []", |e| matches!(e, PolicyFileError::Rule(RuleError::Empty))),
             ("[[signer]]", |e| matches!(e, PolicyFileError::NotOneSigner)),
@@ -358,6 +362,11 @@ mod tests {
             }),
             (
                 "signer = [{ identity = 'a', issuer = 'b' }]\n[evidence]\nlogs = 1\nunsafe-without-log = true",
+                |e| matches!(e, PolicyFileError::Contradiction { .. }),
+            ),
+            (
+                "signer = [{ identity = 'a', issuer = 'b' }]\n[evidence]\nunsafe-without-log = true\n\
+                 witnesses = { threshold = 1, keys = ['w'] }",
                 |e| matches!(e, PolicyFileError::Contradiction { .. }),
             ),
             (

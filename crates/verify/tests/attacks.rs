@@ -1,0 +1,122 @@
+//! Conditions of a policy that hold alone must hold together: what is asked for is never met by something else.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+use sealog_bundle::{Bundle, KeyMaterial, Version};
+use sealog_crypto::{KeyKind, PublicKey, Signer as _};
+use sealog_testkit::{EntryForm, ISSUER, KeyForm, P256, Person, Shape, Signed, Sigstore, Thing, key};
+use sealog_tlog::note::{KeyType, KeyVerifier};
+use sealog_verify::{
+    Artifact, ErrorClass, Evidence, Match, Policy, SignerRule, Verified, Verifier, VerifyError, Witnesses,
+};
+
+const FILE: &[u8] = b"the file";
+
+fn ann() -> Person {
+    Person::new("ann@example.org", P256)
+}
+
+fn named(name: &str) -> SignerRule {
+    SignerRule::identity(Match::exact(name), Match::exact(ISSUER))
+}
+
+fn all(world: &Sigstore, bundles: &[&Signed], policy: &Policy) -> Result<Vec<Verified>, VerifyError> {
+    let bundles: Vec<Bundle> = bundles.iter().map(|signed| signed.bundle.clone()).collect();
+    Verifier::new(&world.root).verify_all(&bundles, policy, &Artifact::from_bytes(FILE))
+}
+
+fn class(world: &Sigstore, signed: &Signed, evidence: Evidence) -> Option<ErrorClass> {
+    all(world, &[signed], &signed.policy().with_evidence(evidence)).err().map(|error| error.class())
+}
+
+fn one_witness() -> Witnesses {
+    let witness = key("w1.example", KeyKind::Ed25519).public_key().clone();
+    let witness = KeyVerifier::new("w1.example", KeyType::Cosignature, witness).unwrap();
+    Witnesses::new(1, vec![witness]).unwrap()
+}
+
+#[test]
+fn a_promise_does_not_stand_for_witnesses() {
+    let mut world = Sigstore::new();
+    let shape =
+        Shape { version: Version::V01, key: KeyForm::Chain, ..Shape::rekor_v1(EntryForm::HashedRekordV001) };
+    let unwitnessed = world.sign_as(&ann(), Thing::File(FILE), &shape);
+    let promised = unwitnessed.changed(|bundle| bundle.material.log_entries[0].inclusion_proof = None);
+    let witnessed = || Evidence::default().with_witnesses(one_witness());
+    assert_eq!(class(&world, &promised, Evidence::default().accepting_promises()), None);
+    assert_eq!(class(&world, &unwitnessed, witnessed()), Some(ErrorClass::Evidence));
+    assert_eq!(class(&world, &unwitnessed, witnessed().accepting_promises()), Some(ErrorClass::Evidence));
+    assert_eq!(class(&world, &promised, witnessed().accepting_promises()), Some(ErrorClass::Evidence));
+}
+
+#[test]
+fn witnesses_that_are_wanted_need_a_log_to_cosign() {
+    let mut world = Sigstore::new();
+    let signed = world.sign_as(&ann(), Thing::File(FILE), &Shape::without_logs());
+    let neither = Evidence::default().without_log_unsafe().without_sct_unsafe();
+    assert_eq!(class(&world, &signed, neither.clone()), None);
+    assert_eq!(class(&world, &signed, neither.with_witnesses(one_witness())), Some(ErrorClass::Evidence));
+}
+
+#[test]
+fn one_key_is_one_signer_by_whatever_name() {
+    let mut world = Sigstore::new();
+    let ann = ann();
+    let by_name = world.sign(&ann, Thing::File(FILE));
+    let by_key = world.sign_as(&ann, Thing::File(FILE), &Shape::managed_key());
+    let bob_with_anns_key = Person { identity: "bob@example.org".into(), ..ann.clone() };
+    let by_other_name = world.sign(&bob_with_anns_key, Thing::File(FILE));
+    let bob = world.sign(&Person::new("bob@example.org", P256), Thing::File(FILE));
+    let key = SignerRule::key(ann.key.public_key().clone());
+    let rules = vec![named("ann@example.org"), named("bob@example.org"), key];
+    let two = Policy::signers(2, rules.clone()).unwrap();
+    assert_eq!(all(&world, &[&by_name, &bob], &two).unwrap().len(), 2);
+    assert_eq!(all(&world, &[&by_key, &bob], &two).unwrap().len(), 2);
+    for one in
+        [[&by_name, &by_key], [&by_key, &by_name], [&by_name, &by_other_name], [&by_other_name, &by_key]]
+    {
+        let error = all(&world, &one, &two).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Policy, "{error}");
+    }
+    // Not through a third either: Ann's key signs as Bob, and Bob by his own.
+    let three = Policy::signers(3, rules).unwrap();
+    assert!(all(&world, &[&by_key, &by_name, &bob, &by_other_name], &three).is_err());
+}
+
+/// The same RSA key with the parameters of its algorithm left out, as some tools write it.
+fn without_null(key: &PublicKey) -> PublicKey {
+    let der = key.spki_der();
+    let at = der.windows(2).rposition(|two| two == [5, 0]);
+    let at = at.filter(|at| *at < 30).or_else(|| der.windows(2).position(|two| two == [5, 0])).unwrap();
+    let mut shorter = [&der[..at], &der[at + 2..]].concat();
+    // SEQUENCE with a length in two bytes, then SEQUENCE with a length in one.
+    assert_eq!((shorter[0], shorter[1], shorter[4]), (0x30, 0x82, 0x30));
+    shorter[3] = shorter[3].checked_sub(2).unwrap();
+    shorter[5] -= 2;
+    PublicKey::from_spki_der(&shorter).unwrap()
+}
+
+#[test]
+fn one_key_in_two_encodings_is_one_signer() {
+    let mut world = Sigstore::new();
+    let release = Person::new("release key", KeyKind::Rsa { bits: 2048 });
+    let usual = release.key.public_key().clone();
+    let unusual = without_null(&usual);
+    assert_ne!(usual.spki_der(), unusual.spki_der());
+    let first = world.sign_as(&release, Thing::File(FILE), &Shape::managed_key());
+    // The hint chooses the encoding, and the entry is made for it.
+    let mut second = first.changed(|bundle| {
+        let hint = sealog_bundle::json::encode_base64(&sealog_crypto::sha256(unusual.spki_der()));
+        bundle.material.key = KeyMaterial::PublicKey { hint };
+        bundle.material.log_entries.clear();
+    });
+    second.signer = sealog_testkit::Signer::Key(Box::new(unusual.clone()));
+    let entry = world.log.take(&second, EntryForm::HashedRekordV002);
+    second.bundle.material.log_entries.push(entry);
+    let rules = vec![SignerRule::key(usual), SignerRule::key(unusual)];
+    let one = Policy::signers(1, rules.clone()).unwrap();
+    assert!(all(&world, &[&first], &one).is_ok());
+    let verified = all(&world, &[&second], &one);
+    assert!(verified.is_ok(), "{verified:?}");
+    assert!(all(&world, &[&first, &second], &Policy::signers(2, rules).unwrap()).is_err());
+}
