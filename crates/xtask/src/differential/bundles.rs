@@ -7,9 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::cases::{Case, Signer};
+use super::mutants::Flips;
 use crate::process;
 use crate::strangers::{Client, Kind, Sealog, Stage, clients};
 
+/// Every so many bytes of our own bundles are changed, and about so many in each field of the others.
+const THOROUGH: Flips = Flips::Every(3);
+const SPARSE: Flips = Flips::About(5);
 /// The longest one signature may take.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Of the suite's good bundles those that are changed, by shape: Rekor v1 and v2, messages and envelopes, keys.
@@ -31,8 +35,10 @@ const SPELLED: [&str; 2] = ["happy-path-v0.1", "managed-key-and-trusted-root"];
 pub(super) struct Base {
     pub(super) case: Case,
     pub(super) other: Option<PathBuf>,
-    /// Whether it is changed in many bytes, not only a few of each field, and spelled in every way.
-    pub(super) thoroughly: bool,
+    /// How densely its bytes are changed.
+    pub(super) flips: Flips,
+    /// Whether each of its fields is spelled in every way, too.
+    pub(super) spelled: bool,
 }
 
 /// Everybody signs the stage's file, as a blob and as an attestation; cosign also with a key.
@@ -51,13 +57,15 @@ pub(super) fn made(stage: &Stage<'_>, ours: &Sealog) -> Result<Vec<Base>> {
             let signer =
                 Signer::Identity { identity: person.identity.clone(), issuer: person.issuer.clone() };
             let case = of_stage(stage, &name, bundle, signer);
-            bases.push(Base { case, other: Some(other.clone()), thoroughly: client.name() == ours.name() });
+            let ours = client.name() == ours.name();
+            let flips = if ours { THOROUGH } else { SPARSE };
+            bases.push(Base { case, other: Some(other.clone()), flips, spelled: ours });
         }
     }
     let (bundles, key) = with_a_key(stage)?;
     for (name, bundle) in ["cosign key", "cosign key attestation"].into_iter().zip(bundles) {
         let case = of_stage(stage, name, bundle, Signer::Key(key.clone()));
-        bases.push(Base { case, other: None, thoroughly: false });
+        bases.push(Base { case, other: None, flips: SPARSE, spelled: false });
     }
     Ok(bases)
 }
@@ -135,7 +143,7 @@ pub(super) fn of_others(cases: &[Case], folder: &Path) -> Result<Vec<Base>> {
     };
     let base = |name: &&str| {
         let other = partner(name).map(&named).transpose()?.map(|case| case.bundle);
-        Ok(Base { case: named(name)?, other, thoroughly: SPELLED.contains(name) })
+        Ok(Base { case: named(name)?, other, flips: SPARSE, spelled: SPELLED.contains(name) })
     };
     CHANGED.iter().map(base).collect()
 }

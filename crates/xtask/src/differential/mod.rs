@@ -30,7 +30,7 @@ use crate::tally::{Tally, short};
 use bundles::Base;
 use cases::{Case, Signer};
 use disagreements::{Disagreements, Verdict};
-use mutants::{Flips, Spares};
+use mutants::Spares;
 use tree::Place;
 use verifiers::Answers;
 
@@ -38,9 +38,6 @@ use verifiers::Answers;
 const DOCUMENT: &str = "docs/reference/disagreements.md";
 /// Cases of a folder on disk, laid out like the suite's `bundle-verify`: `testkit` writes such folders.
 const CORPUS: &str = "SEALOG_CORPUS_DIR";
-/// Every so many bytes of a bundle that is changed thoroughly, and about so many in each field of the others.
-const THOROUGH: Flips = Flips::Every(4);
-const SPARSE: Flips = Flips::About(6);
 
 /// Installs the peers and compares the verifiers asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
@@ -153,14 +150,13 @@ fn changed(base: &Base, folder: &Path, first: usize) -> Result<Vec<Case>> {
     let other = base.other.as_ref().map(std::fs::read).transpose()?;
     let other: Option<Value> = other.map(|bytes| serde_json::from_slice(&bytes)).transpose()?;
     let root: Value = serde_json::from_slice(&std::fs::read(&base.case.trusted_root)?)?;
-    let mut mutants = mutants::flips(&document, if base.thoroughly { THOROUGH } else { SPARSE });
-    mutants.extend(mutants::fields(&document));
+    let mut mutants = mutants::flips(&document, base.flips);
+    mutants.extend(mutants::fields(&document, base.spelled));
     mutants.extend(mutants::media_types(&document));
     mutants.extend(other.iter().flat_map(|other| mutants::swaps(&document, other)));
     mutants.extend(mutants::extras(&document, &Spares { issuers: issuers(&root), other }));
     let texts = mutants.into_iter().map(|(what, mutant)| (what, mutant.to_string().into_bytes()));
-    let spellings =
-        if base.thoroughly { spelling::all(&document) } else { spelling::of_the_whole(&document) };
+    let spellings = if base.spelled { spelling::all(&document) } else { spelling::of_the_whole(&document) };
     let mut cases = Vec::new();
     for (what, text) in texts.chain(spellings) {
         let bundle = verifiers::written(folder, first + cases.len(), &text)?;
