@@ -29,6 +29,7 @@ const USAGE: &str = "\
 cargo xtask test [--quick]      everything a change must pass; --quick leaves out release builds and strangers
 cargo xtask tidy                the rules of the house
 cargo xtask bench path          token in hand to bundle written, beside the peers
+cargo xtask bench verify [PART] bundle to verdict, beside the peers: warm, cold, large, many
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
@@ -60,7 +61,8 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["test", "--quick"] => steps::test(&house, steps::Extent::Quick),
         ["tidy"] => tidy::command(&house),
         ["bench", "path"] => bench::path::command(&house),
-        ["bench", name, ..] => bail!("there is no bench named `{name}`; there is: path"),
+        ["bench", "verify", only @ ..] => bench::verify::command(&house, only),
+        ["bench", name, ..] => bail!("there is no bench named `{name}`; there are: path, verify"),
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
