@@ -111,6 +111,7 @@ fn structure(error: &StructureError) -> Compared {
         StructureError::RootForLeaf => instead("the signer's certificate", "a root's"),
         StructureError::SignatureCount { found } => instead("1 signature", found.to_string()),
         StructureError::NoLogEntry => instead("a transparency log entry", "none"),
+        StructureError::EntryTwice { .. } => instead("each log entry once", "one twice"),
         StructureError::NoInclusionProof { at, promised: true } => {
             instead(format!("an inclusion proof in log entry {at}"), "the log's promise only")
         }

@@ -41,6 +41,12 @@ pub enum StructureError {
     /// No log entry.
     #[error("the bundle has no transparency log entry")]
     NoLogEntry,
+    /// The same log entry twice.
+    #[error("log entry {at} is there twice")]
+    EntryTwice {
+        /// Which.
+        at: usize,
+    },
     /// No inclusion proof.
     #[error("log entry {at} has no inclusion proof")]
     NoInclusionProof {
@@ -262,8 +268,13 @@ fn entries<'b>(bundle: &'b Bundle, evidence: &Evidence) -> Result<Vec<LogEntry<'
     if bundle.material.log_entries.is_empty() && evidence.logs > 0 {
         return Err(StructureError::NoLogEntry.into());
     }
+    let all = &bundle.material.log_entries;
     let read = |(at, entry): (usize, _)| {
         let entry: &TransparencyLogEntry = entry;
+        let place = |entry: &TransparencyLogEntry| (entry.log_id.clone(), entry.log_index);
+        if all.iter().take(at).any(|earlier| place(earlier) == place(entry)) {
+            return Err(StructureError::EntryTwice { at }.into());
+        }
         let proof = entry.inclusion_proof.as_ref();
         let promised = entry.inclusion_promise.is_some() && bundle.version == Version::V01;
         let proof = match proof.filter(|proof| !proof.checkpoint.is_empty()) {
@@ -283,7 +294,7 @@ fn entries<'b>(bundle: &'b Bundle, evidence: &Evidence) -> Result<Vec<LogEntry<'
             _ => Ok(LogEntry { kind, entry, proof }),
         }
     };
-    bundle.material.log_entries.iter().enumerate().map(read).collect()
+    all.iter().enumerate().map(read).collect()
 }
 
 /// A hint that is a digest of a key, as tools write it in base64 or hex, must be this key's. Other

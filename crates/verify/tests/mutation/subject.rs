@@ -6,7 +6,7 @@ use sealog_bundle::{
 };
 use sealog_crypto::KeyKind;
 use sealog_testkit::{EntryForm, KeyForm, NOW, P256, Person, Shape, Signed, Sigstore, Thing, Token};
-use sealog_verify::{Artifact, Policy, SignedBy, Verified, verify};
+use sealog_verify::{Artifact, Logged, Policy, SignedBy, Verified, verify};
 use std::collections::BTreeSet;
 
 /// What a verdict says, to be held against another's.
@@ -15,7 +15,7 @@ pub(crate) struct Says {
     who: (String, String),
     time: Option<UnixTime>,
     clock: Option<String>,
-    log: (String, String, u64),
+    logs: Vec<Logged>,
     statement: Option<Statement>,
 }
 
@@ -29,7 +29,7 @@ impl Says {
             who,
             time: verified.signed_at(),
             clock: verified.time_source().map(|source| source.authority.clone()),
-            log: (verified.log().into(), verified.log_url().into(), verified.log_index()),
+            logs: verified.logs().to_vec(),
             statement: verified.statement().cloned(),
         }
     }
