@@ -290,7 +290,7 @@ fn entries<'b>(bundle: &'b Bundle, evidence: &Evidence) -> Result<Vec<LogEntry<'
             (EntryKind::RekorV2, None, _) if entry.integrated_time != 0 => {
                 Err(StructureError::UnknownTime { at }.into())
             }
-            (EntryKind::RekorV1, None, Version::V01) => Err(StructureError::NoPromise { at }.into()),
+            (_, None, Version::V01) => Err(StructureError::NoPromise { at }.into()),
             _ => Ok(LogEntry { kind, entry, proof }),
         }
     };
