@@ -7,6 +7,7 @@ mod count;
 mod evidence;
 #[cfg(feature = "policy-file")]
 mod file;
+mod open;
 mod pattern;
 mod signer;
 

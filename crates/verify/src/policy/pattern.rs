@@ -90,6 +90,10 @@ impl Pattern {
         Ok(Self { text: text.into(), regex })
     }
 
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether the whole text is of this form.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {

@@ -3,7 +3,7 @@
 //! Must always hold: a rule that would take anybody is refused when it is made into a policy, unless it
 //! was made by a function whose name says so.
 
-use super::{Match, PolicyError};
+use super::{Match, PolicyError, open};
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::fmt;
 use sealog_crypto::{PublicKey, sha256};
@@ -16,27 +16,6 @@ use sealog_pki::{
 const MAX_DEPTH: usize = 8;
 /// Rules in one rule, itself included.
 const MAX_RULES: usize = 256;
-
-/// Names that anybody can have: a pattern that takes one of them takes everybody, or everybody with a
-/// mailbox, or everybody at a provider that is open to all.
-const ANYBODY: [&str; 11] = [
-    "quzkwv@hzpwqk.invalid",
-    "quzkwv@gmail.com",
-    "https://hzpwqk.invalid/quzkwv",
-    "quzkwv",
-    "q7zk1f9e@8f3a2c.invalid",
-    "https://8f3a2c.invalid/q7zk/1f9e",
-    "q7zk1f9e!8f3a2c.invalid",
-    "q7zk1f9e@gmail.com",
-    "https://github.com/q7zk-1f9e/8f3a2c/.github/workflows/q7zk.yml@refs/heads/8f3a2c",
-    "https://gitlab.com/q7zk-1f9e/8f3a2c//.gitlab-ci.yml@refs/heads/8f3a2c",
-    "spiffe://8f3a2c.invalid/q7zk",
-];
-/// Providers that nobody would have meant.
-const ANY_PROVIDER: [&str; 3] =
-    ["https://hzpwqk.invalid", "https://8f3a2c.invalid", "https://8f3a2c.invalid/q7zk"];
-/// Values of extensions that nobody would have meant.
-const ANY_VALUE: [&str; 4] = ["quzkwv", "q7zk1f9e", "https://8f3a2c.invalid/q7zk", "0123456789"];
 
 /// Who may have signed.
 #[derive(Clone, Debug)]
@@ -158,28 +137,43 @@ impl SignerRule {
         match &self.0 {
             Rule::Key(_) | Rule::AnyIdentity { .. } => Ok(()),
             Rule::Identity { identity, issuer, extensions } => {
-                if identity.takes_any_of(&ANYBODY) && !narrow(extensions) {
+                if open::takes_anybody(identity) && !narrow(extensions) {
                     return Err(RuleError::AcceptsAnybody { rule: format!("{self}") });
                 }
-                match issuer.takes_any_of(&ANY_PROVIDER) {
+                match open::takes_any_provider(issuer) {
                     true => Err(RuleError::AcceptsAnyProvider { rule: format!("{self}") }),
                     false => Ok(()),
                 }
             }
-            // One that narrows is enough.
-            Rule::AllOf(rules) if rules.iter().any(Self::narrows) => Ok(()),
+            // One that says who is enough, and one that says of which provider.
+            Rule::AllOf(rules)
+                if rules.iter().any(Self::says_who) && rules.iter().any(Self::says_which_provider) =>
+            {
+                Ok(())
+            }
             Rule::AnyOf(rules) | Rule::AllOf(rules) => rules.iter().try_for_each(Self::check_open),
         }
     }
 
     /// Whether not everybody can meet it.
-    fn narrows(&self) -> bool {
+    fn says_who(&self) -> bool {
         match &self.0 {
             Rule::Key(_) => true,
-            Rule::Identity { .. } => self.check_open().is_ok(),
+            Rule::Identity { identity, extensions, .. } => !open::takes_anybody(identity) || narrow(extensions),
             Rule::AnyIdentity { extensions } => narrow(extensions),
-            Rule::AnyOf(rules) => rules.iter().all(Self::narrows),
-            Rule::AllOf(rules) => rules.iter().any(Self::narrows),
+            Rule::AnyOf(rules) => rules.iter().all(Self::says_who),
+            Rule::AllOf(rules) => rules.iter().any(Self::says_who),
+        }
+    }
+
+    /// Whether not every provider's people can meet it.
+    fn says_which_provider(&self) -> bool {
+        match &self.0 {
+            Rule::Key(_) => true,
+            Rule::Identity { issuer, .. } => !open::takes_any_provider(issuer),
+            Rule::AnyIdentity { .. } => false,
+            Rule::AnyOf(rules) => rules.iter().all(Self::says_which_provider),
+            Rule::AllOf(rules) => rules.iter().any(Self::says_which_provider),
         }
     }
 
@@ -227,9 +221,9 @@ impl SignerRule {
     }
 }
 
-/// Whether one of the extensions wants a value of its own.
+/// Whether one of the extensions says whose it is.
 fn narrow(extensions: &[(&FulcioExtension, Match)]) -> bool {
-    extensions.iter().any(|(_, value)| !value.takes_any_of(&ANY_VALUE))
+    extensions.iter().any(|(extension, value)| open::says_whose(extension, value))
 }
 
 /// That one rule takes the signer, else how: with a single rule exactly, with several in a list.
@@ -372,7 +366,11 @@ mod tests {
             let owner = row("source-repository-owner-uri");
             let narrow = rule.clone().with_extension(owner, Match::exact("https://github.com/org"));
             assert!(narrow.check().is_ok(), "{open}");
-            assert!(rule.with_extension(owner, pattern(".*")).check().is_err(), "{open}");
+            assert!(rule.clone().with_extension(owner, pattern(".*")).check().is_err(), "{open}");
+            // How it was made says nothing of who made it.
+            let made = rule.with_extension(row("trigger"), Match::exact("push"));
+            let made = made.with_extension(row("runner"), Match::exact("github-hosted"));
+            assert!(made.check().is_err(), "{open}");
         }
         for closed in [r".*@example\.org", r"https://github\.com/org/.*", r"ann@example\.org"] {
             assert!(SignerRule::identity(pattern(closed), issuer()).check().is_ok(), "{closed}");
@@ -380,6 +378,19 @@ mod tests {
         let any_issuer = SignerRule::identity(Match::exact("ann@example.org"), pattern("https://.*"));
         assert!(matches!(any_issuer.check(), Err(RuleError::AcceptsAnyProvider { .. })));
         assert!(SignerRule::any_identity_unsafe().check().is_ok());
+        // An extension that says whose it is does not say who vouches for it, in a list as little as alone.
+        let owner = |rule: SignerRule| {
+            rule.with_extension(row("owner"), Match::exact("https://github.com/org")).check()
+        };
+        let everybody = || SignerRule::identity(pattern(".*"), pattern(".*"));
+        let here = || SignerRule::identity(pattern(".*"), issuer());
+        assert!(owner(everybody()).is_err());
+        for list in [SignerRule::any_of, SignerRule::all_of] {
+            assert!(owner(list(alloc::vec![everybody()])).is_err());
+            assert!(owner(list(alloc::vec![here()])).is_ok());
+        }
+        assert!(owner(SignerRule::any_of(alloc::vec![here(), everybody()])).is_err());
+        assert!(owner(SignerRule::all_of(alloc::vec![here(), everybody()])).is_ok());
     }
 
     #[test]
