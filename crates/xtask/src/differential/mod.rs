@@ -1,7 +1,7 @@
 //! Other verifiers beside ours: the same bundle, artifact and policy must get the same verdict.
 //!
 //! Asked about: the bundles of the sigstore-conformance suite; bundles that cosign, sigstore-python, sigstore-js and
-//! `sealog` make against our own services; all of them changed in thousands of ways; and whatever a folder of
+//! `sealog` make against our own services; all of them, and trusted roots, changed in thousands of ways; and whatever a folder of
 //! `SEALOG_CORPUS_DIR`, laid out like the suite's, holds. Where we disagree with somebody stands, with who is right
 //! and by which paragraph, in `docs/reference/disagreements.md`; any other disagreement fails, and so does a row that
 //! nothing needs.
@@ -10,6 +10,7 @@ mod bundles;
 mod cases;
 mod disagreements;
 mod mutants;
+mod roots;
 mod spelling;
 mod tree;
 mod verifiers;
@@ -108,6 +109,9 @@ fn questions(house: &House, stage: &Stage<'_>) -> Result<Vec<Case>> {
         }
         cases.extend(policies(stage, base)?);
         cases.extend(changed(base, &folder, cases.len())?);
+        if base.spelled {
+            cases.extend(rooted(base, &folder, cases.len())?);
+        }
     }
     Ok(cases)
 }
@@ -161,6 +165,17 @@ fn changed(base: &Base, folder: &Path, first: usize) -> Result<Vec<Case>> {
     for (what, text) in texts.chain(spellings) {
         let bundle = verifiers::written(folder, first + cases.len(), &text)?;
         cases.push(Case { bundle, ..base.case.named(&what) });
+    }
+    Ok(cases)
+}
+
+/// The same bundle under changed trusted roots.
+fn rooted(base: &Base, folder: &Path, first: usize) -> Result<Vec<Case>> {
+    let root: Value = serde_json::from_slice(&std::fs::read(&base.case.trusted_root)?)?;
+    let mut cases = Vec::new();
+    for (what, variant) in roots::variants(&root) {
+        let trusted_root = verifiers::written(folder, first + cases.len(), variant.to_string().as_bytes())?;
+        cases.push(Case { trusted_root, ..base.case.named(&what) });
     }
     Ok(cases)
 }
