@@ -78,6 +78,8 @@ impl Maker {
         let alice = Person::new("alice@example.com", KeyKind::EcdsaP256);
         let mallory = Person::new("mallory@example.com", KeyKind::EcdsaP256);
         let bob = Person::new("https://bob.example.com/build", KeyKind::EcdsaP384);
+        // Another key than any certificate's: whoever trusts it trusts nothing else here.
+        let holder = Person::new("the holder of a key", KeyKind::EcdsaP256);
         let (file, other) = (Thing::File(FILES[0]), Thing::File(FILES[1]));
         let statement = Thing::StatementAbout(FILES[0]);
         let sha384 = Thing::Statement {
@@ -99,7 +101,7 @@ impl Maker {
             ("v2-other-file", &alice, other, Shape::default()),
             ("v2-other-person", &mallory, file, Shape::default()),
             ("v2-p384-chain", &bob, file, Shape::chain()),
-            ("v2-key", &alice, file, Shape::managed_key()),
+            ("v2-key", &holder, file, Shape::managed_key()),
             ("v1-promise", &alice, file, v1(EntryForm::HashedRekordV001)),
             ("v1-timestamp", &alice, file, Shape { timestamp: true, ..v1(EntryForm::HashedRekordV001) }),
             ("v1-dsse", &alice, statement, v1(EntryForm::DsseV001)),
@@ -111,7 +113,7 @@ impl Maker {
             let signed = self.world.sign_as(who, thing, &shape);
             self.add(name, signed);
         }
-        self.write("good/key.pem", alice.key.public_key().to_pem().as_bytes());
+        self.write("good/key.pem", holder.key.public_key().to_pem().as_bytes());
         self.variants(&alice);
     }
 
@@ -300,10 +302,9 @@ impl Maker {
             ),
             (
                 "unsafe",
-                format!(
-                    "version = 1\n[[signer]]\nunsafe-any-identity = true\n[evidence]\n\
-                     unsafe-without-log = true\nunsafe-without-sct = true\n"
-                ),
+                "version = 1\n[[signer]]\nunsafe-any-identity = true\n[evidence]\n\
+                 unsafe-without-log = true\nunsafe-without-sct = true\n"
+                    .to_owned(),
             ),
         ] {
             self.seed("policy", name, text.as_bytes());
