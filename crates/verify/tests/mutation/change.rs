@@ -327,7 +327,12 @@ fn line(path: &[Step], note: &str, at: usize) -> &'static str {
     if !is_checkpoint {
         return "";
     }
+    let origin = note.lines().next().unwrap_or_default();
+    let start = format!("\n— {} ", origin.split(" - ").next().unwrap_or(origin));
     let signatures = note.rfind("\n\n").map_or(note.len(), |blank| blank + 2);
-    let own = note[signatures..].find('\n').map_or(note.len(), |end| signatures + end + 1);
-    if at >= own { " (cosignature)" } else { "" }
+    let own = note.find(&start).map_or(0..0, |before| {
+        let from = before + 1;
+        from..note[from..].find('\n').map_or(note.len(), |end| from + end + 1)
+    });
+    if at < signatures || own.contains(&at) { "" } else { " (cosignature)" }
 }
