@@ -72,10 +72,23 @@ impl Path {
         self.above.last().unwrap_or(&self.leaf)
     }
 
-    /// Whether every certificate, leaf and anchor included, is valid at `at_unix`.
+    /// Whether every certificate, leaf and anchor included, is valid at this time in Unix milliseconds.
+    ///
+    /// Certificates name whole seconds: what is a fraction past their last one is past it.
     #[must_use]
-    pub fn is_valid_at(&self, at_unix: i64) -> bool {
-        self.certificates().all(|certificate| certificate.is_valid_at(at_unix))
+    pub fn is_valid_at_ms(&self, at_ms: i64) -> bool {
+        self.check_valid_at_ms(at_ms).is_ok()
+    }
+
+    fn check_valid_at_ms(&self, at_ms: i64) -> Result<(), ChainError> {
+        let fraction = i64::from(at_ms.rem_euclid(1000) > 0);
+        let first = at_ms.div_euclid(1000);
+        for (height, certificate) in self.certificates().enumerate() {
+            let place = if height == 0 { Place::Leaf } else { Place::Ca(height) };
+            check_validity(certificate, first, place)?;
+            check_validity(certificate, first.saturating_add(fraction), place)?;
+        }
+        Ok(())
     }
 
     /// Every certificate, leaf first.
