@@ -374,3 +374,36 @@ fn the_most_telling_failure_is_reported() {
         assert_eq!(error, ChainError::Expired { place: Place::Ca(1), not_after: NOW - 400, at: NOW });
     }
 }
+
+#[test]
+fn what_is_listed_together_is_not_therefore_signed() {
+    let root = Forge::ca("root").self_signed();
+    let impostor = Forge::ca("root").self_signed();
+    let own = Forge::ca("intermediate").signed_by(&root);
+    let other = Forge::ca("intermediate").signed_by(&impostor);
+    let ask = |leaf: &Holder, listed: &[&Holder], extra: &[&Holder], at_ms: i64| {
+        let certificates = |list: &[&Holder]| list.iter().map(|holder| holder.certificate.clone()).collect();
+        let chain = TrustedChain::new(certificates(listed)).unwrap();
+        let extra: Vec<Certificate> = certificates(extra);
+        // Asked twice: what is remembered is asked the second time.
+        let outcomes = [0, 1].map(|_| chain.verify(&leaf.certificate, &extra, at_ms, Purpose::CodeSigning));
+        assert_eq!(outcomes[0], outcomes[1]);
+        outcomes[0].clone().map(|_| ())
+    };
+    let (by_own, by_other) = (leaf().signed_by(&own), leaf().signed_by(&other));
+    let at = NOW * 1000;
+    assert_eq!(ask(&by_own, &[&own, &root], &[], at), Ok(()));
+    let signature = |outcome| matches!(outcome, Err(ChainError::Signature { .. }));
+    assert!(signature(ask(&by_other, &[&other, &root], &[], at)));
+    assert!(signature(ask(&by_other, &[&own, &root], &[&other], at)));
+    // What the bundle brings is never taken for what is listed, though it may be the same certificate.
+    assert_eq!(ask(&by_own, &[&root], &[&own], at), Ok(()));
+    assert!(signature(ask(&by_other, &[&impostor, &own, &root], &[&other], at)));
+    // Nor does it matter in which order they are listed.
+    let lower = Forge::ca("lower").signed_by(&own);
+    let leaf = leaf().valid(NOW - 1, NOW).signed_by(&lower);
+    assert_eq!(ask(&leaf, &[&own, &lower, &root], &[], at), Ok(()));
+    let expired = |outcome| matches!(outcome, Err(ChainError::Expired { place: Place::Leaf, .. }));
+    assert!(expired(ask(&leaf, &[&lower, &own, &root], &[], at + 1)));
+    assert!(TrustedChain::new(Vec::new()).is_none());
+}
