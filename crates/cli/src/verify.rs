@@ -17,6 +17,7 @@ use crate::{
     args::VerifyArgs,
     artifact,
     failure::{Failure, Status},
+    inspect,
     progress::Show,
     trust,
 };
@@ -48,9 +49,19 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
             return told.nothing_checked(args.artifacts.iter().chain(&args.bundles.checksums), failure);
         }
     };
-    for Subject { name, kind } in subjects {
+    for Subject { name, kind, walked } in subjects {
         match check_subject(&name, kind, &args.bundles.bundle, &believed, &mut told) {
-            Ok(verdict) => told.verdict(&name, &verdict)?,
+            Ok(checked) => {
+                told.verdict(&name, &checked)?;
+                // Whoever names a directory wants all of it checked, and these were passed over for their names.
+                for (at, error) in
+                    checked.no_bundles.iter().filter(|_| walked && checked.judged.outcome.is_ok())
+                {
+                    if let Some((path, line)) = checked.places.get(*at) {
+                        told.failure(path, &inspect::not_a_bundle(path, *line, error))?;
+                    }
+                }
+            }
             Err(failure) => told.failure(&name, &failure)?,
         }
     }
@@ -92,10 +103,12 @@ fn check_subject(
             }
         }
     };
+    let no_bundle = |(at, found): (usize, &bundles::Found)| Some((at, found.bundle.as_ref().err()?.clone()));
+    let no_bundles = found.iter().enumerate().filter_map(no_bundle).collect();
     let places: Vec<_> = found.iter().map(|found| (found.path.clone(), found.line)).collect();
     let judged = believed.judge(found, &digests);
     let judged = judged.ok_or_else(|| Failure::unable("no-bundle", "there is no bundle"))?;
-    Ok(Checked { judged, places, by })
+    Ok(Checked { judged, places, no_bundles, by })
 }
 
 /// The digests of a file that a list names, which must be those in the list; none when it is not there.
@@ -109,7 +122,7 @@ fn listed_file(
     match name.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => return Err(artifact::unreadable(name, &cause)),
-        Ok(_) => {}
+        Ok(_) => artifact::check_is_file(name)?,
     }
     needed.extend(listed.iter().map(|(_, digest)| digest.algorithm()));
     needed.sort_unstable();

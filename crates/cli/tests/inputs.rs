@@ -2,6 +2,9 @@
 //! made by the program itself, against services that are gone again when they are verified.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "inputs/odd.rs"]
+mod odd;
+
 use sealog_crypto::HashAlgorithm;
 use sealog_server::{
     clock::Clock,

@@ -8,7 +8,7 @@ use crate::{
     progress::Show,
 };
 use sealog_verify::{
-    VerifyError,
+    BundleError, VerifyError,
     verdict::{self, Report, Row, Verdict, shown},
 };
 use std::{
@@ -26,6 +26,8 @@ pub(crate) struct Checked {
     pub(crate) judged: Judged,
     /// Where the bundles are from.
     pub(crate) places: Vec<(PathBuf, Option<usize>)>,
+    /// Which of those are no bundles, and why.
+    pub(crate) no_bundles: Vec<(usize, BundleError)>,
     /// What was compared with them.
     pub(crate) by: CheckedBy,
 }

@@ -145,7 +145,8 @@ impl Stranger {
             }
             _ => String::from(*top),
         };
-        let registered = host.strip_suffix(&suffix).and_then(|rest| rest.strip_suffix('.')).unwrap_or_default();
+        let registered =
+            host.strip_suffix(&suffix).and_then(|rest| rest.strip_suffix('.')).unwrap_or_default();
         let (subdomains, name) = match registered.rsplit_once('.') {
             Some((subdomains, name)) => (format!("{subdomains}."), name),
             None => (String::new(), registered),

@@ -159,7 +159,9 @@ impl SignerRule {
     fn says_who(&self) -> bool {
         match &self.0 {
             Rule::Key(_) => true,
-            Rule::Identity { identity, extensions, .. } => !open::takes_anybody(identity) || narrow(extensions),
+            Rule::Identity { identity, extensions, .. } => {
+                !open::takes_anybody(identity) || narrow(extensions)
+            }
             Rule::AnyIdentity { extensions } => narrow(extensions),
             Rule::AnyOf(rules) => rules.iter().all(Self::says_who),
             Rule::AllOf(rules) => rules.iter().any(Self::says_who),
