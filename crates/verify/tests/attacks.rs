@@ -228,3 +228,20 @@ fn two_timestamp_authorities_under_one_root_are_two() {
     world.root.timestamp_authorities.pop();
     assert_eq!(class(&world, &signed, both), Some(ErrorClass::Evidence));
 }
+
+#[test]
+fn a_promise_is_the_promise_of_its_own_entry() {
+    let mut world = Sigstore::new();
+    let shape =
+        Shape { version: Version::V01, key: KeyForm::Chain, ..Shape::rekor_v1(EntryForm::HashedRekordV001) };
+    let mut signed = world.sign_as(&ann(), Thing::File(FILE), &shape);
+    let mut stranger = Sigstore::other("stranger").rekor_v1;
+    let mut entry = stranger.take(&signed, EntryForm::HashedRekordV001);
+    stranger.promise(&mut entry, NOW);
+    signed.bundle.material.log_entries.insert(0, entry);
+    signed.bundle.material.log_entries.iter_mut().for_each(|entry| entry.inclusion_proof = None);
+    let policy = signed.policy().with_evidence(Evidence::default().accepting_promises());
+    let verified = all(&world, &[&signed], &policy).unwrap();
+    // A log that nobody trusts is not told as one that holds it.
+    assert_eq!(verified[0].logs().len(), 1);
+}
