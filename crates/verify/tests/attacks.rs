@@ -245,3 +245,44 @@ fn a_promise_is_the_promise_of_its_own_entry() {
     // A log that nobody trusts is not told as one that holds it.
     assert_eq!(verified[0].logs().len(), 1);
 }
+
+#[test]
+fn a_key_stands_for_its_own_rule_only() {
+    let mut world = Sigstore::new();
+    let [a, b, c] = ["key a", "key b", "key c"].map(|name| Person::new(name, P256));
+    let rule = |who: &Person| SignerRule::key(who.key.public_key().clone());
+    let rules = vec![SignerRule::any_of(vec![rule(&a), rule(&b)]), rule(&c)];
+    let two = Policy::signers(2, rules).unwrap();
+    let [a, b, c] = [a, b, c].map(|who| world.sign_as(&who, Thing::File(FILE), &Shape::managed_key()));
+    assert_eq!(all(&world, &[&b, &c], &two).unwrap().len(), 2);
+    assert_eq!(all(&world, &[&a, &b], &two).unwrap_err().class(), ErrorClass::Policy);
+}
+
+#[test]
+fn what_a_trusted_root_lists_as_one_chain_must_be_one() {
+    let mut world = Sigstore::new();
+    let signed = world.sign(&ann(), Thing::File(FILE));
+    let stranger = Sigstore::other("stranger");
+    // Roots of the same names, which signed nothing here.
+    let (ca, tsa) = (stranger.ca.at(1), stranger.tsa.at(2));
+    let good = world.root.clone();
+    world.root.certificate_authorities[0].cert_chain[1] = ca.certificate.der().to_vec();
+    assert_eq!(world.class(&signed), Some(ErrorClass::Chain));
+    world.root = good;
+    world.root.timestamp_authorities[0].cert_chain[2] = tsa.certificate.der().to_vec();
+    assert_eq!(world.class(&signed), Some(ErrorClass::Timestamp));
+}
+
+#[test]
+fn nothing_in_a_timestamp_is_said_without_being_signed() {
+    let mut world = Sigstore::new();
+    let signed = world.sign(&ann(), Thing::File(FILE));
+    let stamp = &signed.bundle.material.timestamps[0];
+    let time = b"20270115080000Z";
+    let at = stamp.windows(time.len()).position(|window| window == time).unwrap();
+    // Five seconds later, which is in the certificate's life as well.
+    let mut later = stamp.clone();
+    later[at + 13] = b'5';
+    let later = signed.changed(|bundle| bundle.material.timestamps = vec![later]);
+    assert_eq!((world.class(&signed), world.class(&later)), (None, Some(ErrorClass::Timestamp)));
+}
