@@ -123,6 +123,17 @@ pub(crate) fn check_readable(path: &Path) -> Result<(), Failure> {
     open(path).map(|_| ())
 }
 
+/// Fails when what is there is a pipe, a device or the like: whoever was not named is not waited for.
+pub(crate) fn check_is_file(path: &Path) -> Result<(), Failure> {
+    let there = path.metadata().map_err(|cause| unreadable(path, &cause))?;
+    if there.is_file() || there.is_dir() {
+        return Ok(());
+    }
+    let message = format!("`{}` is neither a file nor a directory", path.display());
+    Err(Failure::unable("input", message)
+        .hint("pipes and devices are read only when they are named themselves"))
+}
+
 /// Whether the name stands for standard input.
 pub(crate) fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == STANDARD_INPUT

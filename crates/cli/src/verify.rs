@@ -50,8 +50,14 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
         }
     };
     let show = told.show();
-    let work = |Subject { name, kind }| {
-        let checked = check_subject(&name, kind, &args.bundles.bundle, &believed, show);
+    let work = |Subject { name, kind, walked }| {
+        let mut checked = check_subject(&name, kind, &args.bundles.bundle, &believed, show);
+        // Whoever names a directory wants all of it checked, and these were passed over for their names.
+        if let Ok(checked) = &mut checked
+            && !walked
+        {
+            checked.no_bundles.clear();
+        }
         (name, checked)
     };
     crew::in_order(subjects, &work, &mut told)?;
@@ -87,10 +93,12 @@ fn check_subject(
             None => (digests.into_iter().map(|(_, digest)| digest).collect(), CheckedBy::List(list)),
         },
     };
+    let no_bundle = |(at, found): (usize, &bundles::Found)| Some((at, found.bundle.as_ref().err()?.clone()));
+    let no_bundles = found.iter().enumerate().filter_map(no_bundle).collect();
     let places: Vec<_> = found.iter().map(|found| (found.path.clone(), found.line)).collect();
     let judged = believed.judge(found, &digests);
     let judged = judged.ok_or_else(|| Failure::unable("no-bundle", "there is no bundle"))?;
-    Ok(Checked { judged, places, by })
+    Ok(Checked { judged, places, no_bundles, by })
 }
 
 /// The digests of a file that a list names, which must be those in the list; none when it is not there.
@@ -104,7 +112,7 @@ fn listed_file(
     match name.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => return Err(artifact::unreadable(name, &cause)),
-        Ok(_) => {}
+        Ok(_) => artifact::check_is_file(name)?,
     }
     needed.extend(listed.iter().map(|(_, digest)| digest.algorithm()));
     needed.sort_unstable();

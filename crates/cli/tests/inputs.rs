@@ -1,6 +1,8 @@
 //! What `sealog verify` takes: files, directories, lists, several bundles, pipes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "inputs/odd.rs"]
+mod odd;
 mod signed;
 
 use sealog_crypto::HashAlgorithm;

@@ -72,11 +72,16 @@ pub(crate) struct Authority {
 
 impl Anchors {
     pub(crate) fn of(root: &TrustedRoot) -> Self {
+        let authorities = root.timestamp_authorities.iter().filter_map(Authority::of);
+        let mut timestamp_authorities: Vec<_> = authorities.collect();
+        // Those that list their own certificate come first: their word is not to be counted as that of another
+        // for whom a certificate above both is listed and any below it will do.
+        timestamp_authorities.sort_by_key(|authority| authority.chain.first().is_ca());
         Self {
             tlogs: root.tlogs.iter().map(Log::of).collect(),
             ctlogs: root.ctlogs.iter().map(Log::of).collect(),
             certificate_authorities: root.certificate_authorities.iter().filter_map(Authority::of).collect(),
-            timestamp_authorities: root.timestamp_authorities.iter().filter_map(Authority::of).collect(),
+            timestamp_authorities,
         }
     }
 }

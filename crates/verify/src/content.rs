@@ -9,6 +9,7 @@ use crate::{
     structure::{Signed, Structure},
 };
 use alloc::{boxed::Box, vec::Vec};
+use core::cell::RefCell;
 use sealog_crypto::{Digest, HashAlgorithm, PublicKey, Scheme};
 
 /// Why the artifact is not what was signed.
@@ -34,7 +35,11 @@ pub enum ContentError {
 }
 
 /// What was signed; for an artifact, only after the bundle's claim was compared.
-pub(crate) struct SignedContent<'a>(Source<'a>);
+pub(crate) struct SignedContent<'a> {
+    source: Source<'a>,
+    /// Each algorithm hashes a large artifact once, however many keys may have signed it.
+    hashed: RefCell<Vec<Digest>>,
+}
 
 enum Source<'a> {
     Artifact(&'a Artifact<'a>),
@@ -42,14 +47,23 @@ enum Source<'a> {
     Encoding(Vec<u8>),
 }
 
-impl SignedContent<'_> {
+impl<'a> SignedContent<'a> {
+    const fn of(source: Source<'a>, hashed: Vec<Digest>) -> Self {
+        Self { source, hashed: RefCell::new(hashed) }
+    }
+
     pub(crate) fn digest(&self, algorithm: HashAlgorithm) -> Result<Digest, ContentError> {
-        match &self.0 {
-            Source::Artifact(artifact) => {
-                artifact.digest(algorithm).ok_or(ContentError::DigestNotKnown { needed: algorithm })
-            }
-            Source::Encoding(bytes) => Ok(algorithm.digest(bytes)),
+        if let Some(known) = self.hashed.borrow().iter().find(|digest| digest.algorithm() == algorithm) {
+            return Ok(*known);
         }
+        let digest = match &self.source {
+            Source::Artifact(artifact) => {
+                artifact.digest(algorithm).ok_or(ContentError::DigestNotKnown { needed: algorithm })?
+            }
+            Source::Encoding(bytes) => algorithm.digest(bytes),
+        };
+        self.hashed.borrow_mut().push(digest);
+        Ok(digest)
     }
 
     /// Checks a signature over it.
@@ -59,7 +73,7 @@ impl SignedContent<'_> {
         scheme: Scheme,
         signature: &[u8],
     ) -> Result<(), VerifyError> {
-        let verified = match (scheme.prehash(), &self.0) {
+        let verified = match (scheme.prehash(), &self.source) {
             (Some(algorithm), _) => key.verify_digest(scheme, &self.digest(algorithm)?, signature),
             (None, Source::Encoding(bytes)) => key.verify(scheme, bytes, signature),
             (None, Source::Artifact(artifact)) => {
@@ -76,9 +90,12 @@ pub(crate) fn check<'a>(
     artifact: &'a Artifact<'a>,
 ) -> Result<SignedContent<'a>, ContentError> {
     let message = match structure.signed() {
-        Signed::Envelope(envelope) => return Ok(SignedContent(Source::Encoding(envelope.pae()))),
+        Signed::Envelope(envelope) => {
+            return Ok(SignedContent::of(Source::Encoding(envelope.pae()), Vec::new()));
+        }
         Signed::Message(message) => message,
     };
+    let mut hashed = Vec::new();
     // The digest is optional; without it the entry (step 8) speaks for the artifact alone.
     if let Some(expected) = message.digest {
         let needed = expected.algorithm();
@@ -87,6 +104,7 @@ pub(crate) fn check<'a>(
             let (expected, found) = (Box::new(expected), Box::new(found));
             return Err(ContentError::OtherArtifact { expected, found });
         }
+        hashed.push(found);
     }
-    Ok(SignedContent(Source::Artifact(artifact)))
+    Ok(SignedContent::of(Source::Artifact(artifact), hashed))
 }

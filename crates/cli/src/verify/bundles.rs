@@ -40,6 +40,8 @@ pub(crate) fn named(paths: &[PathBuf]) -> Result<Vec<Found>, Failure> {
 pub(crate) fn beside(artifact: &Path) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
     for place in places(artifact).iter().filter(|place| place.exists()) {
+        // Nobody named it: a pipe that happens to have the name would be waited for without end.
+        artifact::check_is_file(place)?;
         read(place, &mut found)?;
     }
     if found.is_empty() {

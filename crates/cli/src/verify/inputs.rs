@@ -23,6 +23,8 @@ pub(crate) struct Subject {
     pub(crate) name: PathBuf,
     /// What it is.
     pub(crate) kind: Kind,
+    /// Whether it was found in a directory, and not named.
+    pub(crate) walked: bool,
 }
 
 /// What there is to check.
@@ -44,11 +46,11 @@ pub(crate) enum Kind {
 
 impl Subject {
     const fn file(name: PathBuf) -> Self {
-        Self { name, kind: Kind::File }
+        Self { name, kind: Kind::File, walked: false }
     }
 
     const fn unchecked(name: PathBuf, failure: Failure) -> Self {
-        Self { name, kind: Kind::Unchecked(failure) }
+        Self { name, kind: Kind::Unchecked(failure), walked: false }
     }
 }
 
@@ -72,7 +74,7 @@ pub(crate) fn subjects(args: &VerifyArgs) -> Result<impl Iterator<Item = Subject
 fn from_name(name: PathBuf, is_for_one: bool) -> Box<dyn Iterator<Item = Subject>> {
     let one = |subject| Box::new(std::iter::once(subject));
     match artifact::as_digest(&name) {
-        Some(Ok(digest)) => one(Subject { name, kind: Kind::Digest(digest) }),
+        Some(Ok(digest)) => one(Subject { name, kind: Kind::Digest(digest), walked: false }),
         // A wrong digest is a wrong command line; it must not depend on what the bundle says.
         Some(Err(failure)) => one(Subject::unchecked(name, failure)),
         // With --bundle a directory is a mistake, told when it is opened as a file.
@@ -95,7 +97,9 @@ fn read_list(list: &Path) -> Result<Vec<Subject>, Failure> {
     let list: Arc<Path> = list.into();
     let subject = |Listed { name, digests }| {
         let name = directory.map_or_else(|| name.clone(), |directory| directory.join(&name));
-        Subject { name, kind: Kind::Listed { list: Arc::clone(&list), digests } }
+        // A file of that name, which is not standard input.
+        let name = if artifact::is_standard_input(&name) { Path::new(".").join(name) } else { name };
+        Subject { name, kind: Kind::Listed { list: Arc::clone(&list), digests }, walked: false }
     };
     Ok(listed.into_iter().map(subject).collect())
 }
@@ -154,6 +158,8 @@ impl Walk {
                 unable("input", "is neither a file nor a directory")
             }
             Ok(_) => match artifact_of(&path) {
+                // A link may lead to a pipe. Where it leads nowhere is told when it is opened.
+                None if path.exists() => artifact::check_is_file(&path).err(),
                 None => None,
                 Some(file) if artifact_of(&file).is_some() => {
                     unable("no-file", "is the bundle of a bundle; bundles are not checked themselves")
@@ -167,7 +173,7 @@ impl Walk {
         };
         Some(match failure {
             Some(failure) => Subject::unchecked(path, failure),
-            None => Subject::file(path),
+            None => Subject { walked: true, ..Subject::file(path) },
         })
     }
 }

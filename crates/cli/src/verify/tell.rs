@@ -8,7 +8,7 @@ use crate::{
     progress::Show,
 };
 use sealog_verify::{
-    VerifyError,
+    BundleError, VerifyError,
     verdict::{self, Report, Row, Verdict, shown},
 };
 use std::{
@@ -26,6 +26,8 @@ pub(crate) struct Checked {
     pub(crate) judged: Judged,
     /// Where the bundles are from.
     pub(crate) places: Vec<(PathBuf, Option<usize>)>,
+    /// Which of those are no bundles, and why.
+    pub(crate) no_bundles: Vec<(usize, BundleError)>,
     /// What was compared with them.
     pub(crate) by: CheckedBy,
 }
@@ -109,7 +111,17 @@ impl Told {
     /// One thing was checked, or could not be.
     pub(crate) fn tell(&mut self, name: &Path, checked: &Result<Checked, Failure>) -> Result<(), Failure> {
         match checked {
-            Ok(checked) => self.verdict(name, checked),
+            Ok(checked) => {
+                self.verdict(name, checked)?;
+                // A refusal has told of the most telling already.
+                let good = checked.judged.outcome.is_ok();
+                for (at, error) in checked.no_bundles.iter().filter(|_| good) {
+                    if let Some((path, line)) = checked.places.get(*at) {
+                        self.failure(path, &inspect::not_a_bundle(path, *line, error))?;
+                    }
+                }
+                Ok(())
+            }
             Err(failure) => self.failure(name, failure),
         }
     }
