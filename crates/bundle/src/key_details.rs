@@ -107,7 +107,7 @@ impl KeyDetails {
     /// Every algorithm of the registry that such a key can have signed with, the usual one first. None
     /// for RSA keys of sizes the registry does not have.
     #[must_use]
-    pub const fn candidates(key: &PublicKey) -> &'static [Self] {
+    pub fn candidates(key: &PublicKey) -> &'static [Self] {
         match key.kind() {
             KeyKind::EcdsaP256 => &[Self::EcdsaP256Sha256],
             KeyKind::EcdsaP384 => &[Self::EcdsaP384Sha384, Self::EcdsaP384Sha256],

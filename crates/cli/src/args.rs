@@ -59,7 +59,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {
-    /// The files to sign
+    /// The files to sign, or - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -208,7 +208,8 @@ pub(crate) struct SignerArgs {
         long, value_name = "FILE", help_heading = "Who must have signed",
         conflicts_with_all = [
             "identity", "identity_regexp", "issuer", "issuer_regexp", "key", "extension", "extension_regexp",
-            "min_logs", "min_timestamps", "min_scts", "insecure_ignore_tlog", "insecure_ignore_sct",
+            "min_logs", "min_timestamps", "min_scts", "accept_promises", "insecure_ignore_tlog",
+            "insecure_ignore_sct",
         ]
     )]
     pub(crate) policy: Option<PathBuf>,
@@ -226,6 +227,9 @@ pub(crate) struct EvidenceArgs {
     /// How many certificate logs must have promised to show the certificate [default: 1]
     #[arg(long, value_name = "N", help_heading = "What must be proven")]
     pub(crate) min_scts: Option<NonZeroUsize>,
+    /// Take a log's promise for a proof, in bundles of 2022 and 2023 that have no proof
+    #[arg(long, help_heading = "What must be proven")]
+    pub(crate) accept_promises: bool,
     /// Take signatures that are in no transparency log: nobody can find out about them
     #[arg(long, conflicts_with = "min_logs", help_heading = "What must be proven")]
     pub(crate) insecure_ignore_tlog: bool,

@@ -3,7 +3,10 @@
 //! A bundle appears under its name only when every byte of it is on the disk: written beside its place,
 //! synced, then linked. What is already there is kept unless the user said otherwise.
 
-use crate::failure::{Failure, Status};
+use crate::{
+    failure::{Failure, Status},
+    progress,
+};
 use std::{
     fmt::Write as _,
     fs::File,
@@ -182,6 +185,7 @@ impl Screen {
     /// Finished lines, for standard error, after the data before them.
     pub(crate) fn tell(&mut self, lines: &str) -> Result<(), Failure> {
         self.flush()?;
+        let _aside = progress::step_aside();
         let mut err = io::stderr().lock();
         let _ = match self.plain_talk {
             true => err.write_all(anstream::adapter::strip_str(lines).to_string().as_bytes()),
@@ -197,6 +201,7 @@ impl Screen {
             return Ok(());
         }
         let text = std::mem::take(&mut self.data);
+        let _aside = progress::step_aside();
         let mut out = io::stdout().lock();
         let written = match self.plain {
             true => out.write_all(text.as_bytes()).and_then(|()| out.flush()),

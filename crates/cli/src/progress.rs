@@ -11,6 +11,10 @@ use sealog_verify::verdict::shown;
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -39,6 +43,25 @@ impl Show {
     }
 }
 
+/// Whether the line is there, for whoever else writes to the terminal.
+static DRAWN: Mutex<bool> = Mutex::new(false);
+
+/// The terminal, without the line, for as long as this is kept. Does not return after an interrupt.
+pub(crate) fn step_aside() -> impl Drop {
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if *drawn {
+        write("\r\x1b[K");
+        *drawn = false;
+        if interrupt::came() {
+            interrupt::obey();
+        }
+    }
+    drawn
+}
+
+/// One line, for one read at a time.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
 /// The progress of one read.
 pub(crate) struct Progress {
     name: String,
@@ -50,14 +73,14 @@ pub(crate) struct Progress {
 struct Line {
     started: Instant,
     due: Instant,
-    is_drawn: bool,
+    is_ours: bool,
 }
 
 impl Progress {
     /// A read that starts now.
     pub(crate) fn of(path: &Path, total: Option<u64>, show: Show) -> Self {
         let started = Instant::now();
-        let line = Line { started, due: started + SILENT_FOR, is_drawn: false };
+        let line = Line { started, due: started + SILENT_FOR, is_ours: false };
         let name = path.display().to_string();
         Self { name, total, line: (show == Show::ToPeople).then_some(line) }
     }
@@ -75,16 +98,22 @@ impl Progress {
             return;
         }
         line.due = now + EVERY;
-        if !line.is_drawn {
+        if !line.is_ours {
             if !is_watched() {
                 self.line = None;
                 return;
             }
+            if TAKEN.swap(true, Ordering::SeqCst) {
+                return;
+            }
             interrupt::notice();
-            line.is_drawn = true;
+            line.is_ours = true;
         }
         let text = words(&self.name, bytes, self.total, now - line.started, columns());
+        let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
         write(&format!("\r\x1b[K{text}"));
+        *drawn = true;
+        drop(drawn);
         if interrupt::came() {
             self.end();
         }
@@ -92,9 +121,10 @@ impl Progress {
 
     /// Takes the line away. Does not return if we were interrupted while it was there.
     fn end(&mut self) {
-        if self.line.take().is_some_and(|line| line.is_drawn) {
-            write("\r\x1b[K");
+        if self.line.take().is_some_and(|line| line.is_ours) {
+            drop(step_aside());
             interrupt::obey();
+            TAKEN.store(false, Ordering::SeqCst);
         }
     }
 }

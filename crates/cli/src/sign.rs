@@ -59,6 +59,9 @@ pub(crate) fn attest(args: &AttestArgs) -> Result<(), Failure> {
         Failure::usage(format!("`{}` is not a predicate type", args.predicate_type))
             .expected(format!("a URI, or one of {}", names.join(", ")))
     })?;
+    if args.files.iter().any(|file| artifact::is_standard_input(file)) {
+        return Err(Failure::usage("a statement names what it is about, and standard input has no name"));
+    }
     let predicate = artifact::read_bounded(&args.predicate, MAX_PREDICATE_BYTES)?;
     run(&args.files, &args.identity, &args.trust, &args.output, |file, digest, _| {
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
@@ -80,6 +83,15 @@ fn run(
     if output.bundle.is_some() && files.len() > 1 {
         return Err(Failure::usage("--bundle names one bundle, and there are several files")
             .hint("without --bundle each bundle is written beside its file"));
+    }
+    if files.iter().any(|file| artifact::is_standard_input(file)) {
+        if output.bundle.is_none() {
+            return Err(Failure::usage("standard input has no name to write a bundle beside")
+                .hint("give the bundle's place with --bundle OUT"));
+        }
+        if identity.identity_token.as_deref() == Some("-") {
+            return Err(Failure::usage("standard input is named twice, and can be read once"));
+        }
     }
     let config = trust::for_signing(trust)?;
     let now = sealog_client::clock::unix_millis();

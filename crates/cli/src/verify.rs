@@ -1,10 +1,11 @@
 //! `sealog verify`: files and a policy in, a verdict for each out. No event loop, no network.
 //!
-//! What is to be checked ([`inputs`]), with which bundles ([`bundles`]), whether they hold ([`judge`]), and how
-//! that is told ([`tell`]).
+//! What is to be checked ([`inputs`]), with which bundles ([`bundles`]), whether they hold ([`judge`]), how that is
+//! told ([`tell`]), and who does the work when there is much of it ([`crew`]).
 
 mod bundles;
 mod checksums;
+mod crew;
 mod inputs;
 mod judge;
 mod policy;
@@ -17,7 +18,6 @@ use crate::{
     args::VerifyArgs,
     artifact,
     failure::{Failure, Status},
-    inspect,
     progress::Show,
     trust,
 };
@@ -49,22 +49,18 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
             return told.nothing_checked(args.artifacts.iter().chain(&args.bundles.checksums), failure);
         }
     };
-    for Subject { name, kind, walked } in subjects {
-        match check_subject(&name, kind, &args.bundles.bundle, &believed, &mut told) {
-            Ok(checked) => {
-                told.verdict(&name, &checked)?;
-                // Whoever names a directory wants all of it checked, and these were passed over for their names.
-                for (at, error) in
-                    checked.no_bundles.iter().filter(|_| walked && checked.judged.outcome.is_ok())
-                {
-                    if let Some((path, line)) = checked.places.get(*at) {
-                        told.failure(path, &inspect::not_a_bundle(path, *line, error))?;
-                    }
-                }
-            }
-            Err(failure) => told.failure(&name, &failure)?,
+    let show = told.show();
+    let work = |Subject { name, kind, walked }| {
+        let mut checked = check_subject(&name, kind, &args.bundles.bundle, &believed, show);
+        // Whoever names a directory wants all of it checked, and these were passed over for their names.
+        if let Ok(checked) = &mut checked
+            && !walked
+        {
+            checked.no_bundles.clear();
         }
-    }
+        (name, checked)
+    };
+    crew::in_order(subjects, &work, &mut told)?;
     told.finish()
 }
 
@@ -74,7 +70,7 @@ fn check_subject(
     kind: Kind,
     named: &[PathBuf],
     believed: &Believed,
-    told: &mut Told,
+    show: Show,
 ) -> Result<Checked, Failure> {
     let found = match &kind {
         Kind::Unchecked(_) => Vec::new(),
@@ -91,17 +87,11 @@ fn check_subject(
         Kind::Digest(digest) => (vec![digest], CheckedBy::Digest),
         // Nothing of what is no bundle depends on the file.
         Kind::File if needed.is_empty() => (Vec::new(), CheckedBy::File),
-        Kind::File => {
-            told.before_reading(name)?;
-            (artifact::digests(name, &needed, told.show())?, CheckedBy::File)
-        }
-        Kind::Listed { list, digests } => {
-            told.before_reading(name)?;
-            match listed_file(name, &list, &digests, needed, told.show())? {
-                Some(of_file) => (of_file, CheckedBy::FileAndList(list)),
-                None => (digests.into_iter().map(|(_, digest)| digest).collect(), CheckedBy::List(list)),
-            }
-        }
+        Kind::File => (artifact::digests(name, &needed, show)?, CheckedBy::File),
+        Kind::Listed { list, digests } => match listed_file(name, &list, &digests, needed, show)? {
+            Some(of_file) => (of_file, CheckedBy::FileAndList(list)),
+            None => (digests.into_iter().map(|(_, digest)| digest).collect(), CheckedBy::List(list)),
+        },
     };
     let no_bundle = |(at, found): (usize, &bundles::Found)| Some((at, found.bundle.as_ref().err()?.clone()));
     let no_bundles = found.iter().enumerate().filter_map(no_bundle).collect();

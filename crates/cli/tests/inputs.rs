@@ -1,172 +1,22 @@
-//! What `sealog verify` takes, and `sealog inspect`: files, directories, lists, several bundles. The bundles are
-//! made by the program itself, against services that are gone again when they are verified.
+//! What `sealog verify` takes: files, directories, lists, several bundles, pipes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "inputs/odd.rs"]
 mod odd;
+mod signed;
 
 use sealog_crypto::HashAlgorithm;
-use sealog_server::{
-    clock::Clock,
-    dev,
-    oidc::{DevToken, dev_token},
-    run::Running,
-};
+use signed::{Home, SIGNER, Screen, bundle, hex, policy, row, sha256, statement};
 use std::{
     ffi::OsStr,
     fs,
     io::Write as _,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
 };
-use tempfile::TempDir;
-
-const SIGNER: &str = "ann@example.org";
-/// The files that are signed, each with its own name and an end of line in it.
-const FILES: [&str; 3] = ["a.txt", "b.txt", "c.txt"];
-
-/// Signed files and what they are verified with.
-struct Signed {
-    home: TempDir,
-    issuer: String,
-}
-
-/// Signed once for all tests.
-fn signed() -> &'static Signed {
-    static SIGNED: OnceLock<Signed> = OnceLock::new();
-    SIGNED.get_or_init(|| {
-        let home = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let issuer = runtime.block_on(async {
-            let dir = home.path().join("dev");
-            let (config, sockets) = dev::prepare(&dir, 0, Clock::system()).unwrap();
-            let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
-            let asked = DevToken::Email(SIGNER.to_owned());
-            let token = dev_token(&config, &Clock::system(), &asked, "sigstore").unwrap();
-            for name in FILES {
-                fs::write(home.path().join(name), format!("{name}\n")).unwrap();
-            }
-            fs::write(home.path().join("predicate"), "{\"a\":1}").unwrap();
-            let client = config.client_dir();
-            let sign = |args: &[&str]| {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_sealog"));
-                command.args(args).arg("--trust").arg(&client).arg("--identity-token").arg(&token);
-                let output = command.current_dir(home.path()).env_clear().output().unwrap();
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            };
-            sign(&["sign", "a.txt", "b.txt", "c.txt"]);
-            sign(&[
-                "attest",
-                "a.txt",
-                "--predicate",
-                "predicate",
-                "--type",
-                "custom",
-                "--bundle",
-                "statement.json",
-            ]);
-            fs::copy(client.join("trusted_root.json"), home.path().join("root.json")).unwrap();
-            running.stop().await;
-            let bundle = fs::read_to_string(client.join("services.json")).unwrap();
-            let ready: serde_json::Value = serde_json::from_str(&bundle).unwrap();
-            ready["services"]["oidc"].as_str().unwrap().to_owned()
-        });
-        Signed { home, issuer }
-    })
-}
-
-/// An empty directory for one test.
-struct Home(TempDir);
-
-/// Standard output, standard error and exit status.
-#[derive(Debug, PartialEq, Eq)]
-struct Screen(String, String, i32);
-
-impl Home {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    /// A signed file, and its bundle beside it.
-    fn put(&self, name: &str, as_name: &str) {
-        self.put_file(name, as_name);
-        self.write(&format!("{as_name}.sigstore.json"), bundle(name));
-    }
-
-    fn put_file(&self, name: &str, as_name: &str) {
-        self.write(as_name, format!("{name}\n"));
-    }
-
-    fn command(&self, args: &[&OsStr]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sealog"));
-        command.args(args).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&OsStr]) -> Screen {
-        let output = self.command(args).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Screen(text(output.stdout), text(output.stderr), output.status.code().unwrap())
-    }
-
-    /// `sealog verify`, by ann.
-    fn verify(&self, line: &str) -> Screen {
-        self.run(&policy(line.split(' ').map(OsStr::new)))
-    }
-
-    /// The lines of JSON, as file, verdict and the error's class.
-    fn json(&self, line: &str) -> (Vec<(String, String, String)>, i32) {
-        let screen = self.verify(&format!("{line} --json"));
-        let read = |line: &str| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-            (text(&line["file"]), text(&line["verdict"]), text(&line["error"]["class"]))
-        };
-        (screen.0.lines().map(read).collect(), screen.2)
-    }
-}
-
-fn policy<'a>(words: impl Iterator<Item = &'a OsStr>) -> Vec<&'a OsStr> {
-    static ROOT: OnceLock<PathBuf> = OnceLock::new();
-    let root = ROOT.get_or_init(|| signed().home.path().join("root.json"));
-    let before = ["verify", "--identity", SIGNER, "--issuer", &signed().issuer, "--trusted-root"];
-    before.into_iter().map(OsStr::new).chain([root.as_os_str()]).chain(words).collect()
-}
-
-fn bundle(name: &str) -> Vec<u8> {
-    fs::read(signed().home.path().join(format!("{name}.sigstore.json"))).unwrap()
-}
-
-fn statement() -> Vec<u8> {
-    fs::read(signed().home.path().join("statement.json")).unwrap()
-}
-
-fn hex(name: &str, algorithm: HashAlgorithm) -> String {
-    algorithm.digest(format!("{name}\n").as_bytes()).to_string().split(':').next_back().unwrap().to_owned()
-}
-
-fn sha256(name: &str) -> String {
-    hex(name, HashAlgorithm::Sha256)
-}
 
 /// What varies from run to run, and what says who and when.
 fn heads(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.starts_with("  ") && !line.starts_with("hint")).collect()
-}
-
-fn row(file: &str, verdict: &str, class: &str) -> (String, String, String) {
-    (file.to_owned(), verdict.to_owned(), class.to_owned())
 }
 
 #[test]
@@ -255,6 +105,31 @@ fn a_directory_is_checked_whole_and_in_order() {
             "2 verified, 1 refused, 3 not checked",
         ]
     );
+}
+
+#[test]
+fn many_files_are_told_in_order_whoever_is_done_first() {
+    let home = Home::new();
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        let name = format!("d/{number:03}");
+        // Every tenth takes longer, every seventh is another file.
+        home.put("a.txt", &name);
+        let verdict = match number {
+            _ if number % 10 == 0 => {
+                home.write(&name, vec![0; 1 << 20]);
+                row(&name, "not-verified", "digest")
+            }
+            _ if number % 7 == 0 => {
+                fs::remove_file(home.path(&name)).unwrap();
+                row(&format!("{name}.sigstore.json"), "not-checked", "no-file")
+            }
+            _ => row(&name, "verified", ""),
+        };
+        expected.push(verdict);
+    }
+    assert_eq!(home.json("d"), (expected, 1));
+    assert!(home.verify("d").1.ends_with("\n232 verified, 30 refused, 38 not checked\n"));
 }
 
 #[test]
@@ -549,142 +424,4 @@ fn names_need_not_be_text() {
     list.extend_from_slice(b"\xff\x1b[2J\n");
     home.write("d/SUMS", list);
     assert_eq!(heads(&home.verify("--checksums d/SUMS").0), [shown]);
-}
-
-#[test]
-fn inspect_tells_everything_without_a_verdict() {
-    let home = Home::new();
-    home.write("a.json", bundle("a.txt"));
-    let screen = home.run(&["inspect", "a.json"].map(OsStr::new));
-    assert_eq!((screen.1.as_str(), screen.2), ("", 0));
-    for told in [
-        "media type           application/vnd.dev.sigstore.bundle.v0.3+json\n",
-        &format!("  digest               sha256:{}\n", sha256("a.txt")),
-        "certificate\n  name                 ann@example.org\n",
-        "  extension            key usage (critical): digital signature\n",
-        "extended key usage: code signing\n",
-        "  SCT 1 of 1\n    time                 20",
-        "timestamp 1 of 1\n  time                 20",
-        "  imprint              sha256:",
-        "log entry 1 of 1\n  kind                 hashedrekord\n  version              0.0.2\n",
-        "      key details          PKIX_ECDSA_P256_SHA_256\n".trim_start(),
-        "    checkpoint\n      origin               localhost\n",
-        "      signature 1 of 1\n        by                   localhost\n        key id               ",
-        "\nNothing of this was checked: `sealog verify` does that.\n",
-    ] {
-        assert!(screen.0.contains(told), "{told:?} is not in\n{}", screen.0);
-    }
-    let line = home.run(&["inspect", "a.json", "--json"].map(OsStr::new)).0;
-    let read: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(read["checked"], false);
-    assert_eq!(read["certificate"]["names"][0], SIGNER);
-    assert_eq!(read["log_entries"][0]["body"]["signatures"][0]["key"]["key"], read["certificate"]["key"]);
-
-    let line = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
-    home.write("two.jsonl", format!("{}\n{}\n", line(bundle("a.txt")), line(statement())));
-    let screen = home.run(&["inspect", "two.jsonl"].map(OsStr::new));
-    assert_eq!(screen.2, 0);
-    for told in [
-        "bundle 1 of 2\nline                 1\n",
-        "bundle 2 of 2\nline                 2\n",
-        "    subject 1 of 1\n      name                 a.txt\n",
-    ] {
-        assert!(screen.0.contains(told), "{told:?} is not in\n{}", screen.0);
-    }
-    let lines = home.run(&["inspect", "two.jsonl", "--json"].map(OsStr::new)).0;
-    assert_eq!(lines.lines().count(), 2);
-}
-
-#[test]
-fn a_broken_part_takes_nothing_from_the_others() {
-    let home = Home::new();
-    let whole: serde_json::Value = serde_json::from_slice(&bundle("a.txt")).unwrap();
-    let hostile = "x\nlog entry 9 of 9\u{1b}[2J\u{202e}";
-    for (pointer, told) in [
-        ("/verificationMaterial/certificate/rawBytes", "certificate          cannot be read: "),
-        ("/verificationMaterial/tlogEntries/0/logIndex", "log index            cannot be read: "),
-        ("/verificationMaterial/tlogEntries/0/canonicalizedBody", "body                 cannot be read: "),
-        ("/verificationMaterial/tlogEntries/0/inclusionProof", "inclusion proof      cannot be read: "),
-        (
-            "/verificationMaterial/tlogEntries/0/inclusionProof/rootHash",
-            "root hash            cannot be read: ",
-        ),
-        ("/verificationMaterial/tlogEntries/0/inclusionProof/checkpoint/envelope", "cannot be read       "),
-        (
-            "/verificationMaterial/timestampVerificationData/rfc3161Timestamps/0/signedTimestamp",
-            "timestamp            cannot be read: ",
-        ),
-        ("/messageSignature/signature", "signature            cannot be read: "),
-        ("/messageSignature/messageDigest/digest", "digest               cannot be read: "),
-    ] {
-        let mut broken = whole.clone();
-        *broken.pointer_mut(pointer).unwrap() = hostile.into();
-        home.write("b.json", broken.to_string());
-        let screen = home.run(&["inspect", "b.json"].map(OsStr::new));
-        assert_eq!(screen.2, 1, "{pointer}");
-        assert_eq!(screen.1, "error: one part of `b.json` cannot be read\n", "{pointer}\n{}", screen.0);
-        assert!(screen.0.contains(told), "{pointer}: {told:?} is not in\n{}", screen.0);
-        // All the others are there.
-        for other in ["certificate", "timestamp", "log entry 1 of 1", "body", "content"] {
-            assert!(screen.0.contains(other), "{pointer}: {other}");
-        }
-        assert!(
-            !screen.0.contains("\nlog entry 9") && !screen.0.contains(['\u{1b}', '\u{202e}']),
-            "{}",
-            screen.0
-        );
-        let json = home.run(&["inspect", "b.json", "--json"].map(OsStr::new));
-        let read: serde_json::Value = serde_json::from_str(&json.0).unwrap();
-        assert!(json.0.contains("\"unreadable\":") && json.0.is_ascii(), "{}", json.0);
-        assert_eq!((read["checked"].as_bool(), json.2), (Some(false), 1));
-    }
-    let mut odd = whole;
-    odd["mediaType"] = "application/vnd.dev.sigstore.bundle.v9+json".into();
-    odd[hostile] = 1.into();
-    home.write("b.json", odd.to_string());
-    let screen = home.run(&["inspect", "b.json"].map(OsStr::new));
-    for told in [
-        "note                 a version this program does not know\n",
-        "unknown field        x\\u{a}log entry 9",
-        "refused for          ",
-    ] {
-        assert!(screen.0.contains(told), "{told:?} is not in\n{}", screen.0);
-    }
-    assert_eq!(screen.2, 0);
-}
-
-/// The words that would read as a verdict.
-const VERDICTS: [&str; 4] = ["verified", "valid", "good", "ok"];
-
-fn has_verdict(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    lower.split(|c: char| !c.is_alphanumeric()).any(|word| VERDICTS.contains(&word))
-}
-
-#[test]
-fn inspect_never_says_that_a_bundle_is_good() {
-    assert!(has_verdict("it is OK.") && !has_verdict("`sealog verify` invalidates okra"));
-    let home = Home::new();
-    home.write("a.json", bundle("a.txt"));
-    home.write("s.json", statement());
-    let mut bundles: Vec<PathBuf> = ["a.json", "s.json"].map(|name| home.path(name)).into();
-    if let Some(data) = std::env::var_os("SEALOG_CONFORMANCE_DIR") {
-        let cases = fs::read_dir(Path::new(&data).join("bundle-verify")).unwrap();
-        let of_case = cases.map(|case| case.unwrap().path().join("bundle.sigstore.json"));
-        bundles.extend(of_case.filter(|bundle| bundle.is_file()));
-        assert!(bundles.len() > 50, "only {} bundles", bundles.len());
-    }
-    for bundle in bundles {
-        for more in [&[][..], &["--json"]] {
-            let mut args = vec![OsStr::new("inspect"), bundle.as_os_str()];
-            args.extend(more.iter().map(OsStr::new));
-            let output = home.command(&args).output().unwrap();
-            let name = bundle.display();
-            assert!(matches!(output.status.code(), Some(0 | 1)), "{name}");
-            for stream in [output.stdout, output.stderr] {
-                let text = String::from_utf8(stream).unwrap();
-                assert!(!has_verdict(&text), "{name}: {text}");
-            }
-        }
-    }
 }

@@ -194,7 +194,10 @@ fn an_early_bundle_is_refused_with_the_way_out() {
     let promised = signed.changed(|bundle| bundle.material.log_entries[0].inclusion_proof = None);
     home.publish(&[&promised]);
     let (status, _, said) = home.verify(&format!("--identity ann@example.org --issuer {ISSUER}"));
-    assert!(status == 1 && said.contains("`accept-promises = true`"), "{said}");
+    assert!(status == 1 && said.contains("`--accept-promises`"), "{said}");
+    let (status, printed, _) =
+        home.verify(&format!("--identity ann@example.org --issuer {ISSUER} --accept-promises"));
+    assert!(status == 0 && printed.contains("promised but not proven"), "{printed}");
     home.write(
         "policy.toml",
         &format!("version = 1\n{}[evidence]\naccept-promises = true\n", signer("ann@example.org")),

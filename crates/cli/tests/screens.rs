@@ -289,6 +289,35 @@ error: `provenance` is not a predicate type
 }
 
 #[test]
+fn standard_input_has_no_name() {
+    let home = Home::new();
+    home.refuses(
+        "sign - --trust trust",
+        2,
+        "\
+error: standard input has no name to write a bundle beside
+hint: give the bundle's place with --bundle OUT
+",
+    );
+    home.refuses(
+        "sign - --trust trust --bundle out.json --identity-token -",
+        2,
+        "error: standard input is named twice, and can be read once\n",
+    );
+    home.refuses(
+        "attest - --predicate app.txt --type custom --trust trust",
+        2,
+        "error: a statement names what it is about, and standard input has no name\n",
+    );
+    home.write("root.json", NOBODY.as_bytes());
+    let verify = format!("verify - --bundle - {POLICY} --trusted-root root.json");
+    home.refuses(&verify, 2, "error: standard input is named twice, and can be read once\n");
+    let verify = format!("verify - {POLICY} --trusted-root root.json");
+    let words = "error: standard input has no bundle beside it\nhint: give the bundle with --bundle\n";
+    home.refuses(&verify, 2, words);
+}
+
+#[test]
 fn a_file_that_would_sign_an_envelope_is_not_signed() {
     let home = Home::new();
     fs::create_dir(home.path().join("trust")).unwrap();

@@ -2,21 +2,26 @@
 //!
 //! A parsed key keeps the DER it came from byte for byte: key ids are hashes of those bytes.
 
-use crate::{Digest, HashAlgorithm, Scheme};
-use alloc::{string::String, vec::Vec};
-use aws_lc_rs::signature::{self as lc, UnparsedPublicKey, VerificationAlgorithm};
+use crate::{
+    Digest, HashAlgorithm, Scheme,
+    backend::{Backend, Chosen},
+};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use const_oid::db::{
     fips204::{ID_ML_DSA_44, ID_ML_DSA_65, ID_ML_DSA_87},
     rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1, SECP_521_R_1},
     rfc8410::ID_ED_25519,
 };
-use core::fmt;
+use core::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 use spki::{
     AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef,
     der::{
         Decode as _, Encode as _, Reader as _,
-        asn1::{BitStringRef, UintRef},
-        pem::{LineEnding, PemLabel as _},
+        asn1::{AnyRef, BitStringRef, UintRef},
+        pem::{Decoder, LineEnding, PemLabel as _},
     },
 };
 
@@ -92,6 +97,9 @@ pub enum KeyError {
     InvalidPoint(KeyKind),
 }
 
+/// PEM texts above this size are refused before they are decoded: the largest keys have some 4 KB.
+const MAX_PEM_BYTES: usize = 1 << 16;
+
 /// First octet of an elliptic curve point written as both coordinates (SEC 1 §2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
@@ -119,14 +127,9 @@ pub enum SignatureError {
     },
 }
 
-/// A public key whose encoding was checked.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct PublicKey {
-    kind: KeyKind,
-    spki: Vec<u8>,
-    /// The BIT STRING's content: point, RSAPublicKey, or 32 bytes.
-    bits: Vec<u8>,
-}
+/// A public key whose encoding was checked. Cheap to clone.
+#[derive(Clone)]
+pub struct PublicKey(Arc<Checked<Chosen>>);
 
 impl PublicKey {
     /// Parses and checks SubjectPublicKeyInfo in DER.
@@ -134,6 +137,138 @@ impl PublicKey {
     /// # Errors
     /// See [`KeyError`].
     pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
+        Checked::parse(der).map(|key| Self(Arc::new(key)))
+    }
+
+    /// Parses a PEM block labelled `PUBLIC KEY`, with lines of any one width (npm's tools write a single long one).
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        if pem.len() > MAX_PEM_BYTES {
+            return Err(KeyError::NotPem);
+        }
+        let mut decoder = Decoder::new_detect_wrap(pem.trim().as_bytes()).map_err(|_| KeyError::NotPem)?;
+        if decoder.type_label() != SubjectPublicKeyInfoRef::PEM_LABEL {
+            return Err(KeyError::NotPem);
+        }
+        let mut der = Vec::new();
+        decoder.decode_to_end(&mut der).map_err(|_| KeyError::NotPem)?;
+        Self::from_spki_der(&der)
+    }
+
+    /// The key of a bare RSAPublicKey in DER (RFC 8017 A.1.1), as some logs of old are listed.
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
+        let spki = SubjectPublicKeyInfoRef {
+            algorithm: AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) },
+            subject_public_key: BitStringRef::from_bytes(der).map_err(|_| KeyError::Malformed)?,
+        };
+        Self::from_spki_der(&spki.to_der().map_err(|_| KeyError::Malformed)?)
+    }
+
+    /// The key of a 32-byte Ed25519 point.
+    ///
+    /// # Errors
+    /// [`KeyError::InvalidPoint`] when it is none.
+    pub fn from_ed25519(point: &[u8; 32]) -> Result<Self, KeyError> {
+        let spki = SubjectPublicKeyInfoRef {
+            algorithm: AlgorithmIdentifierRef { oid: ID_ED_25519, parameters: None },
+            subject_public_key: BitStringRef::from_bytes(point).map_err(|_| KeyError::Malformed)?,
+        };
+        let der = spki.to_der().map_err(|_| KeyError::Malformed)?;
+        Self::from_spki_der(&der)
+    }
+
+    /// What sort of key it is.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        self.0.kind
+    }
+
+    /// SubjectPublicKeyInfo in DER, as it was parsed.
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        &self.0.spki
+    }
+
+    /// The content of the subjectPublicKey BIT STRING: point, RSAPublicKey, or the bare key.
+    #[must_use]
+    pub fn key_bits(&self) -> &[u8] {
+        self.0.spki.get(self.0.bits_at..).unwrap_or_default()
+    }
+
+    /// PEM labelled `PUBLIC KEY`, with a final newline.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        spki::der::pem::encode_string(SubjectPublicKeyInfoRef::PEM_LABEL, LineEnding::LF, self.spki_der())
+            .unwrap_or_default()
+    }
+
+    /// The 32 bytes of an Ed25519 key; none for other kinds.
+    #[must_use]
+    pub fn ed25519_point(&self) -> Option<[u8; 32]> {
+        match self.kind() {
+            KeyKind::Ed25519 => self.key_bits().try_into().ok(),
+            _ => None,
+        }
+    }
+
+    /// Verifies a signature over `message`.
+    ///
+    /// # Errors
+    /// See [`SignatureError`].
+    pub fn verify(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        self.0.verify(scheme, message, signature)
+    }
+
+    /// Verifies a signature over a message of which only the digest is at hand.
+    ///
+    /// # Errors
+    /// See [`SignatureError`]; pure Ed25519 and ML-DSA always need the message.
+    pub fn verify_digest(
+        &self,
+        scheme: Scheme,
+        digest: &Digest,
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
+        self.0.verify_digest(scheme, digest, signature)
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.spki_der() == other.spki_der()
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl Hash for PublicKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.spki_der().hash(state);
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({}, {:?})", self.kind(), HashAlgorithm::Sha256.digest(self.spki_der()))
+    }
+}
+
+/// A key in one backend: the bytes it came from, and what the backend made of them.
+pub(crate) struct Checked<B> {
+    kind: KeyKind,
+    spki: Vec<u8>,
+    /// Where the BIT STRING's content begins; it ends with the whole.
+    bits_at: usize,
+    backend: B,
+}
+
+impl<B: Backend> Checked<B> {
+    pub(crate) fn parse(der: &[u8]) -> Result<Self, KeyError> {
         let spki = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| KeyError::Malformed)?;
         let bits = spki.subject_public_key.as_bytes().ok_or(KeyError::Malformed)?;
         let kind = match spki.algorithm.oid {
@@ -155,187 +290,50 @@ impl PublicKey {
                 kind
             }
         };
-        let key = Self { kind, spki: der.to_vec(), bits: bits.to_vec() };
-        key.check_point()?;
-        Ok(key)
-    }
-
-    /// Parses a PEM block labelled `PUBLIC KEY`.
-    ///
-    /// # Errors
-    /// See [`KeyError`].
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let (label, der) = spki::der::pem::decode_vec(pem.trim().as_bytes()).map_err(|_| KeyError::NotPem)?;
-        if label != SubjectPublicKeyInfoRef::PEM_LABEL {
-            return Err(KeyError::NotPem);
+        // Go's parsers read no other form: such a key would be taken in here and verify nowhere there.
+        let is_curve = matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521);
+        if is_curve && bits.first() != Some(&UNCOMPRESSED) {
+            return Err(KeyError::InvalidPoint(kind));
         }
-        Self::from_spki_der(&der)
+        // Points off the curve are refused now, so that no later step meets an unusable key.
+        let backend = B::parse(kind, der, bits).ok_or(KeyError::InvalidPoint(kind))?;
+        let bits_at = der.len().saturating_sub(bits.len());
+        Ok(Self { kind, spki: der.to_vec(), bits_at, backend })
     }
 
-    /// The key of a 32-byte Ed25519 point.
-    ///
-    /// # Errors
-    /// [`KeyError::InvalidPoint`] when it is none.
-    pub fn from_ed25519(point: &[u8; 32]) -> Result<Self, KeyError> {
-        let spki = SubjectPublicKeyInfoRef {
-            algorithm: AlgorithmIdentifierRef { oid: ID_ED_25519, parameters: None },
-            subject_public_key: BitStringRef::from_bytes(point).map_err(|_| KeyError::Malformed)?,
+    pub(crate) fn verify(
+        &self,
+        scheme: Scheme,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
+        self.check_scheme(scheme)?;
+        let verified = match scheme.prehash() {
+            Some(hash) => self.backend.verifies_digest(scheme, &hash.digest(message), signature),
+            None => self.backend.verifies_message(scheme, message, signature),
         };
-        let der = spki.to_der().map_err(|_| KeyError::Malformed)?;
-        Self::from_spki_der(&der)
+        if verified { Ok(()) } else { Err(SignatureError::Invalid) }
     }
 
-    /// What sort of key it is.
-    #[must_use]
-    pub const fn kind(&self) -> KeyKind {
-        self.kind
-    }
-
-    /// SubjectPublicKeyInfo in DER, as it was parsed.
-    #[must_use]
-    pub fn spki_der(&self) -> &[u8] {
-        &self.spki
-    }
-
-    /// The content of the subjectPublicKey BIT STRING.
-    #[must_use]
-    pub fn key_bits(&self) -> &[u8] {
-        &self.bits
-    }
-
-    /// PEM labelled `PUBLIC KEY`, with a final newline.
-    #[must_use]
-    pub fn to_pem(&self) -> String {
-        spki::der::pem::encode_string(SubjectPublicKeyInfoRef::PEM_LABEL, LineEnding::LF, &self.spki)
-            .unwrap_or_default()
-    }
-
-    /// The 32 bytes of an Ed25519 key; none for other kinds.
-    #[must_use]
-    pub fn ed25519_point(&self) -> Option<[u8; 32]> {
-        match self.kind {
-            KeyKind::Ed25519 => self.bits.as_slice().try_into().ok(),
-            _ => None,
-        }
-    }
-
-    /// Verifies a signature over `message`.
-    ///
-    /// # Errors
-    /// See [`SignatureError`].
-    pub fn verify(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        match scheme {
-            Scheme::Ed25519ph => {
-                self.verify_digest(scheme, &HashAlgorithm::Sha512.digest(message), signature)
-            }
-            _ => UnparsedPublicKey::new(self.library_scheme(scheme)?, &self.bits)
-                .verify(message, signature)
-                .map_err(|_| SignatureError::Invalid),
-        }
-    }
-
-    /// Verifies a signature over a message of which only the digest is at hand.
-    ///
-    /// # Errors
-    /// See [`SignatureError`]; pure Ed25519 and ML-DSA always need the message.
-    pub fn verify_digest(
+    pub(crate) fn verify_digest(
         &self,
         scheme: Scheme,
         digest: &Digest,
         signature: &[u8],
     ) -> Result<(), SignatureError> {
+        // A wrong pairing of key and scheme is the more telling complaint.
+        self.check_scheme(scheme)?;
         if scheme.prehash() != Some(digest.algorithm()) {
-            // A wrong pairing of key and scheme is the more telling complaint.
-            self.library_scheme(scheme)?;
             return Err(SignatureError::WrongDigest { scheme, found: digest.algorithm() });
         }
-        if scheme == Scheme::Ed25519ph {
-            return self.verify_ed25519ph(digest, signature);
-        }
-        let library_digest = library_digest(digest)?;
-        UnparsedPublicKey::new(self.library_scheme(scheme)?, &self.bits)
-            .verify_digest(&library_digest, signature)
-            .map_err(|_| SignatureError::Invalid)
+        let verified = self.backend.verifies_digest(scheme, digest, signature);
+        if verified { Ok(()) } else { Err(SignatureError::Invalid) }
     }
 
-    fn verify_ed25519ph(&self, digest: &Digest, signature: &[u8]) -> Result<(), SignatureError> {
-        let point = self
-            .ed25519_point()
-            .ok_or(SignatureError::WrongScheme { kind: self.kind, scheme: Scheme::Ed25519ph })?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&point).map_err(|_| SignatureError::Invalid)?;
-        let signature =
-            ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError::Invalid)?;
-        key.verify_prehashed(FinishedSha512::from(digest), None, &signature)
-            .map_err(|_| SignatureError::Invalid)
+    fn check_scheme(&self, scheme: Scheme) -> Result<(), SignatureError> {
+        let kind = self.kind;
+        if scheme.fits(kind) { Ok(()) } else { Err(SignatureError::WrongScheme { kind, scheme }) }
     }
-
-    /// Refuses points off the curve now, so that no later step meets an unusable key.
-    fn check_point(&self) -> Result<(), KeyError> {
-        let invalid = || KeyError::InvalidPoint(self.kind);
-        match self.kind {
-            KeyKind::Ed25519 => {
-                let point = self.bits.as_slice().try_into().map_err(|_| invalid())?;
-                let key = ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| invalid())?;
-                // Under a point of small order anybody can sign anything.
-                if key.is_weak() { Err(invalid()) } else { Ok(()) }
-            }
-            // Go's parsers read no other form: such a key would be taken in here and verify nowhere there.
-            KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521
-                if self.bits.first() != Some(&UNCOMPRESSED) =>
-            {
-                Err(invalid())
-            }
-            _ => {
-                let scheme = self.library_scheme(Scheme::default_for(self.kind)).map_err(|_| invalid())?;
-                UnparsedPublicKey::new(scheme, &self.bits).parse().map(|_| ()).map_err(|_| invalid())
-            }
-        }
-    }
-
-    fn library_scheme(&self, scheme: Scheme) -> Result<&'static dyn VerificationAlgorithm, SignatureError> {
-        use HashAlgorithm::{Sha256, Sha384, Sha512};
-        Ok(match (self.kind, scheme) {
-            (KeyKind::EcdsaP256, Scheme::Ecdsa(Sha256)) => &lc::ECDSA_P256_SHA256_ASN1,
-            (KeyKind::EcdsaP256, Scheme::Ecdsa(Sha384)) => &lc::ECDSA_P256_SHA384_ASN1,
-            (KeyKind::EcdsaP256, Scheme::Ecdsa(Sha512)) => &lc::ECDSA_P256_SHA512_ASN1,
-            (KeyKind::EcdsaP384, Scheme::Ecdsa(Sha256)) => &lc::ECDSA_P384_SHA256_ASN1,
-            (KeyKind::EcdsaP384, Scheme::Ecdsa(Sha384)) => &lc::ECDSA_P384_SHA384_ASN1,
-            (KeyKind::EcdsaP384, Scheme::Ecdsa(Sha512)) => &lc::ECDSA_P384_SHA512_ASN1,
-            (KeyKind::EcdsaP521, Scheme::Ecdsa(Sha256)) => &lc::ECDSA_P521_SHA256_ASN1,
-            (KeyKind::EcdsaP521, Scheme::Ecdsa(Sha384)) => &lc::ECDSA_P521_SHA384_ASN1,
-            (KeyKind::EcdsaP521, Scheme::Ecdsa(Sha512)) => &lc::ECDSA_P521_SHA512_ASN1,
-            (KeyKind::Rsa { .. }, Scheme::RsaPkcs1(Sha256)) => &lc::RSA_PKCS1_2048_8192_SHA256,
-            (KeyKind::Rsa { .. }, Scheme::RsaPkcs1(Sha384)) => &lc::RSA_PKCS1_2048_8192_SHA384,
-            (KeyKind::Rsa { .. }, Scheme::RsaPkcs1(Sha512)) => &lc::RSA_PKCS1_2048_8192_SHA512,
-            (KeyKind::Rsa { .. }, Scheme::RsaPss(Sha256)) => &lc::RSA_PSS_2048_8192_SHA256,
-            (KeyKind::Rsa { .. }, Scheme::RsaPss(Sha384)) => &lc::RSA_PSS_2048_8192_SHA384,
-            (KeyKind::Rsa { .. }, Scheme::RsaPss(Sha512)) => &lc::RSA_PSS_2048_8192_SHA512,
-            (KeyKind::Ed25519, Scheme::Ed25519) => &lc::ED25519,
-            (KeyKind::MlDsa44, Scheme::MlDsa44) => &lc::ML_DSA_44,
-            (KeyKind::MlDsa65, Scheme::MlDsa65) => &lc::ML_DSA_65,
-            (KeyKind::MlDsa87, Scheme::MlDsa87) => &lc::ML_DSA_87,
-            (kind, scheme) => return Err(SignatureError::WrongScheme { kind, scheme }),
-        })
-    }
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({}, {:?})", self.kind, HashAlgorithm::Sha256.digest(&self.spki))
-    }
-}
-
-/// The digest in the primitive library's form.
-pub(crate) fn library_digest(digest: &Digest) -> Result<aws_lc_rs::digest::Digest, SignatureError> {
-    aws_lc_rs::digest::Digest::import_less_safe(
-        digest.as_bytes(),
-        match digest.algorithm() {
-            HashAlgorithm::Sha256 => &aws_lc_rs::digest::SHA256,
-            HashAlgorithm::Sha384 => &aws_lc_rs::digest::SHA384,
-            HashAlgorithm::Sha512 => &aws_lc_rs::digest::SHA512,
-        },
-    )
-    .map_err(|_| SignatureError::Invalid)
 }
 
 /// The kinds whose algorithm identifier has no parameters (RFC 8410 §3, RFC 9881 §2).
@@ -349,16 +347,9 @@ fn without_parameters(algorithm: ObjectIdentifier) -> Option<KeyKind> {
     })
 }
 
-/// Size and exponent of an RSAPublicKey (RFC 8017 A.1.1).
+/// Size and exponent of an RSAPublicKey.
 fn check_rsa(bits: &[u8]) -> Result<KeyKind, KeyError> {
-    let (modulus, exponent) = spki::der::SliceReader::new(bits)
-        .and_then(|mut reader| {
-            let pair =
-                reader.sequence(|r| Ok::<_, spki::der::Error>((UintRef::decode(r)?, UintRef::decode(r)?)))?;
-            reader.finish()?;
-            Ok(pair)
-        })
-        .map_err(|_: spki::der::Error| KeyError::Malformed)?;
+    let (modulus, exponent) = rsa_numbers(bits).ok_or(KeyError::Malformed)?;
     let bits = modulus.as_bytes().first().map_or(0, |top| {
         modulus.as_bytes().len().saturating_mul(8).saturating_sub(top.leading_zeros() as usize)
     });
@@ -373,36 +364,11 @@ fn check_rsa(bits: &[u8]) -> Result<KeyKind, KeyError> {
     Ok(KeyKind::Rsa { bits })
 }
 
-/// A SHA-512 that is already finished, in the shape `ed25519-dalek` asks for.
-#[derive(Clone)]
-pub(crate) struct FinishedSha512([u8; 64]);
-
-impl From<&Digest> for FinishedSha512 {
-    fn from(digest: &Digest) -> Self {
-        let mut bytes = [0; 64];
-        bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-        Self(bytes)
-    }
+/// Modulus and exponent of an RSAPublicKey (RFC 8017 A.1.1).
+pub(crate) fn rsa_numbers(bits: &[u8]) -> Option<(UintRef<'_>, UintRef<'_>)> {
+    let mut reader = spki::der::SliceReader::new(bits).ok()?;
+    let numbers =
+        reader.sequence(|r| Ok::<_, spki::der::Error>((UintRef::decode(r)?, UintRef::decode(r)?))).ok()?;
+    reader.finish().ok()?;
+    Some(numbers)
 }
-
-impl Default for FinishedSha512 {
-    fn default() -> Self {
-        Self([0; 64])
-    }
-}
-
-impl sha2::digest::OutputSizeUser for FinishedSha512 {
-    type OutputSize = sha2::digest::consts::U64;
-}
-
-impl sha2::digest::Update for FinishedSha512 {
-    fn update(&mut self, _: &[u8]) {}
-}
-
-impl sha2::digest::FixedOutput for FinishedSha512 {
-    fn finalize_into(self, out: &mut sha2::digest::Output<Self>) {
-        out.copy_from_slice(&self.0);
-    }
-}
-
-impl sha2::digest::HashMarker for FinishedSha512 {}

@@ -8,22 +8,32 @@
 //! keys, random bytes. Not in scope: certificates (`pki`), who may be trusted (`verify`), where keys
 //! are stored (`server`).
 //!
-//! Verification never touches the random generator.
+//! Verification never touches the random generator. On wasm, verification and digests are all there is:
+//! signing, sealing and random bytes are left out.
 
 #![no_std]
 extern crate alloc;
 
+mod backend;
 mod digest;
 mod key;
+#[cfg(not(target_family = "wasm"))]
+mod private_key;
+#[cfg(not(target_family = "wasm"))]
 mod random;
 mod scheme;
+#[cfg(not(target_family = "wasm"))]
 mod seal;
 mod signer;
 
 pub use digest::{Digest, DigestError, HashAlgorithm, Hasher, sha256};
 pub use key::{KeyError, KeyKind, PublicKey, SignatureError};
+#[cfg(not(target_family = "wasm"))]
+pub use private_key::PrivateKey;
+#[cfg(not(target_family = "wasm"))]
 pub use random::{RandomError, fill, random_array};
 pub use scheme::Scheme;
+#[cfg(not(target_family = "wasm"))]
 pub use seal::{SealError, SealingKey};
-pub use signer::{PrivateKey, SignError, Signer};
+pub use signer::{SignError, Signer};
 pub use zeroize::{Zeroize, Zeroizing};

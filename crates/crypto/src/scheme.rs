@@ -35,6 +35,19 @@ impl Scheme {
         }
     }
 
+    /// Whether keys of this kind can sign so.
+    #[must_use]
+    pub const fn fits(self, kind: KeyKind) -> bool {
+        match self {
+            Self::Ecdsa(_) => matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521),
+            Self::RsaPkcs1(_) | Self::RsaPss(_) => matches!(kind, KeyKind::Rsa { .. }),
+            Self::Ed25519 | Self::Ed25519ph => matches!(kind, KeyKind::Ed25519),
+            Self::MlDsa44 => matches!(kind, KeyKind::MlDsa44),
+            Self::MlDsa65 => matches!(kind, KeyKind::MlDsa65),
+            Self::MlDsa87 => matches!(kind, KeyKind::MlDsa87),
+        }
+    }
+
     /// The scheme a key of this kind uses where nothing else is said (the registry's first choice).
     #[must_use]
     pub const fn default_for(kind: KeyKind) -> Self {

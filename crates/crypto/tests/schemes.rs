@@ -219,6 +219,21 @@ fn points_off_the_curve_are_refused() {
     *der.last_mut().unwrap() ^= 1;
     assert_eq!(PublicKey::from_spki_der(&der), Err(KeyError::InvalidPoint(KeyKind::EcdsaP256)));
     assert_eq!(PublicKey::from_spki_der(b"not DER"), Err(KeyError::Malformed));
+    // Lines of any one width, and ends of lines of any kind: npm's keys are logged on a single line.
+    const NPM: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE1Olb3zMAFFxXKHiIkQO5cJ3Yhl5i6UPp+IhuteBJbuHcA5UogKo0EWtlWwW6KSaKoTNEYL7JlCQiVnkhBktUgg==";
+    let wrapped = |width: usize, end: &str| {
+        let lines: Vec<&str> =
+            NPM.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN PUBLIC KEY-----{end}{}{end}-----END PUBLIC KEY-----{end}", lines.join(end))
+    };
+    let key = PublicKey::from_pem(&wrapped(64, "\n")).unwrap();
+    for text in [wrapped(NPM.len(), "\n"), wrapped(76, "\n"), wrapped(64, "\r\n"), wrapped(NPM.len(), "\r\n")]
+    {
+        assert_eq!(PublicKey::from_pem(&text).as_ref(), Ok(&key), "{text}");
+    }
+    let endless = wrapped(64, "\n").replace("-----END PUBLIC KEY-----\n", "");
+    assert_eq!(PublicKey::from_pem(&endless), Err(KeyError::NotPem));
+    assert_eq!(PublicKey::from_pem(&"\n".repeat(1 << 20)), Err(KeyError::NotPem));
     assert_eq!(PublicKey::from_pem("-----BEGIN CERTIFICATE-----"), Err(KeyError::NotPem));
 }
 

@@ -1,17 +1,19 @@
 //! A small world that stays the same: bundles made once by the virtual Sigstore, and its trusted root.
 //!
-//! `cargo run -p sealog-fuzz-targets --bin seeds` made the documents under `fuzz/good/`; the keys that
-//! signed them are gone. Some of them do not verify on purpose: an attacker has such pieces as well.
+//! `cargo run -p sealog-fuzz-targets --example seeds` made the documents under `fuzz/good/`. Some of them do
+//! not verify on purpose: an attacker has such pieces as well.
 
-use sealog_bundle::{Bundle, KeyMaterial, TrustedRoot};
+use sealog_bundle::{Bundle, KeyMaterial, TrustedRoot, Version};
 use sealog_crypto::PublicKey;
-use sealog_verify::{Artifact, Logged, Policy, SignedBy, TimeSource, Verified, verify};
+use sealog_verify::{Artifact, Evidence, Logged, Policy, SignedBy, Verified, Verifier};
 use std::{collections::BTreeSet, sync::OnceLock};
 
 /// What is signed.
 pub const FILES: [&[u8]; 2] = [b"the file", b"another file"];
 /// What the virtual Sigstore's clock said when the examples were made.
 pub const NOW: i64 = 1_800_000_000;
+/// Who cosigns the checkpoints of the Rekor v2 log.
+pub const WITNESS: &str = "witness.example";
 /// The OIDC issuer of everybody.
 pub const ISSUER: &str = "https://accounts.example.com";
 
@@ -21,35 +23,47 @@ macro_rules! documents {
     };
 }
 
-/// The bundles that verify, by their names under `fuzz/good/`.
-const GOOD: [(&str, &str); 12] = documents![
+/// The bundles by their names under `fuzz/good/`; those that the usual policy refuses begin with `bad-`,
+/// those that it refuses for want of logs alone with `lax-`.
+const EXAMPLES: [(&str, &str); 20] = documents![
     "v2",
     "v2-twice",
     "v2-statement",
+    "v2-sha384-statement",
     "v2-other-file",
     "v2-other-person",
     "v2-p384-chain",
+    "v2-fraction",
     "v2-key",
     "v1-promise",
     "v1-timestamp",
     "v1-dsse",
     "v1-intoto",
     "v1-chain",
+    "both-logs",
+    "lax-without-logs",
+    "lax-unknown-log",
+    "bad-late",
+    "bad-authority",
+    "bad-timestamp-of-other",
 ];
-/// Those that must not.
-const BAD: [(&str, &str); 4] = documents!["bad-late", "bad-authority", "bad-log", "bad-timestamp-of-other"];
 const ROOT: &str = include_str!("../../../fuzz/good/root.json");
 /// The key of `v2-key`, in PEM.
 pub const KEY: &str = include_str!("../../../fuzz/good/key.pem");
+
+/// The names of the bundles, in their order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    EXAMPLES.into_iter().map(|(name, _)| name)
+}
 
 /// The world.
 pub struct World {
     /// Its trusted root: two certificate authorities of one name, two logs, two timestamp authorities.
     pub root: TrustedRoot,
-    /// The bundles, those that verify first.
+    /// The same made ready.
+    pub verifier: Verifier,
+    /// The bundles.
     pub bundles: Vec<Example>,
-    /// How many of them verify.
-    pub good: usize,
     /// The key that one of them was signed with.
     pub key: PublicKey,
 }
@@ -60,21 +74,27 @@ pub struct Example {
     pub name: &'static str,
     /// The bundle.
     pub bundle: Bundle,
-    /// Its document.
-    pub json: &'static str,
     /// Which of [`FILES`] it is about.
     pub file: usize,
-    /// All that the verifier may say of its signature: with one timestamp the time is another than with two.
-    pub verdicts: BTreeSet<Said>,
+    /// All that may be said of its signature; none when nothing may.
+    pub truth: Option<Said>,
 }
 
-/// What the verifier says, all of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What the verifier says, or may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    who: (String, String),
-    when: Option<(i64, String)>,
-    logs: Vec<Logged>,
-    statement: Option<String>,
+    /// Identity and issuer, or a key and nothing.
+    pub who: (String, String),
+    /// The one time that is told.
+    pub when: Option<(i64, String)>,
+    /// Every time, and whose clock said so.
+    pub times: BTreeSet<(i64, String)>,
+    /// Every log, by origin and address, and the place in it.
+    pub logs: BTreeSet<(String, String, u64)>,
+    /// Whoever cosigned a checkpoint.
+    pub witnesses: BTreeSet<String>,
+    /// The statement.
+    pub statement: Option<String>,
 }
 
 impl Said {
@@ -85,21 +105,37 @@ impl Said {
             SignedBy::Identity { identity, oidc_issuer, .. } => (identity.clone(), oidc_issuer.clone()),
             SignedBy::Key { fingerprint } => (fingerprint.clone(), String::new()),
         };
-        let clock = |source: &TimeSource| source.authority.clone();
+        let time = |time: sealog_bundle::UnixTime, authority: &str| (time.seconds(), authority.to_owned());
+        let place = |log: &Logged| (log.origin.clone(), log.url.clone(), log.index);
         let when = verified.signed_at().zip(verified.time_source());
         Self {
             who,
-            when: when.map(|(time, source)| (time.seconds(), clock(source))),
-            logs: verified.logs().to_vec(),
+            when: when.map(|(at, source)| time(at, &source.authority)),
+            times: verified.times().iter().map(|(at, source)| time(*at, &source.authority)).collect(),
+            logs: verified.logs().iter().map(place).collect(),
+            witnesses: verified.logs().iter().flat_map(|log| log.witnesses.clone()).collect(),
             statement: verified.statement().map(|statement| format!("{statement:?}")),
         }
     }
 
-    /// When, in Unix seconds.
+    /// Whether this is no more than that, which is true; less evidence may tell less of it.
     #[must_use]
-    pub fn time(&self) -> Option<i64> {
-        self.when.as_ref().map(|(time, _)| *time)
+    pub fn is_within(&self, truth: &Self) -> bool {
+        self.who == truth.who
+            && self.statement == truth.statement
+            && self.times.is_subset(&truth.times)
+            && self.logs.is_subset(&truth.logs)
+            && self.witnesses.iter().all(|name| name == WITNESS)
+            // The earliest of the clocks that were heard is told, and nothing else.
+            && self.when.as_ref().map(|(at, _)| *at) == self.times.first().map(|(at, _)| *at)
+            && self.when.as_ref().is_none_or(|when| self.times.contains(when))
     }
+}
+
+/// What asks least of the proofs, and nothing less of the signer.
+#[must_use]
+pub fn lax() -> Evidence {
+    Evidence::default().without_log_unsafe().without_sct_unsafe().accepting_promises()
 }
 
 impl World {
@@ -112,41 +148,25 @@ impl World {
         }
     }
 
-    fn verdict(&self, bundle: &Bundle, file: usize) -> Option<Said> {
+    fn said(&self, bundle: &Bundle, file: usize, evidence: Evidence) -> Option<Said> {
         let artifact = Artifact::from_bytes(FILES.get(file)?);
-        let verified = verify(bundle, &self.root, &self.anyone_like(bundle), &artifact);
+        let policy = self.anyone_like(bundle).with_evidence(evidence);
+        let verified = self.verifier.verify(bundle, &policy, &artifact);
         verified.ok().map(|verified| Said::of(&verified))
     }
 
-    /// The verdicts on a bundle and on those with less evidence of the same things.
-    fn verdicts(&self, bundle: &Bundle, file: usize) -> BTreeSet<Said> {
-        let material = &bundle.material;
-        let (entries, timestamps) = (material.log_entries.len(), material.timestamps.len());
-        let mut verdicts = BTreeSet::new();
-        for kept in 0_u32..1 << (2 * entries + timestamps) {
-            let keeps = |bit: usize| kept >> bit & 1 == 0;
-            let mut less = bundle.clone();
-            for (at, entry) in less.material.log_entries.iter_mut().enumerate() {
-                if !keeps(entries + timestamps + at) {
-                    entry.inclusion_promise = None;
-                }
-            }
-            let mut at = 0..entries;
-            less.material.log_entries.retain(|_| at.next().is_some_and(&keeps));
-            let mut at = entries..entries + timestamps;
-            less.material.timestamps.retain(|_| at.next().is_some_and(&keeps));
-            // What is told of several entries is the first; they may stand the other way round.
-            verdicts.extend(self.verdict(&less, file));
-            less.material.log_entries.reverse();
-            verdicts.extend(self.verdict(&less, file));
-        }
-        verdicts
+    /// What is said of a bundle with all it carries, and with each entry once more without its promise, when
+    /// its place is counted in another way.
+    fn truth(&self, bundle: &Bundle, file: usize) -> Option<Said> {
+        let mut whole = bundle.clone();
+        let mut again = bundle.material.log_entries.clone();
+        again.iter_mut().for_each(|entry| entry.inclusion_promise = None);
+        again.retain(|entry| !bundle.material.log_entries.contains(entry));
+        whole.material.log_entries.extend(again);
+        // In version 0.1 entries must have promises; nothing else is different in 0.2.
+        whole.version = whole.version.max(Version::V02);
+        self.said(&whole, file, lax())
     }
-}
-
-/// Which of [`FILES`] a bundle is about.
-fn file_of(name: &str) -> usize {
-    usize::from(name == "v2-other-file")
 }
 
 /// The world, made when it is first asked for.
@@ -161,14 +181,13 @@ pub fn world() -> &'static World {
             |name: &str, error: &dyn std::fmt::Display| -> ! { panic!("fuzz/good/{name}: {error}") };
         let root = TrustedRoot::parse(ROOT.as_bytes()).unwrap_or_else(|error| refused("root.json", &error));
         let key = PublicKey::from_pem(KEY).unwrap_or_else(|error| refused("key.pem", &error));
-        let mut world = World { root, bundles: Vec::new(), good: GOOD.len(), key };
-        for (name, json) in GOOD.into_iter().chain(BAD) {
+        let verifier = Verifier::new(&root);
+        let mut world = World { root, verifier, bundles: Vec::new(), key };
+        for (name, json) in EXAMPLES {
             let bundle = Bundle::parse(json.as_bytes()).unwrap_or_else(|error| refused(name, &error));
-            let file = file_of(name);
-            let verdicts = world.verdicts(&bundle, file);
-            let verifies = world.verdict(&bundle, file).is_some();
-            assert_eq!(verifies, !name.starts_with("bad-"), "fuzz/good/{name}");
-            world.bundles.push(Example { name, bundle, json, file, verdicts });
+            let file = usize::from(name == "v2-other-file");
+            let truth = world.truth(&bundle, file);
+            world.bundles.push(Example { name, bundle, file, truth });
         }
         world
     })
@@ -181,21 +200,43 @@ mod tests {
     #[test]
     fn the_good_are_believed_for_what_they_say_and_the_bad_for_nothing() {
         let world = world();
-        for example in &world.bundles {
-            let Example { name, verdicts, .. } = example;
-            assert_eq!(verdicts.is_empty(), name.starts_with("bad-"), "{name}");
-            for said in verdicts {
-                let person =
-                    if *name == "v2-other-person" { "mallory@example.com" } else { "alice@example.com" };
-                match *name {
-                    "v2-key" => assert!(said.who.0.len() == 64 && said.when.is_none(), "{said:?}"),
-                    "v2-p384-chain" => assert_eq!(said.who.0, "https://bob.example.com/build"),
-                    _ => assert_eq!(said.who, (person.to_owned(), ISSUER.to_owned()), "{name}"),
-                }
-                assert!(said.time().is_none_or(|time| (NOW..NOW + 300).contains(&time)), "{name}: {said:?}");
+        for Example { name, bundle, file, truth } in &world.bundles {
+            let usual = world.said(bundle, *file, Evidence::default());
+            assert_eq!(usual.is_some(), name.starts_with('v') || *name == "both-logs", "{name}");
+            assert_eq!(truth.is_none(), name.starts_with("bad-"), "{name}");
+            let Some(said) = truth else { continue };
+            let by = |identity: &str| (identity.to_owned(), ISSUER.to_owned());
+            match *name {
+                "v2-key" => assert!(said.who.0.len() == 64 && said.times.is_empty(), "{said:?}"),
+                "v2-p384-chain" => assert_eq!(said.who, by("https://bob.example.com/build")),
+                "v2-other-person" => assert_eq!(said.who, by("mallory@example.com")),
+                _ => assert_eq!(said.who, by("alice@example.com"), "{name}"),
             }
+            assert!(said.times.iter().all(|(time, _)| (NOW..NOW + 300).contains(time)), "{name}: {said:?}");
+            assert_eq!(said.logs.is_empty(), name.starts_with("lax-"), "{name}: {said:?}");
+            assert!(said.is_within(said) && usual.is_none_or(|usual| usual.is_within(said)), "{name}");
         }
-        let twice = world.bundles.iter().find(|example| example.name == "v2-twice").unwrap();
-        assert_eq!(twice.verdicts.len(), 4, "two times, two places: {:?}", twice.verdicts);
+    }
+
+    #[test]
+    fn what_is_not_true_is_not_within_the_truth() {
+        let truth = |name: &str| {
+            let example = world().bundles.iter().find(|example| example.name == name).unwrap();
+            example.truth.clone().unwrap()
+        };
+        let twice = truth("v2-twice");
+        assert_eq!((twice.times.len(), twice.logs.len()), (2, 2), "{twice:?}");
+        for lie in [
+            (|said: &mut Said| said.who.0.push('x')) as fn(&mut Said),
+            |said| said.times.extend([(NOW, "another clock".into())]),
+            |said| drop(said.times.pop_first()),
+            |said| said.when = None,
+            |said| said.statement = Some("a statement".into()),
+            |said| said.logs = world().bundles[0].truth.as_ref().unwrap().logs.clone(),
+        ] {
+            let mut said = twice.clone();
+            lie(&mut said);
+            assert!(!said.is_within(&twice), "{said:?}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// Every target, those first that matter most.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "verify", run: soundness::verify, bound: bound::VERIFY },
     Target { name: "bundle", run: parsers::bundle, bound: bound::JSON },
     Target { name: "certificate", run: evidence::certificate, bound: bound::BYTES },
@@ -44,6 +44,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "statement", run: parsers::statement, bound: bound::JSON },
     Target { name: "trusted_root", run: parsers::trusted_root, bound: bound::JSON },
     Target { name: "json", run: parsers::json, bound: bound::JSON },
+    Target { name: "policy", run: soundness::policy, bound: bound::POLICY },
     Target { name: "public_key", run: evidence::public_key, bound: bound::BYTES },
 ];
 

@@ -1,17 +1,22 @@
-//! The whole verifier: whatever is done to good bundles, it refuses, or says of a file exactly what is true.
+//! The whole verifier: whatever is done to good bundles, it refuses, or says of a file what is true and no more.
 //!
 //! An input is either a document (it begins with `{`), or a [`Script`]: which bundle of the world, which
-//! policy, what of the trusted root is left out, and the edits.
+//! policy and evidence, what of the trusted root is left out, and the edits.
 
 use crate::{
     edit,
-    good::{FILES, Said, World, world},
+    good::{FILES, ISSUER, Said, World, lax, world},
     script::Script,
 };
+use core::num::NonZeroUsize;
 use sealog_bundle::{Bundle, TrustedRoot};
 use sealog_verify::{
-    Artifact, Policy, Report, Verified, VerifyError, digests_needed, verdict::json_line, verify as ask,
+    Artifact, Evidence, Match, Policy, Report, SignerRule, Verified, Verifier, VerifyError, digests_needed,
+    verdict::json_line,
 };
+use std::collections::BTreeSet;
+
+const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 /// A bundle in JSON, or a script of edits; see the file's own words.
 pub fn verify(input: &[u8]) {
@@ -26,29 +31,40 @@ fn document(world: &World, input: &[u8]) {
     let Ok(bundle) = Bundle::parse(input) else { return };
     let policy = world.anyone_like(&bundle);
     for file in FILES {
-        let _ = judge(world, &bundle, &world.root, &policy, file, &Artifact::from_bytes(file));
+        let asked = Asked { world, verifier: &world.verifier, policy: &policy, file };
+        let _ = asked.judge(&bundle, &Artifact::from_bytes(file));
     }
 }
 
 fn edited(world: &World, script: &mut Script<'_>) {
     let Some(base) = world.bundles.get(script.below(world.bundles.len())) else { return };
     let mut bundle = base.bundle.clone();
-    let asked = script.byte();
-    let root = without(&world.root, script.word());
+    let (asked_for, wanted, dropped) = (script.byte(), script.byte(), script.word());
     edit::edit(&mut bundle, world, script);
-    let policy = match asked & 3 {
+    let policy = match asked_for & 3 {
         0 => world.anyone_like(&bundle),
-        1 => Policy::identity("alice@example.com", crate::good::ISSUER),
-        2 => Policy::identity("mallory@example.com", crate::good::ISSUER),
+        1 => Policy::identity("alice@example.com", ISSUER),
+        2 => Policy::identity("mallory@example.com", ISSUER),
         _ => Policy::key(world.key.clone()),
     };
-    let file = FILES.get(if asked & 4 == 0 { base.file } else { 1 - base.file }).copied().unwrap_or_default();
-    let by_bytes = judge(world, &bundle, &root, &policy, file, &Artifact::from_bytes(file));
-    if asked & 8 != 0 {
+    let policy = policy.with_evidence(evidence(wanted));
+    let file = FILES.get(if asked_for & 4 == 0 { base.file } else { 1 - base.file });
+    let file = file.copied().unwrap_or_default();
+    let prepared = (dropped != 0).then(|| Verifier::new(&without(&world.root, dropped)));
+    let verifier = prepared.as_ref().unwrap_or(&world.verifier);
+    let asked = Asked { world, verifier, policy: &policy, file };
+    let by_bytes = asked.judge(&bundle, &Artifact::from_bytes(file));
+    if let Ok(verified) = &by_bytes {
+        asked.enough(verified, wanted);
+    }
+    if asked_for & 8 != 0 {
         // Who knows only the digests that are asked for is told the same.
         let digests = digests_needed(&bundle, &policy).into_iter().map(|algorithm| algorithm.digest(file));
-        let by_digests = judge(world, &bundle, &root, &policy, file, &Artifact::from_digests(digests));
+        let by_digests = asked.judge(&bundle, &Artifact::from_digests(digests));
         assert_eq!(summary(&by_bytes), summary(&by_digests), "{bundle:?}");
+    }
+    if asked_for & 16 != 0 {
+        asked.several(&bundle, asked_for);
     }
     // What is believed and can be written (an entry nobody looks at may hold numbers that cannot) is read
     // again as it was, and believed again.
@@ -56,40 +72,108 @@ fn edited(world: &World, script: &mut Script<'_>) {
         && let Ok(again) = Bundle::parse(bundle.to_json().as_bytes())
     {
         assert_eq!(again, bundle);
-        let outcome = judge(world, &again, &root, &policy, file, &Artifact::from_bytes(file));
+        let outcome = asked.judge(&again, &Artifact::from_bytes(file));
         assert_eq!(summary(&outcome), summary(&by_bytes));
     }
 }
 
-/// Asks the verifier and holds its answer against what is true in this world.
-fn judge(
-    world: &World,
-    bundle: &Bundle,
-    root: &TrustedRoot,
-    policy: &Policy,
-    file: &[u8],
-    artifact: &Artifact<'_>,
-) -> Result<Verified, VerifyError> {
-    let outcome = ask(bundle, root, policy, artifact);
-    assert!(!Report::of("file", &outcome).to_string().is_empty());
-    assert!(json_line("file", &outcome).starts_with('{'));
-    // "Signed, but not by whom you asked" says that all else was verified: it must be as true.
-    let verified = match &outcome {
-        Ok(verified) => verified,
-        Err(VerifyError::Policy { signed: Some(verified), .. }) => verified,
-        Err(error) => {
-            let _ = (error.class(), error.compared());
-            return outcome;
+/// What evidence a policy wants.
+fn evidence(wanted: u8) -> Evidence {
+    match wanted % 8 {
+        0 => Evidence::default(),
+        1 => Evidence::default().without_log_unsafe(),
+        2 => Evidence::default().without_sct_unsafe(),
+        3 => Evidence::default().accepting_promises(),
+        4 => Evidence::default().with_logs(TWO),
+        5 => Evidence::default().with_timestamps(2),
+        6 => Evidence::default().with_scts(TWO),
+        _ => lax(),
+    }
+}
+
+/// A question to the verifier.
+struct Asked<'a> {
+    world: &'a World,
+    verifier: &'a Verifier,
+    policy: &'a Policy,
+    file: &'a [u8],
+}
+
+impl Asked<'_> {
+    /// Asks, and holds the answer against what is true in this world.
+    fn judge(&self, bundle: &Bundle, artifact: &Artifact<'_>) -> Result<Verified, VerifyError> {
+        let outcome = self.verifier.verify(bundle, self.policy, artifact);
+        assert!(!Report::of("file", &outcome).to_string().is_empty());
+        assert!(json_line("file", &outcome).starts_with('{'));
+        // "Signed, but not by whom you asked" says that all else was verified: it must be as true.
+        match &outcome {
+            Ok(verified) => self.must_be_true(verified, bundle),
+            Err(VerifyError::Policy { signed: Some(verified), .. }) => self.must_be_true(verified, bundle),
+            Err(error) => {
+                let _ = (error.class(), error.compared());
+            }
         }
-    };
-    let said = Said::of(verified);
-    let is_true = world.bundles.iter().any(|example| {
-        FILES.get(example.file) == Some(&file)
-            && example.verdicts.contains(&said)
-            && example.bundle.signature() == bundle.signature()
-    });
-    assert!(is_true, "nobody signed that: {said:?} for {}", bundle.to_json());
-    outcome
+        outcome
+    }
+
+    fn must_be_true(&self, verified: &Verified, bundle: &Bundle) {
+        let said = Said::of(verified);
+        let is_true = self.world.bundles.iter().any(|example| {
+            FILES.get(example.file) == Some(&self.file)
+                && example.bundle.signature() == bundle.signature()
+                && example.truth.as_ref().is_some_and(|truth| said.is_within(truth))
+        });
+        assert!(is_true, "nobody signed that: {said:?} for {}", bundle.to_json());
+    }
+
+    /// Whether as much was proven as was wanted.
+    fn enough(&self, verified: &Verified, wanted: u8) {
+        let said = Said::of(verified);
+        let logs: BTreeSet<&str> = said.logs.iter().map(|(_, url, _)| url.as_str()).collect();
+        let clocks: BTreeSet<&str> = said.times.iter().map(|(_, clock)| clock.as_str()).collect();
+        let needed = match wanted % 8 {
+            1 | 7 => 0,
+            4 => 2,
+            _ => 1,
+        };
+        assert!(logs.len() >= needed, "{needed} logs were wanted: {said:?}");
+        assert!(clocks.len() >= 2 || wanted % 8 != 5, "two clocks were wanted: {said:?}");
+        assert!(!clocks.is_empty() || said.who.1.is_empty(), "nobody says when: {said:?}");
+    }
+
+    /// Two different signers are wanted, of this bundle and all others: who counts is true, and two people.
+    fn several(&self, bundle: &Bundle, asked_for: u8) {
+        let anyone = |rule: SignerRule| vec![rule.clone(), rule];
+        let rules = match asked_for & 32 {
+            0 => anyone(SignerRule::any_identity_unsafe()),
+            _ => ["alice@example.com", "mallory@example.com"]
+                .map(|name| SignerRule::identity(Match::exact(name), Match::exact(ISSUER)))
+                .to_vec(),
+        };
+        let Ok(policy) = Policy::signers(2, rules) else { panic!("two rules for two signers are refused") };
+        // The edited one stands among good ones; at times all of those are by one person.
+        let mut bundles = vec![bundle.clone()];
+        let others = self.world.bundles.iter().filter(|example| {
+            ["v2", "v1-promise"].contains(&example.name) || (asked_for & 64 == 0 && is_other(example.name))
+        });
+        bundles.extend(others.map(|example| example.bundle.clone()));
+        bundles.swap(0, usize::from(asked_for >> 7));
+        let Ok(verified) = self.verifier.verify_all(&bundles, &policy, &Artifact::from_bytes(self.file))
+        else {
+            return;
+        };
+        let people: BTreeSet<String> = verified.iter().map(|one| Said::of(one).who.0).collect();
+        assert!(people.len() >= 2 && people.len() == verified.len(), "one person counts once: {people:?}");
+        for one in &verified {
+            let said = Said::of(one);
+            let mut truths = self.world.bundles.iter().filter_map(|example| example.truth.as_ref());
+            assert!(truths.any(|truth| said.is_within(truth)), "nobody signed that: {said:?}");
+        }
+    }
+}
+
+fn is_other(name: &str) -> bool {
+    ["v2-other-person", "v2-p384-chain"].contains(&name)
 }
 
 /// What two answers have in common when they are the same.
@@ -106,4 +190,21 @@ fn without(root: &TrustedRoot, dropped: u16) -> TrustedRoot {
     root.ctlogs.retain(|_| bits.next().unwrap_or(true));
     root.timestamp_authorities.retain(|_| bits.next().unwrap_or(true));
     root
+}
+
+/// [`Policy::from_toml`]: what a policy file does not call unsafe, it does not do.
+pub fn policy(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else { return };
+    let policy = match Policy::from_toml(text) {
+        Ok(policy) => policy,
+        Err(error) => return drop(error.to_string()),
+    };
+    let world = world();
+    for example in &world.bundles {
+        let file = FILES.get(example.file).copied().unwrap_or_default();
+        let asked = Asked { world, verifier: &world.verifier, policy: &policy, file };
+        if let Ok(verified) = asked.judge(&example.bundle, &Artifact::from_bytes(file)) {
+            assert!(!verified.logs().is_empty() || text.contains("unsafe-without-log"), "{text}");
+        }
+    }
 }

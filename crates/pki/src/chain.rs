@@ -21,6 +21,9 @@ use sealog_crypto::KeyError;
 pub const MAX_PATH: usize = 8;
 /// Signatures checked in one search; beyond it the search ends unsuccessfully.
 const MAX_SIGNATURE_CHECKS: usize = 64;
+/// Names held against constraints in one search; beyond it constraints refuse. Real certificates have one
+/// name and a handful of constraints; hundreds of each, in every member of every path, would take seconds.
+const MAX_NAME_COMPARISONS: usize = 1 << 14;
 
 /// What the leaf is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +72,23 @@ impl Path {
         self.above.last().unwrap_or(&self.leaf)
     }
 
-    /// Whether every certificate, leaf and anchor included, is valid at `at_unix`.
+    /// Whether every certificate, leaf and anchor included, is valid at this time in Unix milliseconds.
+    ///
+    /// Certificates name whole seconds: what is a fraction past their last one is past it.
     #[must_use]
-    pub fn is_valid_at(&self, at_unix: i64) -> bool {
-        self.certificates().all(|certificate| certificate.is_valid_at(at_unix))
+    pub fn is_valid_at_ms(&self, at_ms: i64) -> bool {
+        self.check_valid_at_ms(at_ms).is_ok()
+    }
+
+    fn check_valid_at_ms(&self, at_ms: i64) -> Result<(), ChainError> {
+        let fraction = i64::from(at_ms.rem_euclid(1000) > 0);
+        let first = at_ms.div_euclid(1000);
+        for (height, certificate) in self.certificates().enumerate() {
+            let place = if height == 0 { Place::Leaf } else { Place::Ca(height) };
+            check_validity(certificate, first, place)?;
+            check_validity(certificate, first.saturating_add(fraction), place)?;
+        }
+        Ok(())
     }
 
     /// Every certificate, leaf first.
@@ -220,6 +236,14 @@ pub enum ChainError {
         /// The certificate.
         place: Place,
     },
+    /// More names and constraints than are held against each other.
+    #[error("{place} constrains names, and there are more of both than {limit} comparisons settle")]
+    TooManyNames {
+        /// The CA that constrains names.
+        place: Place,
+        /// Comparisons made at most.
+        limit: usize,
+    },
     /// The leaf's key is none we use.
     #[error("the leaf certificate's key is not usable")]
     LeafKey(#[source] KeyError),
@@ -275,6 +299,7 @@ fn find_path(
         purpose,
         is_signed,
         checks_left: MAX_SIGNATURE_CHECKS,
+        comparisons_left: MAX_NAME_COMPARISONS,
         failure: None,
     };
     let mut path = Path { leaf: leaf.clone(), above: Vec::new() };
@@ -292,6 +317,7 @@ struct Search<'a> {
     purpose: Purpose,
     is_signed: &'a dyn Fn(&Certificate, &Certificate) -> bool,
     checks_left: usize,
+    comparisons_left: usize,
     /// The most telling failure so far.
     failure: Option<ChainError>,
 }
@@ -331,7 +357,7 @@ impl Search<'_> {
                 self.note(ChainError::Signature { below, source });
                 continue;
             }
-            if let Err(rule) = check_ca(candidate, path, self.at_unix, self.purpose) {
+            if let Err(rule) = self.check_ca(candidate, path) {
                 self.note(rule);
                 continue;
             }
@@ -345,6 +371,38 @@ impl Search<'_> {
             self.note(ChainError::UnknownIssuer { below });
         }
         false
+    }
+
+    /// The rules for a CA above the certificates of `below`, whose key was found to sign the topmost.
+    fn check_ca(&mut self, ca: &Certificate, below: &Path) -> Result<(), ChainError> {
+        let (at_unix, purpose) = (self.at_unix, self.purpose);
+        let place = Place::Ca(below.above.len().saturating_add(1));
+        check_critical_extensions(ca, place)?;
+        if ca.is_precertificate() {
+            return Err(ChainError::Precertificate { found: true });
+        }
+        let constraints = ca.basic_constraints().filter(|constraints| constraints.ca);
+        let constraints = constraints.ok_or(ChainError::NotCa { place })?;
+        if ca.key_usage().is_some_and(|usage| !usage.key_cert_sign) {
+            return Err(ChainError::KeyUsage { place, needed: "keyCertSign" });
+        }
+        // RFC 5280 §4.2.1.9: self-issued CAs do not count.
+        let found = below.above.iter().filter(|member| !member.names_issuer(member)).count();
+        if let Some(allowed) = constraints.path_len
+            && usize::try_from(allowed).is_ok_and(|allowed| found > allowed)
+        {
+            return Err(ChainError::PathLength { place, allowed, found });
+        }
+        let needed = purpose.oid();
+        let serves = |purposes: &[ObjectIdentifier]| {
+            let precertificates = purpose == Purpose::Precertificate && ca.is_precertificate_signer();
+            purposes.contains(&needed) || purposes.contains(&oids::ANY_EXTENDED_KEY_USAGE) || precertificates
+        };
+        if !ca.extended_key_usage().is_none_or(serves) {
+            return Err(ChainError::Purpose { place, needed });
+        }
+        names::check(ca, below, place, &mut self.comparisons_left)?;
+        check_validity(ca, at_unix, place)
     }
 
     fn note(&mut self, error: ChainError) {
@@ -390,37 +448,6 @@ fn check_leaf_usage(leaf: &Certificate, purpose: Purpose) -> Result<(), ChainErr
         return Err(ChainError::TimeStampingNotExclusive);
     }
     Ok(())
-}
-
-/// The rules for a CA above the certificates of `below`, whose key was found to sign the topmost.
-fn check_ca(ca: &Certificate, below: &Path, at_unix: i64, purpose: Purpose) -> Result<(), ChainError> {
-    let place = Place::Ca(below.above.len().saturating_add(1));
-    check_critical_extensions(ca, place)?;
-    if ca.is_precertificate() {
-        return Err(ChainError::Precertificate { found: true });
-    }
-    let constraints = ca.basic_constraints().filter(|constraints| constraints.ca);
-    let constraints = constraints.ok_or(ChainError::NotCa { place })?;
-    if ca.key_usage().is_some_and(|usage| !usage.key_cert_sign) {
-        return Err(ChainError::KeyUsage { place, needed: "keyCertSign" });
-    }
-    // RFC 5280 §4.2.1.9: self-issued CAs do not count.
-    let found = below.above.iter().filter(|member| !member.names_issuer(member)).count();
-    if let Some(allowed) = constraints.path_len
-        && usize::try_from(allowed).is_ok_and(|allowed| found > allowed)
-    {
-        return Err(ChainError::PathLength { place, allowed, found });
-    }
-    let needed = purpose.oid();
-    let serves = |purposes: &[ObjectIdentifier]| {
-        let precertificates = purpose == Purpose::Precertificate && ca.is_precertificate_signer();
-        purposes.contains(&needed) || purposes.contains(&oids::ANY_EXTENDED_KEY_USAGE) || precertificates
-    };
-    if !ca.extended_key_usage().is_none_or(serves) {
-        return Err(ChainError::Purpose { place, needed });
-    }
-    names::check(ca, below, place)?;
-    check_validity(ca, at_unix, place)
 }
 
 fn check_validity(certificate: &Certificate, at: i64, place: Place) -> Result<(), ChainError> {

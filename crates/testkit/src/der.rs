@@ -76,7 +76,7 @@ pub fn generalized_time(unix: i64, fraction: &str) -> Vec<u8> {
 #[must_use]
 pub fn utc_time(unix: i64) -> Vec<u8> {
     let digits = digits(unix);
-    assert!(digits < "2050".to_owned() && digits >= "1950".to_owned(), "{digits}");
+    assert!(("1950".."2050").contains(&digits.as_str()), "{digits}");
     element(0x17, &[format!("{}Z", &digits[2..]).as_bytes()])
 }
 

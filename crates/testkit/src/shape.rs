@@ -98,7 +98,7 @@ impl Shape {
         let v1 = self.entries.iter().any(|form| form.is_v1());
         let chain_in_v03 = self.version == Version::V03 && self.key == KeyForm::Chain;
         // The first version had promises only, and clients that keep to it want one.
-        let unpromised = self.version == Version::V01 && v1 && !self.promise;
+        let unpromised = self.version == Version::V01 && !self.promise;
         let timeless = self.key != KeyForm::Managed && !self.promise && !self.timestamp;
         !chain_in_v03 && !unpromised && !timeless && (v1 || !self.promise)
     }

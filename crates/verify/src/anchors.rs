@@ -4,7 +4,7 @@
 //! passed over, and such a log is refused when a bundle needs it.
 
 use alloc::{string::String, vec::Vec};
-use sealog_bundle::{CertificateAuthority, TransparencyLog, TrustedRoot, ValidFor};
+use sealog_bundle::{CertificateAuthority, KeyDetails, TransparencyLog, TrustedRoot, ValidFor};
 use sealog_crypto::{HashAlgorithm, KeyError, PublicKey};
 use sealog_pki::{Certificate, TrustedChain};
 
@@ -90,7 +90,7 @@ impl Log {
     fn of(listed: &TransparencyLog) -> Self {
         let url = || listed.base_url.clone();
         let key = match listed.hash_algorithm {
-            HashAlgorithm::Sha256 => PublicKey::from_spki_der(&listed.public_key)
+            HashAlgorithm::Sha256 => read_key(&listed.public_key, listed.key_details)
                 .map_err(|source| TrustRootError::LogKey { log: url(), source }),
             algorithm => Err(TrustRootError::LogHash { log: url(), algorithm }),
         };
@@ -111,6 +111,13 @@ impl Log {
 
     pub(crate) fn key(&self) -> Result<&PublicKey, TrustRootError> {
         self.key.as_ref().map_err(TrustRootError::clone)
+    }
+}
+
+fn read_key(der: &[u8], details: KeyDetails) -> Result<PublicKey, KeyError> {
+    match details {
+        KeyDetails::Pkcs1RsaPkcs1v5 => PublicKey::from_pkcs1_der(der),
+        _ => PublicKey::from_spki_der(der),
     }
 }
 

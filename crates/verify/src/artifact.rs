@@ -1,36 +1,46 @@
 //! The file a bundle is said to be about, as far as verification needs it: its digests.
 
 use crate::policy::Policy;
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
+use once_cell::race::OnceBox;
 use sealog_bundle::{Bundle, Content, EntryBody, KeyDetails, KindVersion, Statement, TransparencyLogEntry};
 use sealog_crypto::{Digest, HashAlgorithm, PublicKey};
 use sealog_pki::Certificate;
 
 /// An artifact: whole, or by digests.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Artifact<'a> {
     bytes: Option<&'a [u8]>,
     digests: Vec<Digest>,
+    /// Of the bytes, by each algorithm that was asked for: many steps ask, and hashing costs.
+    computed: [OnceBox<Digest>; HashAlgorithm::ALL.len()],
 }
 
 impl<'a> Artifact<'a> {
-    /// The artifact itself; digests are computed as they are asked for.
+    /// The artifact itself; digests are computed when they are asked for, each once.
     #[must_use]
     pub const fn from_bytes(bytes: &'a [u8]) -> Self {
-        Self { bytes: Some(bytes), digests: Vec::new() }
+        Self { bytes: Some(bytes), digests: Vec::new(), computed: nothing_computed() }
     }
 
     /// Digests of the artifact. See [`digests_needed`] for which to compute.
     #[must_use]
     pub fn from_digests(digests: impl IntoIterator<Item = Digest>) -> Self {
-        Self { bytes: None, digests: digests.into_iter().collect() }
+        Self { bytes: None, digests: digests.into_iter().collect(), computed: nothing_computed() }
     }
 
     /// The digest by that algorithm, if it is known or can be computed.
     #[must_use]
     pub fn digest(&self, algorithm: HashAlgorithm) -> Option<Digest> {
         let known = self.digests.iter().find(|d| d.algorithm() == algorithm);
-        known.copied().or_else(|| self.bytes.map(|bytes| algorithm.digest(bytes)))
+        known.copied().or_else(|| self.compute(algorithm))
+    }
+
+    fn compute(&self, algorithm: HashAlgorithm) -> Option<Digest> {
+        let bytes = self.bytes?;
+        let place = HashAlgorithm::ALL.into_iter().position(|one| one == algorithm);
+        let cell = place.and_then(|place| self.computed.get(place))?;
+        Some(*cell.get_or_init(|| Box::new(algorithm.digest(bytes))))
     }
 
     /// The artifact itself, if it is known.
@@ -43,6 +53,16 @@ impl<'a> Artifact<'a> {
     #[must_use]
     pub fn any_digest(&self) -> Option<Digest> {
         HashAlgorithm::ALL.into_iter().find_map(|algorithm| self.digest(algorithm))
+    }
+}
+
+const fn nothing_computed() -> [OnceBox<Digest>; HashAlgorithm::ALL.len()] {
+    [const { OnceBox::new() }; HashAlgorithm::ALL.len()]
+}
+
+impl Clone for Artifact<'_> {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes, digests: self.digests.clone(), computed: nothing_computed() }
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn check(
     for time in times.all() {
         // What signed what does not change with the time.
         let holds = |found: &Found<'_>| {
-            found.authority.valid_for.contains(time.time()) && found.path.is_valid_at(time.time().seconds())
+            found.authority.valid_for.contains(time.time()) && found.path.is_valid_at_ms(time.time().millis())
         };
         if verified.as_ref().is_some_and(holds) {
             continue;
@@ -112,7 +112,7 @@ fn find<'a>(
 ) -> Result<Found<'a>, ChainStepError> {
     let mut failure = ChainStepError::NoAuthority { time: at };
     for authority in anchors.certificate_authorities.iter().filter(|a| a.valid_for.contains(at)) {
-        match authority.chain.verify(leaf, extra, at.seconds(), Purpose::CodeSigning) {
+        match authority.chain.verify(leaf, extra, at.millis(), Purpose::CodeSigning) {
             Ok(path) => return Ok(Found { authority, path }),
             Err(error) => note(&mut failure, of_path(error, leaf, at, clock)),
         }

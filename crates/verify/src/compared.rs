@@ -108,11 +108,10 @@ fn structure(error: &StructureError) -> Compared {
         StructureError::EmptyChain => instead("the signer's certificate", "an empty chain"),
         StructureError::ChainInV03 => instead("one certificate", "a chain"),
         StructureError::Certificate { source, .. } => instead("an X.509 certificate", source.to_string()),
-        StructureError::RootInChain { .. } => {
-            instead("certificates of the signer and those between", "a root certificate")
-        }
+        StructureError::RootForLeaf => instead("the signer's certificate", "a root's"),
         StructureError::SignatureCount { found } => instead("1 signature", found.to_string()),
         StructureError::NoLogEntry => instead("a transparency log entry", "none"),
+        StructureError::EntryTwice { .. } => instead("each log entry once", "one twice"),
         StructureError::NoInclusionProof { at, promised: true } => {
             instead(format!("an inclusion proof in log entry {at}"), "the log's promise only")
         }

@@ -85,13 +85,13 @@
 //!
 //! Refused, though some client accepts it: a timestamp, promise, SCT or entry by a service we know that
 //! does not hold, beside others that do; an entry without inclusion proof and checkpoint, unless the
-//! policy takes a promise for them; a chain in a bundle of version 0.3, a root in any; unknown and repeated fields;
+//! policy takes a promise for them; a chain in a bundle of version 0.3; unknown and repeated fields;
 //! keys outside the algorithm registry; a certificate with several names.
 //!
 //! Accepted on purpose: SCTs and entries by logs we do not know, beside one by a log we know (nothing is
 //! taken from them); further signatures on checkpoints and further certificates in chains and tokens,
-//! of which nothing is trusted; a message without digest (the entry has it); keys without any time. And
-//! since entries of Rekor v2 are the same for both, an envelope's encoding as a file: who signed a file
+//! roots among them, of which nothing is trusted; a message without digest (the entry has it); keys
+//! without any time. And since entries of Rekor v2 are the same for both, an envelope's encoding as a file: who signed a file
 //! that starts with `DSSEv1` has signed an envelope, and the other way round.
 //!
 //! Must always hold: no network, no clock, no files, no randomness; no default policy accepts anyone;

@@ -29,12 +29,9 @@ pub enum StructureError {
         /// What is wrong.
         source: CertificateError,
     },
-    /// A root certificate: trust would seem to come from the bundle.
-    #[error("certificate {at} of the bundle is a root, which only the verifier may bring")]
-    RootInChain {
-        /// Which, the leaf being 0.
-        at: usize,
-    },
+    /// A root certificate in the signer's place.
+    #[error("the bundle's certificate is a root's, not a signer's")]
+    RootForLeaf,
     /// Other than one signature.
     #[error("the envelope has {found} signatures instead of one")]
     SignatureCount {
@@ -44,6 +41,12 @@ pub enum StructureError {
     /// No log entry.
     #[error("the bundle has no transparency log entry")]
     NoLogEntry,
+    /// The same log entry twice.
+    #[error("log entry {at} is there twice")]
+    EntryTwice {
+        /// Which.
+        at: usize,
+    },
     /// No inclusion proof.
     #[error("log entry {at} has no inclusion proof")]
     NoInclusionProof {
@@ -233,6 +236,10 @@ fn the_one_signature(content: &Content) -> Result<(Signed<'_>, &[u8]), Structure
 }
 
 /// The certificates, leaf first; none for a key.
+///
+/// Early tools put the root's into the chain as well. The format asks verifiers to bear that
+/// (sigstore_bundle.proto, `x509_certificate_chain`): such certificates are left out, since trust never
+/// comes from the bundle.
 fn certificates(bundle: &Bundle) -> Result<Vec<Certificate>, StructureError> {
     let chain = match &bundle.material.key {
         KeyMaterial::PublicKey { .. } => return Ok(Vec::new()),
@@ -241,15 +248,18 @@ fn certificates(bundle: &Bundle) -> Result<Vec<Certificate>, StructureError> {
         KeyMaterial::Chain(_) if bundle.version == Version::V03 => return Err(StructureError::ChainInV03),
         KeyMaterial::Chain(chain) => chain.as_slice(),
     };
-    let parse = |(at, der): (usize, &Vec<u8>)| {
-        let certificate =
-            Certificate::from_der(der).map_err(|source| StructureError::Certificate { at, source })?;
-        match certificate.is_ca() && certificate.names_issuer(&certificate) {
-            true => Err(StructureError::RootInChain { at }),
-            false => Ok(certificate),
+    let is_root = |certificate: &Certificate| certificate.is_ca() && certificate.names_issuer(certificate);
+    let mut kept = Vec::new();
+    for (at, der) in chain.iter().enumerate() {
+        let parsed = Certificate::from_der(der);
+        let certificate = parsed.map_err(|source| StructureError::Certificate { at, source })?;
+        match (at, is_root(&certificate)) {
+            (0, true) => return Err(StructureError::RootForLeaf),
+            (_, true) => {}
+            (_, false) => kept.push(certificate),
         }
-    };
-    chain.iter().enumerate().map(parse).collect()
+    }
+    Ok(kept)
 }
 
 /// The entries. All must have a proof and a checkpoint: the format's version 0.1 let a promise stand for
@@ -258,8 +268,13 @@ fn entries<'b>(bundle: &'b Bundle, evidence: &Evidence) -> Result<Vec<LogEntry<'
     if bundle.material.log_entries.is_empty() && evidence.logs > 0 {
         return Err(StructureError::NoLogEntry.into());
     }
+    let all = &bundle.material.log_entries;
     let read = |(at, entry): (usize, _)| {
         let entry: &TransparencyLogEntry = entry;
+        let place = |entry: &TransparencyLogEntry| (entry.log_id.clone(), entry.log_index);
+        if all.iter().take(at).any(|earlier| place(earlier) == place(entry)) {
+            return Err(StructureError::EntryTwice { at }.into());
+        }
         let proof = entry.inclusion_proof.as_ref();
         let promised = entry.inclusion_promise.is_some() && bundle.version == Version::V01;
         let proof = match proof.filter(|proof| !proof.checkpoint.is_empty()) {
@@ -275,11 +290,11 @@ fn entries<'b>(bundle: &'b Bundle, evidence: &Evidence) -> Result<Vec<LogEntry<'
             (EntryKind::RekorV2, None, _) if entry.integrated_time != 0 => {
                 Err(StructureError::UnknownTime { at }.into())
             }
-            (EntryKind::RekorV1, None, Version::V01) => Err(StructureError::NoPromise { at }.into()),
+            (_, None, Version::V01) => Err(StructureError::NoPromise { at }.into()),
             _ => Ok(LogEntry { kind, entry, proof }),
         }
     };
-    bundle.material.log_entries.iter().enumerate().map(read).collect()
+    all.iter().enumerate().map(read).collect()
 }
 
 /// A hint that is a digest of a key, as tools write it in base64 or hex, must be this key's. Other

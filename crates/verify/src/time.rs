@@ -18,7 +18,7 @@ use sealog_pki::timestamp::{self, ResponseError, TimeStampResp, TimestampError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// No timestamp at all.
-    #[error("the bundle has no signed timestamp, so nothing says when it was signed")]
+    #[error("no trusted service states a time, so nothing says when it was signed")]
     None,
     /// Not a timestamp response.
     #[error("signed timestamp {at} cannot be read: {source}")]

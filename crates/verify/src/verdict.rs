@@ -342,7 +342,7 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
             "the signer must sign again with a transparency log; an instance that has none needs a policy that says so"
         }
         VerifyError::Structure(StructureError::NoInclusionProof { promised: true, .. }) => {
-            "an early bundle: a policy file with `accept-promises = true` takes the log's promise for a proof"
+            "an early bundle, with a promise in place of a proof: `--accept-promises`, or a policy, takes it"
         }
         VerifyError::Content(ContentError::BytesNotKnown) => "give the file itself",
         VerifyError::Statement(_) => "get an attestation about this file, or a signature over it",

@@ -4,12 +4,16 @@
 
 use sealog_crypto::{KeyKind, sha256};
 use sealog_pki::{FulcioExtension, San};
-use sealog_testkit::{Authority, KeyForm, P256, Person, Shape, Sigstore, Template, Thing, Token, der, oids};
+use sealog_testkit::{
+    Authority, KeyForm, NOW, P256, Person, Shape, Sigstore, Template, Thing, Token, der, oids,
+};
 use sealog_tlog::ct::CtEntry;
 use sealog_verify::ErrorClass::{self, Chain, Policy, Sct, Timestamp};
 
 const FILE: &[u8] = b"the file";
-const NOW: i64 = sealog_testkit::NOW;
+
+/// What is done to a certificate before it is issued.
+type Change = Box<dyn Fn(Template) -> Template>;
 
 fn alice() -> Person {
     Person::new("alice@example.com", P256)
@@ -119,7 +123,7 @@ fn a_signers_certificate_says_what_it_is_for() {
 fn authorities_say_what_they_are_for() {
     let purposes = |list: &'static [sealog_pki::ObjectIdentifier]| move |t: Template| t.purposes(list, false);
     for (change, class) in [
-        (Box::new(|t: Template| t) as Box<dyn Fn(Template) -> Template>, None),
+        (Box::new(|t: Template| t) as Change, None),
         (Box::new(|t| t.without(oids::EXT_KEY_USAGE)), None),
         (Box::new(purposes(&[oids::ANY_PURPOSE])), None),
         (Box::new(purposes(&[oids::SERVER_AUTH, oids::CODE_SIGNING])), None),
@@ -146,7 +150,7 @@ fn a_timestamp_authority_is_for_timestamps_alone_and_says_so() {
         move |t: Template| t.purposes(list, critical)
     };
     for (place, change, class) in [
-        (0, Box::new(|t: Template| t) as Box<dyn Fn(Template) -> Template>, None),
+        (0, Box::new(|t: Template| t) as Change, None),
         (0, Box::new(purposes(&[oids::TIME_STAMPING], false)), Some(Timestamp)),
         (0, Box::new(purposes(&[oids::TIME_STAMPING, oids::CODE_SIGNING], true)), Some(Timestamp)),
         (0, Box::new(purposes(&[oids::CODE_SIGNING], true)), Some(Timestamp)),

@@ -165,7 +165,9 @@ fn of_entries_in_two_logs_each_known_one_must_hold() {
         // A proof of the first log under the second's name, and a proof of the second under the first's.
         (vec![stolen.clone()], Some(Checkpoint), Some(Checkpoint)),
         (vec![first.clone(), stolen], None, Some(Checkpoint)),
-        (vec![first.clone(), renamed], Some(Checkpoint), Some(Checkpoint)),
+        // One place of one log cannot hold two entries, whatever they are.
+        (vec![first.clone(), renamed], Some(InvalidBundle), Some(InvalidBundle)),
+        (vec![first.clone(), first.clone()], Some(InvalidBundle), Some(InvalidBundle)),
         (vec![first.clone(), v1.clone()], None, None),
         (vec![v1.clone(), first.clone()], None, None),
     ] {

@@ -374,7 +374,18 @@ fn certificates_of_other_authorities_do_not_count() {
     assert_eq!(world.class(&signed), Some(ErrorClass::Chain));
     signed.bundle.material.key =
         chain(&[&theirs, &stranger.ca.at(0).certificate, &stranger.ca.at(1).certificate]);
+    assert_eq!(world.class(&signed), Some(ErrorClass::Chain));
+    signed.bundle.material.key = chain(&[&stranger.ca.at(1).certificate]);
     assert_eq!(world.class(&signed), Some(ErrorClass::InvalidBundle));
+    // A root beside what is ours, as early tools put it, is left out: ours or theirs.
+    let certificate = world.certificate(&who, NOW - 60);
+    let mut good = world.sign_with(&who, &certificate, Thing::File(FILE));
+    good.bundle.version = Version::V02;
+    let mut changed = |root: &Certificate| {
+        good.bundle.material.key = chain(&[&certificate, &world.ca.at(0).certificate, root]);
+        world.class(&good)
+    };
+    assert_eq!((changed(&world.ca.at(1).certificate), changed(&stranger.ca.at(1).certificate)), (None, None));
     // A signer's certificate issues nothing.
     let own = world.certificate(&who, NOW - 60);
     let mallory = Person::new("mallory@example.com", KeyKind::EcdsaP256);

@@ -27,8 +27,10 @@ fn signed_after(change: impl FnOnce(&mut Sigstore)) -> Option<ErrorClass> {
     world.class(&signed)
 }
 
+type ChangeOfTemplate = fn(Template) -> Template;
+
 /// Both ends of a certificate's validity around [`NOW`], and whether they let it in.
-const ENDS: [(fn(Template) -> Template, bool); 4] = [
+const ENDS: [(ChangeOfTemplate, bool); 4] = [
     (|t| t.from(NOW), true),
     (|t| t.from(NOW + 1), false),
     (|t| t.until(NOW), true),
@@ -154,7 +156,7 @@ fn a_managed_key_needs_no_time_but_what_is_stated_must_fit() {
 }
 
 #[test]
-fn a_fraction_of_a_second_counts_for_windows_and_belongs_to_its_second_in_certificates() {
+fn a_fraction_of_a_second_past_the_end_is_past_it() {
     let mut world = Sigstore::new();
     let who = alice();
     let certificate = world.certificate(&who, NOW - 60);
@@ -162,8 +164,10 @@ fn a_fraction_of_a_second_counts_for_windows_and_belongs_to_its_second_in_certif
         (NOW, "25", NOW + 1, None),
         (NOW, "25", NOW, Some(Timestamp)),
         (NOW, "", NOW, None),
-        // The certificate's last second is not over until the next begins.
-        (NOW + 540, "999", NOW + DAY, None),
+        // Certificates end with the moment that they name (RFC 5280 §4.1.2.5), not with the second after it.
+        (NOW + 540, "", NOW + DAY, None),
+        (NOW + 540, "001", NOW + DAY, Some(TimeOutsideCertificate)),
+        (NOW + 539, "999", NOW + DAY, None),
         (NOW + 541, "001", NOW + DAY, Some(TimeOutsideCertificate)),
         (NOW - 61, "999", NOW + DAY, Some(TimeOutsideCertificate)),
         (NOW - 60, "001", NOW + DAY, None),
@@ -173,6 +177,16 @@ fn a_fraction_of_a_second_counts_for_windows_and_belongs_to_its_second_in_certif
         signed.bundle.material.timestamps = vec![token];
         world.root.timestamp_authorities[0].valid_for = window(NOW - DAY, ends);
         assert_eq!(world.class(&signed), class, "{at}.{fraction} until {ends}");
+    }
+    // So do those of the timestamp's authority.
+    for (fraction, class) in [("", None), ("001", Some(Timestamp))] {
+        let mut world = Sigstore::new();
+        world.tsa.change(1, |authority| authority.until(NOW));
+        world.relist();
+        let mut signed = world.sign(&who, Thing::File(FILE));
+        let token = Token::new(NOW).fraction(fraction).over(signed.signature(), world.tsa.signer());
+        signed.bundle.material.timestamps = vec![token];
+        assert_eq!(world.class(&signed), class, "{fraction}");
     }
 }
 

@@ -68,10 +68,8 @@ fn every_refusal_says_expected_found_and_next() {
         |_, w| w.root.timestamp_authorities[0].valid_for = sealog_testkit::window(0, 1),
         |_, w| w.root.certificate_authorities[0].valid_for = sealog_testkit::window(0, 1),
         |s, w| s.bundle.material.timestamps = vec![w.tsa.stamp(b"another signature", NOW)],
-        |s, w| s.bundle.material.timestamps = vec![w.tsa.stamp(&s.signature().to_vec(), NOW + 86_400)],
-        |s, _| {
-            s.bundle.material.timestamps = vec![Sigstore::other("x").tsa.stamp(&s.signature().to_vec(), NOW)]
-        },
+        |s, w| s.bundle.material.timestamps = vec![w.tsa.stamp(s.signature(), NOW + 86_400)],
+        |s, _| s.bundle.material.timestamps = vec![Sigstore::other("x").tsa.stamp(s.signature(), NOW)],
         |s, _| {
             s.signer =
                 sealog_testkit::Signer::Identity { identity: "eve@x".into(), issuer: "https://i".into() }

@@ -17,7 +17,7 @@ use crate::House;
 use crate::process;
 
 /// The targets, those first that matter most, and the longest input of each.
-const TARGETS: [(&str, u32); 10] = [
+const TARGETS: [(&str, u32); 11] = [
     ("verify", 1 << 14),
     ("bundle", 1 << 20),
     ("certificate", 1 << 17),
@@ -27,6 +27,7 @@ const TARGETS: [(&str, u32); 10] = [
     ("statement", 1 << 20),
     ("trusted_root", 1 << 20),
     ("json", 1 << 20),
+    ("policy", 1 << 13),
     ("public_key", 1 << 16),
 ];
 /// What the compiler is told: where the program's paths part, and what it compares, is seen by libFuzzer.
@@ -104,7 +105,7 @@ fn wish<'a>(arguments: &[&'a str]) -> Result<Wish<'a>> {
 /// The inputs made to be slow.
 fn worst(house: &House) -> Result<bool> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["run", "--release", "--quiet", "-p", "sealog-fuzz-targets", "--bin", "worst"]);
+    command.args(["run", "--release", "--quiet", "-p", "sealog-fuzz-targets", "--example", "worst"]);
     process::show(command.current_dir(&house.root))
 }
 

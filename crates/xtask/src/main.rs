@@ -18,6 +18,7 @@ mod steps;
 mod strangers;
 mod tally;
 mod tidy;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ const USAGE: &str = "\
 cargo xtask test [--quick]      everything a change must pass; --quick leaves out release builds and strangers
 cargo xtask tidy                the rules of the house
 cargo xtask bench path          token in hand to bundle written, beside the peers
+cargo xtask bench verify [PART] bundle to verdict, beside the peers: warm, cold, large, many
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
@@ -35,6 +37,7 @@ cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or th
 cargo xtask fuzz --merge [TARGET...]         keep in fuzz/corpus the few inputs that reach what was reached
 cargo xtask fuzz --worst        measure the inputs made to be slow
 cargo xtask differential [NAME] only the comparison with other verifiers: rust, python, js, go, cosign
+cargo xtask wasm                the verifier builds for wasm32-unknown-unknown
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
 
 fn main() -> ExitCode {
@@ -58,12 +61,14 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["test", "--quick"] => steps::test(&house, steps::Extent::Quick),
         ["tidy"] => tidy::command(&house),
         ["bench", "path"] => bench::path::command(&house),
-        ["bench", name, ..] => bail!("there is no bench named `{name}`; there is: path"),
+        ["bench", "verify", only @ ..] => bench::verify::command(&house, only),
+        ["bench", name, ..] => bail!("there is no bench named `{name}`; there are: path, verify"),
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
         ["fuzz", rest @ ..] => fuzz::command(&house, rest),
         ["differential", only @ ..] => differential::command(&house, only),
+        ["wasm"] => wasm::command(&house),
         ["peers"] => peers::command(&house),
         _ => bail!("unknown command\n\n{USAGE}"),
     }

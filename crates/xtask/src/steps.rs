@@ -84,6 +84,7 @@ impl Run<'_> {
     }
 
     fn whole(&mut self) -> Result<()> {
+        self.check("wasm", crate::wasm::build)?;
         let built = self.check("release build", |house| {
             cargo(house, &["build", "--release", "--quiet", "-p", "sealog-server", "-p", "sealog-cli"])
         })?;

@@ -8,13 +8,15 @@ const fs = require('node:fs');
 const readline = require('node:readline');
 const { check, readTrustedRoot, signedBy, trust } = require('./check.cjs');
 
-const roots = new Map();
+const known = new Map();
 
-function trustedRoot(file) {
-  if (!roots.has(file)) {
-    roots.set(file, readTrustedRoot(file));
+// What a trusted root and a key say, read once.
+function material(root, key) {
+  const name = `${root} ${key ?? ''}`;
+  if (!known.has(name)) {
+    known.set(name, trust(readTrustedRoot(root), key && fs.readFileSync(key, 'utf8')));
   }
-  return roots.get(file);
+  return known.get(name);
 }
 
 function judge({ id, bundle, trusted_root: root, artifact, digest, identity, issuer, key }) {
@@ -22,8 +24,7 @@ function judge({ id, bundle, trusted_root: root, artifact, digest, identity, iss
     return { id, skip: 'the library takes no digest' };
   }
   try {
-    const material = trust(trustedRoot(root), key && fs.readFileSync(key, 'utf8'));
-    check(material, bundle, artifact, key ? undefined : signedBy(identity, issuer));
+    check(material(root, key), bundle, artifact, key ? undefined : signedBy(identity, issuer));
     return { id, ok: true };
   } catch (error) {
     return { id, ok: false, error: `${error.code ?? error.name}: ${error.message}` };

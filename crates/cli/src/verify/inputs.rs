@@ -14,7 +14,7 @@ use std::{
     fs::{self, DirEntry},
     io,
     path::{Path, PathBuf},
-    rc::Rc,
+    sync::Arc,
 };
 
 /// One thing to check, and the name by which it is told.
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     /// A file that a list names, there or not.
     Listed {
         /// The list.
-        list: Rc<Path>,
+        list: Arc<Path>,
         /// The digests it must have, with the lines that say so.
         digests: Vec<(usize, Digest)>,
     },
@@ -94,12 +94,12 @@ fn read_list(list: &Path) -> Result<Vec<Subject>, Failure> {
         return Err(Failure::unable("checksums", format!("`{}` lists nothing", list.display())));
     }
     let directory = if artifact::is_standard_input(list) { None } else { list.parent() };
-    let list: Rc<Path> = list.into();
+    let list: Arc<Path> = list.into();
     let subject = |Listed { name, digests }| {
         let name = directory.map_or_else(|| name.clone(), |directory| directory.join(&name));
         // A file of that name, which is not standard input.
         let name = if artifact::is_standard_input(&name) { Path::new(".").join(name) } else { name };
-        Subject { name, kind: Kind::Listed { list: Rc::clone(&list), digests }, walked: false }
+        Subject { name, kind: Kind::Listed { list: Arc::clone(&list), digests }, walked: false }
     };
     Ok(listed.into_iter().map(subject).collect())
 }

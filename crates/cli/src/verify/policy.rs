@@ -135,6 +135,9 @@ fn proof(args: &EvidenceArgs) -> Evidence {
     if let Some(number) = args.min_scts {
         evidence = evidence.with_scts(number);
     }
+    if args.accept_promises {
+        evidence = evidence.accepting_promises();
+    }
     if args.insecure_ignore_tlog {
         evidence = evidence.without_log_unsafe();
     }

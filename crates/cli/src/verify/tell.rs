@@ -14,7 +14,7 @@ use sealog_verify::{
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    rc::Rc,
+    sync::Arc,
 };
 
 /// A file longer than this takes a moment to read: what was found out before must not wait for it.
@@ -46,9 +46,9 @@ pub(crate) enum CheckedBy {
     /// A digest that was typed.
     Digest,
     /// The file, which has the digest that a list gives it.
-    FileAndList(Rc<Path>),
+    FileAndList(Arc<Path>),
     /// The digest that a list gives; there is no file.
-    List(Rc<Path>),
+    List(Arc<Path>),
 }
 
 impl CheckedBy {
@@ -103,8 +103,31 @@ impl Told {
         if self.screen.is_behind() && !is_short() { self.screen.flush() } else { Ok(()) }
     }
 
+    /// Nothing more comes for the moment.
+    pub(crate) fn pause(&mut self) -> Result<(), Failure> {
+        self.screen.flush()
+    }
+
+    /// One thing was checked, or could not be.
+    pub(crate) fn tell(&mut self, name: &Path, checked: &Result<Checked, Failure>) -> Result<(), Failure> {
+        match checked {
+            Ok(checked) => {
+                self.verdict(name, checked)?;
+                // A refusal has told of the most telling already.
+                let good = checked.judged.outcome.is_ok();
+                for (at, error) in checked.no_bundles.iter().filter(|_| good) {
+                    if let Some((path, line)) = checked.places.get(*at) {
+                        self.failure(path, &inspect::not_a_bundle(path, *line, error))?;
+                    }
+                }
+                Ok(())
+            }
+            Err(failure) => self.failure(name, failure),
+        }
+    }
+
     /// A verdict was reached.
-    pub(crate) fn verdict(&mut self, name: &Path, checked: &Checked) -> Result<(), Failure> {
+    fn verdict(&mut self, name: &Path, checked: &Checked) -> Result<(), Failure> {
         let outcome = &checked.judged.outcome;
         let file = name.display().to_string();
         let verdict = Verdict::of(outcome);
@@ -131,7 +154,7 @@ impl Told {
     }
 
     /// No verdict was reached, or one without asking a bundle.
-    pub(crate) fn failure(&mut self, name: &Path, failure: &Failure) -> Result<(), Failure> {
+    fn failure(&mut self, name: &Path, failure: &Failure) -> Result<(), Failure> {
         match failure.status {
             Status::Refused => self.refused += 1,
             Status::Done | Status::Usage | Status::Unable => self.not_checked += 1,

@@ -3,7 +3,7 @@
 //! Any other form counts only where a certificate below has a name of that form, and then refuses it:
 //! a constraint that is not understood must not be taken for none.
 
-use super::{ChainError, Path, Place};
+use super::{ChainError, MAX_NAME_COMPARISONS, Path, Place};
 use crate::{
     Certificate,
     asn1::{self, DerError, Element, Elements, SEQUENCE},
@@ -32,8 +32,13 @@ struct Constraints<'a> {
     excluded: Vec<Subtree<'a>>,
 }
 
-/// Asks `ca`'s constraints about every certificate below it.
-pub(super) fn check(ca: &Certificate, below: &Path, place: Place) -> Result<(), ChainError> {
+/// Asks `ca`'s constraints about every certificate below it, within the comparisons that are left.
+pub(super) fn check(
+    ca: &Certificate,
+    below: &Path,
+    place: Place,
+    comparisons_left: &mut usize,
+) -> Result<(), ChainError> {
     let Some(extension) = ca.extension(&oids::NAME_CONSTRAINTS) else { return Ok(()) };
     let constraints = parse(&extension.value).map_err(|_| ChainError::MalformedNameConstraints { place })?;
     for (height, certificate) in below.certificates().enumerate() {
@@ -41,6 +46,11 @@ pub(super) fn check(ca: &Certificate, below: &Path, place: Place) -> Result<(), 
         if height > 0 && certificate.names_issuer(certificate) {
             continue;
         }
+        // The subject is a name, too.
+        let names = certificate.san().len().saturating_add(1);
+        *comparisons_left = comparisons_left
+            .checked_sub(names.saturating_mul(constraints.len()))
+            .ok_or(ChainError::TooManyNames { place, limit: MAX_NAME_COMPARISONS })?;
         certificate.san().iter().try_for_each(|name| constraints.check_name(name, place))?;
         constraints.check_subject(certificate, place)?;
     }
@@ -75,6 +85,10 @@ fn subtrees(list: &[u8]) -> Result<Vec<Subtree<'_>>, DerError> {
 }
 
 impl Constraints<'_> {
+    fn len(&self) -> usize {
+        self.permitted.len().saturating_add(self.excluded.len())
+    }
+
     fn check_name(&self, name: &San, place: Place) -> Result<(), ChainError> {
         let form = match name {
             San::Email(_) => EMAIL,

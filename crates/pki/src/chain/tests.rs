@@ -322,6 +322,39 @@ fn a_long_chain_and_a_crowd_of_lookalikes_end_the_search() {
 }
 
 #[test]
+fn many_names_under_many_constraints_end_the_search() {
+    let names = |count: usize| -> Vec<u8> {
+        let names = (0..count).flat_map(|at| asn1::wrap(EMAIL, &[alloc::format!("{at}@a.com").as_bytes()]));
+        asn1::sequence(&[&names.collect::<Vec<u8>>()])
+    };
+    let excluded: Vec<(u8, alloc::string::String)> =
+        (0..200).map(|at| (EMAIL, alloc::format!(".{at}.org"))).collect();
+    let excluded: Vec<(u8, &str)> = excluded.iter().map(|(form, base)| (*form, base.as_str())).collect();
+    let ca = || Forge::ca("intermediate").names(&[], &excluded);
+    let leaf_of = |count| leaf().with(oids::SUBJECT_ALT_NAME, true, &names(count));
+    // The subject counts as a name: 81 x 200 comparisons are within the bound, 82 x 200 are not.
+    assert!(with(ca(), leaf_of(80)).is_ok());
+    let too_many = ChainError::TooManyNames { place: Place::Ca(1), limit: MAX_NAME_COMPARISONS };
+    assert_eq!(with(ca(), leaf_of(81)), Err(too_many.clone()));
+    // What the first candidates used up is gone for those that follow.
+    let root = Forge::ca("root").self_signed();
+    let shared = crate::testing::key();
+    let stranger = Forge::ca("stranger").self_signed();
+    let crowd: Vec<Holder> = (0..3)
+        .map(|serial| {
+            let mut forge = ca();
+            forge.serial = serial;
+            let above = if serial == 2 { &root } else { &stranger };
+            Holder { key: crate::testing::key(), certificate: forge.for_key(&shared, above) }
+        })
+        .collect();
+    let signer = Holder { key: shared, certificate: crowd[0].certificate.clone() };
+    let crowd: Vec<&Holder> = crowd.iter().collect();
+    assert!(find(&leaf_of(20).signed_by(&signer), &crowd, &root).is_ok());
+    assert_eq!(find(&leaf_of(40).signed_by(&signer), &crowd, &root), Err(too_many));
+}
+
+#[test]
 fn a_listed_leaf_is_its_own_path() {
     let root = Forge::ca("root").self_signed();
     let leaf = leaf().signed_by(&root);
@@ -340,4 +373,37 @@ fn the_most_telling_failure_is_reported() {
         let error = find(&leaf, &between, &root).unwrap_err();
         assert_eq!(error, ChainError::Expired { place: Place::Ca(1), not_after: NOW - 400, at: NOW });
     }
+}
+
+#[test]
+fn what_is_listed_together_is_not_therefore_signed() {
+    let root = Forge::ca("root").self_signed();
+    let impostor = Forge::ca("root").self_signed();
+    let own = Forge::ca("intermediate").signed_by(&root);
+    let other = Forge::ca("intermediate").signed_by(&impostor);
+    let ask = |leaf: &Holder, listed: &[&Holder], extra: &[&Holder], at_ms: i64| {
+        let certificates = |list: &[&Holder]| list.iter().map(|holder| holder.certificate.clone()).collect();
+        let chain = TrustedChain::new(certificates(listed)).unwrap();
+        let extra: Vec<Certificate> = certificates(extra);
+        // Asked twice: what is remembered is asked the second time.
+        let outcomes = [0, 1].map(|_| chain.verify(&leaf.certificate, &extra, at_ms, Purpose::CodeSigning));
+        assert_eq!(outcomes[0], outcomes[1]);
+        outcomes[0].clone().map(|_| ())
+    };
+    let (by_own, by_other) = (leaf().signed_by(&own), leaf().signed_by(&other));
+    let at = NOW * 1000;
+    assert_eq!(ask(&by_own, &[&own, &root], &[], at), Ok(()));
+    let signature = |outcome| matches!(outcome, Err(ChainError::Signature { .. }));
+    assert!(signature(ask(&by_other, &[&other, &root], &[], at)));
+    assert!(signature(ask(&by_other, &[&own, &root], &[&other], at)));
+    // What the bundle brings is never taken for what is listed, though it may be the same certificate.
+    assert_eq!(ask(&by_own, &[&root], &[&own], at), Ok(()));
+    assert!(signature(ask(&by_other, &[&impostor, &own, &root], &[&other], at)));
+    // Nor does it matter in which order they are listed.
+    let lower = Forge::ca("lower").signed_by(&own);
+    let leaf = leaf().valid(NOW - 1, NOW).signed_by(&lower);
+    assert_eq!(ask(&leaf, &[&own, &lower, &root], &[], at), Ok(()));
+    let expired = |outcome| matches!(outcome, Err(ChainError::Expired { place: Place::Leaf, .. }));
+    assert!(expired(ask(&leaf, &[&lower, &own, &root], &[], at + 1)));
+    assert!(TrustedChain::new(Vec::new()).is_none());
 }

@@ -39,7 +39,7 @@ impl TrustedChain {
     }
 
     /// Finds a path from `leaf` through these certificates or any of `extra` (untrusted) to the anchor,
-    /// as [`verify_chain`](super::verify_chain) does.
+    /// as [`verify_chain`](super::verify_chain) does, valid at a time in Unix milliseconds.
     ///
     /// # Errors
     /// The most telling failure; see [`ChainError`].
@@ -47,16 +47,20 @@ impl TrustedChain {
         &self,
         leaf: &Certificate,
         extra: &[Certificate],
-        at_unix: i64,
+        at_ms: i64,
         purpose: Purpose,
     ) -> Result<Path, ChainError> {
         let anchors = core::slice::from_ref(&self.anchor);
         let is_signed = |below: &Certificate, issuer: &Certificate| self.is_signed(below, issuer);
-        if extra.is_empty() {
-            return find_path(leaf, &self.below, anchors, at_unix, purpose, &is_signed);
-        }
-        let intermediates: Vec<Certificate> = self.below.iter().chain(extra).cloned().collect();
-        find_path(leaf, &intermediates, anchors, at_unix, purpose, &is_signed)
+        let at_unix = at_ms.div_euclid(1000);
+        let path = if extra.is_empty() {
+            find_path(leaf, &self.below, anchors, at_unix, purpose, &is_signed)?
+        } else {
+            let intermediates: Vec<Certificate> = self.below.iter().chain(extra).cloned().collect();
+            find_path(leaf, &intermediates, anchors, at_unix, purpose, &is_signed)?
+        };
+        path.check_valid_at_ms(at_ms)?;
+        Ok(path)
     }
 
     /// Whether `below` is one of these and `issuer` the next one up, which signed it. `false` says nothing.

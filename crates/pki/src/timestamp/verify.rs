@@ -119,8 +119,7 @@ pub fn verify(
     // 4. Its key made the signature.
     signer.public_key()?.verify(signed.scheme, &signed.attributes_der, &signed.signature)?;
     // 5. It was an authority for timestamps at the time stated; since then it may have expired.
-    let at = info.gen_time_ms.div_euclid(1000);
-    let path = authority.verify(signer, &response.certificates, at, Purpose::TimeStamping)?;
+    let path = authority.verify(signer, &response.certificates, info.gen_time_ms, Purpose::TimeStamping)?;
     Ok(VerifiedTimestamp { gen_time_unix_ms: info.gen_time_ms, path })
 }
 

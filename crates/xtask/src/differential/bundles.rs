@@ -7,9 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::cases::{Case, Signer};
+use super::mutants::Flips;
 use crate::process;
 use crate::strangers::{Client, Kind, Sealog, Stage, clients};
 
+/// Every so many bytes of our own bundles are changed, and about so many in each field of the others.
+const THOROUGH: Flips = Flips::Every(3);
+const SPARSE: Flips = Flips::About(5);
 /// The longest one signature may take.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Of the suite's good bundles those that are changed, by shape: Rekor v1 and v2, messages and envelopes, keys.
@@ -24,12 +28,17 @@ const CHANGED: [&str; 8] = [
     "rekor2-timestamp-with-embedded-cert",
 ];
 
+/// Of these the ones with all the fields that ours never have.
+const SPELLED: [&str; 2] = ["happy-path-v0.1", "managed-key-and-trusted-root"];
+
 /// A good bundle, and another of the same shape to swap fields with.
 pub(super) struct Base {
     pub(super) case: Case,
     pub(super) other: Option<PathBuf>,
-    /// Whether every byte of it is changed, not only a few of each field.
-    pub(super) thoroughly: bool,
+    /// How densely its bytes are changed.
+    pub(super) flips: Flips,
+    /// Whether each of its fields is spelled in every way, too.
+    pub(super) spelled: bool,
 }
 
 /// Everybody signs the stage's file, as a blob and as an attestation; cosign also with a key.
@@ -48,12 +57,16 @@ pub(super) fn made(stage: &Stage<'_>, ours: &Sealog) -> Result<Vec<Base>> {
             let signer =
                 Signer::Identity { identity: person.identity.clone(), issuer: person.issuer.clone() };
             let case = of_stage(stage, &name, bundle, signer);
-            bases.push(Base { case, other: Some(other.clone()), thoroughly: client.name() == ours.name() });
+            let ours = client.name() == ours.name();
+            let flips = if ours { THOROUGH } else { SPARSE };
+            bases.push(Base { case, other: Some(other.clone()), flips, spelled: ours });
         }
     }
-    let (bundle, key) = with_a_key(stage)?;
-    let case = of_stage(stage, "cosign key", bundle, Signer::Key(key));
-    bases.push(Base { case, other: None, thoroughly: false });
+    let (bundles, key) = with_a_key(stage)?;
+    for (name, bundle) in ["cosign key", "cosign key attestation"].into_iter().zip(bundles) {
+        let case = of_stage(stage, name, bundle, Signer::Key(key.clone()));
+        bases.push(Base { case, other: None, flips: SPARSE, spelled: false });
+    }
     Ok(bases)
 }
 
@@ -86,8 +99,8 @@ fn of_another_file(stage: &Stage<'_>, ours: &Sealog, kind: Kind) -> Result<PathB
     Ok(bundle)
 }
 
-/// cosign makes a key and signs with it: the bundle and the public key.
-fn with_a_key(stage: &Stage<'_>) -> Result<(PathBuf, PathBuf)> {
+/// cosign makes a key and signs with it: the bundles of a blob and of an attestation, and the public key.
+fn with_a_key(stage: &Stage<'_>) -> Result<([PathBuf; 2], PathBuf)> {
     let command = || {
         let mut command = Command::new(&stage.peers.cosign);
         command.env("HOME", stage.home()).env("COSIGN_PASSWORD", "").current_dir(stage.scratch.path());
@@ -96,13 +109,20 @@ fn with_a_key(stage: &Stage<'_>) -> Result<(PathBuf, PathBuf)> {
     let mut generate = command();
     generate.args(["generate-key-pair", "--output-key-prefix", "managed"]);
     process::run(&mut generate, LIMIT)?.expect_success("cosign generate-key-pair")?;
-    let bundle = stage.scratch.file("cosign-key.json");
-    let mut sign = command();
-    sign.args(["sign-blob", "--yes", "--key", "managed.key", "--bundle"]).arg(&bundle);
-    sign.arg("--trusted-root").arg(stage.dev.client_file("trusted_root.json"));
-    sign.arg("--signing-config").arg(stage.dev.client_file("signing_config.json"));
-    process::run(sign.arg(&stage.file), LIMIT)?.expect_success("cosign sign-blob with a key")?;
-    Ok((bundle, stage.scratch.file("managed.pub")))
+    let bundles = ["key-blob.json", "key-attestation.json"].map(|name| stage.scratch.file(name));
+    for bundle in &bundles {
+        let mut sign = command();
+        if bundle.ends_with("key-blob.json") {
+            sign.arg("sign-blob");
+        } else {
+            sign.args(["attest-blob", "--type", "slsaprovenance1", "--predicate"]).arg(&stage.predicate);
+        }
+        sign.args(["--yes", "--key", "managed.key", "--bundle"]).arg(bundle);
+        sign.arg("--trusted-root").arg(stage.dev.client_file("trusted_root.json"));
+        sign.arg("--signing-config").arg(stage.dev.client_file("signing_config.json"));
+        process::run(sign.arg(&stage.file), LIMIT)?.expect_success("cosign signing with a key")?;
+    }
+    Ok((bundles, stage.scratch.file("managed.pub")))
 }
 
 /// The good bundles of the suite that are changed, each to be swapped with the next of its shape.
@@ -114,8 +134,8 @@ pub(super) fn of_others(cases: &[Case], folder: &Path) -> Result<Vec<Base>> {
     };
     let partner = |name: &str| {
         Some(match name {
-            "happy-path-v0.1" => "happy-path-v0.3-new-mediaType",
-            "happy-path-v0.3" => "happy-path-v0.3-new-mediaType",
+            "happy-path-v0.1" => "happy-path-v0.3",
+            "happy-path-v0.3" => "happy-path-v0.1",
             "rekor2-checkpoint-cosigned" => "rekor2-timestamp-with-embedded-cert",
             "rekor2-timestamp-with-embedded-cert" => "rekor2-checkpoint-cosigned",
             _ => return None,
@@ -123,7 +143,7 @@ pub(super) fn of_others(cases: &[Case], folder: &Path) -> Result<Vec<Base>> {
     };
     let base = |name: &&str| {
         let other = partner(name).map(&named).transpose()?.map(|case| case.bundle);
-        Ok(Base { case: named(name)?, other, thoroughly: false })
+        Ok(Base { case: named(name)?, other, flips: SPARSE, spelled: SPELLED.contains(name) })
     };
     CHANGED.iter().map(base).collect()
 }

@@ -1,7 +1,7 @@
 //! Other verifiers beside ours: the same bundle, artifact and policy must get the same verdict.
 //!
 //! Asked about: the bundles of the sigstore-conformance suite; bundles that cosign, sigstore-python, sigstore-js and
-//! `sealog` make against our own services; all of them changed in thousands of ways; and whatever a folder of
+//! `sealog` make against our own services; all of them, and trusted roots, changed in thousands of ways; and whatever a folder of
 //! `SEALOG_CORPUS_DIR`, laid out like the suite's, holds. Where we disagree with somebody stands, with who is right
 //! and by which paragraph, in `docs/reference/disagreements.md`; any other disagreement fails, and so does a row that
 //! nothing needs.
@@ -10,6 +10,7 @@ mod bundles;
 mod cases;
 mod disagreements;
 mod mutants;
+mod roots;
 mod spelling;
 mod tree;
 mod verifiers;
@@ -30,7 +31,7 @@ use crate::tally::{Tally, short};
 use bundles::Base;
 use cases::{Case, Signer};
 use disagreements::{Disagreements, Verdict};
-use mutants::{Flips, Spares};
+use mutants::Spares;
 use tree::Place;
 use verifiers::Answers;
 
@@ -38,9 +39,6 @@ use verifiers::Answers;
 const DOCUMENT: &str = "docs/reference/disagreements.md";
 /// Cases of a folder on disk, laid out like the suite's `bundle-verify`: `testkit` writes such folders.
 const CORPUS: &str = "SEALOG_CORPUS_DIR";
-/// Every so many bytes of a bundle that is changed thoroughly, and about so many in each field of the others.
-const THOROUGH: Flips = Flips::Every(3);
-const SPARSE: Flips = Flips::About(6);
 
 /// Installs the peers and compares the verifiers asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
@@ -111,6 +109,9 @@ fn questions(house: &House, stage: &Stage<'_>) -> Result<Vec<Case>> {
         }
         cases.extend(policies(stage, base)?);
         cases.extend(changed(base, &folder, cases.len())?);
+        if base.spelled {
+            cases.extend(rooted(base, &folder, cases.len())?);
+        }
     }
     Ok(cases)
 }
@@ -153,16 +154,28 @@ fn changed(base: &Base, folder: &Path, first: usize) -> Result<Vec<Case>> {
     let other = base.other.as_ref().map(std::fs::read).transpose()?;
     let other: Option<Value> = other.map(|bytes| serde_json::from_slice(&bytes)).transpose()?;
     let root: Value = serde_json::from_slice(&std::fs::read(&base.case.trusted_root)?)?;
-    let mut mutants = mutants::flips(&document, if base.thoroughly { THOROUGH } else { SPARSE });
-    mutants.extend(mutants::fields(&document));
+    let mut mutants = mutants::flips(&document, base.flips);
+    mutants.extend(mutants::fields(&document, base.spelled));
     mutants.extend(mutants::media_types(&document));
     mutants.extend(other.iter().flat_map(|other| mutants::swaps(&document, other)));
     mutants.extend(mutants::extras(&document, &Spares { issuers: issuers(&root), other }));
     let texts = mutants.into_iter().map(|(what, mutant)| (what, mutant.to_string().into_bytes()));
+    let spellings = if base.spelled { spelling::all(&document) } else { spelling::of_the_whole(&document) };
     let mut cases = Vec::new();
-    for (what, text) in texts.chain(spelling::all(&document)) {
+    for (what, text) in texts.chain(spellings) {
         let bundle = verifiers::written(folder, first + cases.len(), &text)?;
         cases.push(Case { bundle, ..base.case.named(&what) });
+    }
+    Ok(cases)
+}
+
+/// The same bundle under changed trusted roots.
+fn rooted(base: &Base, folder: &Path, first: usize) -> Result<Vec<Case>> {
+    let root: Value = serde_json::from_slice(&std::fs::read(&base.case.trusted_root)?)?;
+    let mut cases = Vec::new();
+    for (what, variant) in roots::variants(&root) {
+        let trusted_root = verifiers::written(folder, first + cases.len(), variant.to_string().as_bytes())?;
+        cases.push(Case { trusted_root, ..base.case.named(&what) });
     }
     Ok(cases)
 }
@@ -218,9 +231,13 @@ fn judge(ours: &Answers, theirs: &[Answers], table: &mut Disagreements, tally: &
     let accepted = ours.by_case.values().filter(|answer| answer.verdict == Verdict::Accepts).count();
     println!("  sealog: {} cases, {accepted} accepted, {}", ours.by_case.len(), short(ours.took));
     for peer in theirs {
-        let (mut agreed, mut explained, mut open) = (0, 0, 0);
+        let (mut agreed, mut explained, mut open, mut idle) = (0, 0, 0, 0);
         for (case, answer) in &peer.by_case {
             let Some(our) = ours.by_case.get(case) else { continue };
+            if answer.verdict != Verdict::Accepts && peer.refuses_base_of(case) {
+                idle += 1;
+                continue;
+            }
             if our.verdict == answer.verdict {
                 agreed += 1;
                 tally.pass(1);
@@ -247,7 +264,8 @@ fn judge(ours: &Answers, theirs: &[Answers], table: &mut Disagreements, tally: &
         }
         let asked = peer.by_case.len();
         println!(
-            "  {}: {asked} asked, {agreed} agree, {explained} disagree for a listed reason, {open} for none, {}",
+            "  {}: {asked} asked, {agreed} agree, {explained} disagree for a listed reason, {open} for none, \
+             {idle} of bundles it refuses anyway, {}",
             peer.name,
             short(peer.took)
         );

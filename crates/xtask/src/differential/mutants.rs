@@ -86,8 +86,8 @@ pub(super) fn flips(document: &Value, density: Flips) -> Vec<Mutant> {
     mutants
 }
 
-/// Every field gone, empty, null, of another type; every element twice.
-pub(super) fn fields(document: &Value) -> Vec<Mutant> {
+/// Every field gone, empty, null; every element twice; with `types`, every field of another type.
+pub(super) fn fields(document: &Value, types: bool) -> Vec<Mutant> {
     let mut mutants = Vec::new();
     for place in places(document) {
         let Some(value) = place.get(document) else { continue };
@@ -102,8 +102,10 @@ pub(super) fn fields(document: &Value) -> Vec<Mutant> {
             _ => json!(""),
         };
         add("empty", place.with(document, empty));
-        add("list of", place.with(document, json!([value])));
-        add("true for", place.with(document, json!(true)));
+        if types {
+            add("list of", place.with(document, json!([value])));
+            add("true for", place.with(document, json!(true)));
+        }
         match value {
             Value::Array(elements) => {
                 for (index, element) in elements.iter().enumerate() {
@@ -342,7 +344,7 @@ mod tests {
         other["messageSignature"]["signature"] = json!("AAAA");
         let spares = Spares { issuers: vec![json!({"rawBytes": "BA=="})], other: Some(other.clone()) };
         let mut mutants = flips(&document, Flips::Every(1));
-        mutants.extend(fields(&document));
+        mutants.extend(fields(&document, true));
         mutants.extend(swaps(&document, &other));
         mutants.extend(media_types(&document));
         mutants.extend(

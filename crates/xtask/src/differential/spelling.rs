@@ -13,6 +13,13 @@ pub(super) type Spelling = (String, Vec<u8>);
 /// Stands where raw text goes.
 const HERE: &str = "@@here@@";
 
+/// The spellings that no single field has to do with.
+pub(super) fn of_the_whole(document: &Value) -> Vec<Spelling> {
+    let everywhere =
+        |what: &str| !what.contains("[0]") && !what.contains(" in ") && !what.contains("Material");
+    all(document).into_iter().filter(|(what, _)| everywhere(what)).collect()
+}
+
 /// Every spelling of a bundle.
 pub(super) fn all(document: &Value) -> Vec<Spelling> {
     let mut found = whole(document);
@@ -195,8 +202,10 @@ fn base64_forms(text: &str) -> Vec<(&'static str, String)> {
         ("with four signs of padding", format!("{text}====")),
         ("with a letter that is none", format!("{first}!{rest}")),
         ("with a letter behind", format!("{text}A")),
-        ("with both alphabets", format!("{}{}", first.replace('+', "-").replace('/', "_"), rest)),
     ];
+    let mixed = format!("{}{rest}", first.replace('+', "-").replace('/', "_"));
+    let both = mixed.contains(['-', '_']) && mixed.contains(['+', '/']);
+    forms.extend(both.then_some(("with both alphabets", mixed)));
     forms.extend(trailing_bit(text).map(|form| ("with a trailing bit", form)));
     forms
 }

@@ -3,10 +3,11 @@
 //!   sigstore-rust-verify batch                  cases as JSON lines in, answers as JSON lines out
 //!   sigstore-rust-verify warm SECONDS           one case in, how often it was verified in that time out
 //!   sigstore-rust-verify verify-bundle …        one case, in the words of the conformance suite
+//!   sigstore-rust-verify sha256 FILE            no verification: the least that a verifier of a file must do
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
         ["batch"] => batch(),
         ["warm", seconds] => warm(seconds),
         ["verify-bundle", options @ ..] => verify_bundle(options),
-        _ => Err("usage: sigstore-rust-verify batch | warm SECONDS | verify-bundle …".into()),
+        ["sha256", file] => sha256(file),
+        _ => Err("usage: sigstore-rust-verify batch | warm SECONDS | verify-bundle … | sha256 FILE".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,7 +71,9 @@ fn judge(case: &Value, verifiers: &mut HashMap<String, Result<Verifier, String>>
     let bundle = Bundle::from_json(&std::fs::read_to_string(text(case, "bundle").ok_or("no bundle")?)?)?;
     let bytes;
     let artifact = match text(case, "digest") {
-        Some(digest) => Artifact::from(Sha256Hash::from_hex(digest)?),
+        Some(digest) => {
+            Artifact::from(Sha256Hash::from_hex(digest.strip_prefix("sha256:").unwrap_or(digest))?)
+        }
         None => {
             bytes = std::fs::read(text(case, "artifact").ok_or("no artifact")?)?;
             Artifact::from(&bytes)
@@ -138,5 +142,20 @@ fn verify_bundle(options: &[&str]) -> Outcome<()> {
     let verifier = prepare(root)?;
     let bundle = Bundle::from_json(&std::fs::read_to_string(bundle)?)?;
     verifier.verify_reader(File::open(file)?, &bundle, &VerificationPolicy::new(*identity, *issuer))?;
+    Ok(())
+}
+
+/// The digest of a file and nothing else.
+fn sha256(file: &str) -> Outcome<()> {
+    let mut file = File::open(file)?;
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            length => context.update(&buffer[..length]),
+        }
+    }
+    println!("{:02x?}", context.finish().as_ref());
     Ok(())
 }
