@@ -285,4 +285,7 @@ fn nothing_in_a_timestamp_is_said_without_being_signed() {
     later[at + 13] = b'5';
     let later = signed.changed(|bundle| bundle.material.timestamps = vec![later]);
     assert_eq!((world.class(&signed), world.class(&later)), (None, Some(ErrorClass::Timestamp)));
+    // The token ends with its signature.
+    let forged = signed.changed(|bundle| *bundle.material.timestamps[0].last_mut().unwrap() ^= 1);
+    assert_eq!(world.class(&forged), Some(ErrorClass::Timestamp));
 }
