@@ -110,6 +110,7 @@ fn structure(error: &StructureError) -> Compared {
         StructureError::Certificate { source, .. } => instead("an X.509 certificate", source.to_string()),
         StructureError::RootForLeaf => instead("the signer's certificate", "a root's"),
         StructureError::SignatureCount { found } => instead("1 signature", found.to_string()),
+        StructureError::SignatureTooLong { found } => instead("a signature", format!("{found} bytes")),
         StructureError::NoLogEntry => instead("a transparency log entry", "none"),
         StructureError::EntryTwice { .. } => instead("each log entry once", "one twice"),
         StructureError::NoInclusionProof { at, promised: true } => {

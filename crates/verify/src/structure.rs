@@ -12,6 +12,9 @@ use sealog_bundle::{
 use sealog_crypto::{PublicKey, sha256};
 use sealog_pki::{Certificate, CertificateError};
 
+/// Bytes of a signature; the longest of the registry, ML-DSA-87's, have 4,627. Each timestamp hashes them again.
+const MAX_SIGNATURE_BYTES: usize = 16 << 10;
+
 /// What a bundle lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StructureError {
@@ -36,6 +39,12 @@ pub enum StructureError {
     #[error("the envelope has {found} signatures instead of one")]
     SignatureCount {
         /// How many there are.
+        found: usize,
+    },
+    /// Longer than any signature.
+    #[error("a signature of {found} bytes is longer than any")]
+    SignatureTooLong {
+        /// How long it is.
         found: usize,
     },
     /// No log entry.
@@ -226,12 +235,16 @@ fn not_excluded<'b>(hint: &str, keys: &[&'b PublicKey]) -> Result<Vec<&'b Public
 }
 
 fn the_one_signature(content: &Content) -> Result<(Signed<'_>, &[u8]), StructureError> {
-    match content {
-        Content::Message(message) => Ok((Signed::Message(message), &message.signature)),
+    let (signed, signature) = match content {
+        Content::Message(message) => (Signed::Message(message), &message.signature),
         Content::Envelope(envelope) => match envelope.signatures.as_slice() {
-            [one] => Ok((Signed::Envelope(envelope), &one.sig)),
-            several => Err(StructureError::SignatureCount { found: several.len() }),
+            [one] => (Signed::Envelope(envelope), &one.sig),
+            several => return Err(StructureError::SignatureCount { found: several.len() }),
         },
+    };
+    match signature.len() {
+        0..=MAX_SIGNATURE_BYTES => Ok((signed, signature)),
+        found => Err(StructureError::SignatureTooLong { found }),
     }
 }
 

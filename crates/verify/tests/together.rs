@@ -9,8 +9,8 @@ use sealog_bundle::{
 use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey, Signer as _};
 use sealog_pki::{Certificate, FulcioExtension};
 use sealog_testkit::{
-    DAY, Holder, ISSUER, Log, NOW, Person, Signed, Sigstore, Template, Thing, Token, key, oids, signature_of,
-    window,
+    DAY, EntryForm, Holder, ISSUER, Log, NOW, Person, Signed, Sigstore, Template, Thing, Token, key, oids,
+    signature_of, window,
 };
 use sealog_tlog::{
     SignedNote,
@@ -190,11 +190,12 @@ fn every_entry_by_a_known_log_must_hold_and_one_must_be_there() {
     let mut world = Sigstore::new();
     let signed = world.sign(&alice(), Thing::File(FILE));
     let good = signed.bundle.material.log_entries[0].clone();
-    let mut unproven = good.clone();
+    let again = world.log.take(&signed, EntryForm::HashedRekordV002);
+    let mut unproven = again.clone();
     unproven.inclusion_proof.as_mut().unwrap().hashes[0][0] ^= 1;
     let mut unknown = unproven.clone();
     unknown.log_id = vec![9; 32];
-    let mut other = good.clone();
+    let mut other = again.clone();
     other.canonicalized_body =
         world.sign(&alice(), Thing::File(b"x")).bundle.material.log_entries[0].canonicalized_body.clone();
     let mut nameless = good.clone();
@@ -202,7 +203,8 @@ fn every_entry_by_a_known_log_must_hold_and_one_must_be_there() {
     let mismatch = Some(ErrorClass::EntryMismatch);
     for (entries, class) in [
         (vec![good.clone()], None),
-        (vec![good.clone(), good.clone()], None),
+        (vec![good.clone(), again], None),
+        (vec![good.clone(), good.clone()], Some(ErrorClass::InvalidBundle)),
         (vec![], Some(ErrorClass::InvalidBundle)),
         (vec![unproven.clone()], Some(ErrorClass::InclusionProof)),
         (vec![good.clone(), unproven], Some(ErrorClass::InclusionProof)),

@@ -37,6 +37,7 @@ type Damage = fn(&mut Signed, &mut Sigstore);
 fn every_refusal_says_expected_found_and_next() {
     let damages: &[Damage] = &[
         |s, _| s.file.push(0),
+        |s, _| sealog_testkit::set_signature(&mut s.bundle.content, &[0; 20_000]),
         |s, _| s.bundle.material.log_entries.clear(),
         |s, _| s.bundle.material.timestamps.clear(),
         |s, _| s.bundle.material.timestamps.push(vec![0x30, 0]),

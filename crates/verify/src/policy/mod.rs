@@ -137,7 +137,7 @@ impl Policy {
         if threshold == 0 || threshold > rules.len() {
             return Err(RuleError::Threshold { threshold, listed: rules.len() });
         }
-        rules.iter().try_for_each(SignerRule::check)?;
+        SignerRule::check_all(&rules)?;
         Ok(Self { signers: rules, threshold, evidence: Evidence::default() })
     }
 

@@ -14,7 +14,7 @@ use sealog_pki::{
 
 /// Rules within each other.
 const MAX_DEPTH: usize = 8;
-/// Rules in one rule, itself included.
+/// Rules in one policy, those within others included.
 const MAX_RULES: usize = 256;
 
 /// Who may have signed.
@@ -116,9 +116,14 @@ impl SignerRule {
     /// # Errors
     /// See [`RuleError`].
     pub fn check(&self) -> Result<(), RuleError> {
+        Self::check_all(core::slice::from_ref(self))
+    }
+
+    /// Of all together, since each costs time with every bundle.
+    pub(super) fn check_all(rules: &[Self]) -> Result<(), RuleError> {
         let mut left = MAX_RULES;
-        self.check_size(MAX_DEPTH, &mut left)?;
-        self.check_open()
+        rules.iter().try_for_each(|rule| rule.check_size(MAX_DEPTH, &mut left))?;
+        rules.iter().try_for_each(Self::check_open)
     }
 
     fn check_size(&self, depth: usize, left: &mut usize) -> Result<(), RuleError> {

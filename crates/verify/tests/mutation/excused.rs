@@ -163,13 +163,6 @@ pub(crate) const EXCUSED: &[Row] = &[
     ),
     row(
         "verificationMaterial.tlogEntries[]",
-        &[Twice],
-        Less,
-        &[],
-        "the same proof twice proves the same; of several entries the first is told",
-    ),
-    row(
-        "verificationMaterial.tlogEntries[]",
         &[Drop, Order],
         Less,
         TWO,
