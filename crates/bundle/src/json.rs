@@ -9,6 +9,7 @@
 
 mod encode;
 pub(crate) mod fields;
+mod skim;
 
 pub use encode::object;
 pub use fields::{Fields, Unknown, decode_base64, encode_base64};
@@ -20,7 +21,8 @@ use alloc::{
     vec::Vec,
 };
 use core::{cell::Cell, fmt};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use skim::Skim;
 
 /// Objects and arrays within each other; deeper documents are refused.
 pub const MAX_DEPTH: usize = 64;
@@ -151,13 +153,25 @@ impl<'a> Value<'a> {
     /// # Errors
     /// [`JsonFault::TooLarge`] and [`JsonFault::Syntax`].
     pub fn parse(document: &'a [u8], limit: usize) -> Result<Self, JsonError> {
+        Self::parse_fields(document, limit, None)
+    }
+
+    /// Reads one document of at most `limit` bytes and keeps, where it is an object, the fields of these names
+    /// only. The others are held to the same rules and are `null` then.
+    pub(crate) fn parse_only(document: &'a [u8], limit: usize, kept: &[&str]) -> Result<Self, JsonError> {
+        Self::parse_fields(document, limit, Some(kept))
+    }
+
+    fn parse_fields(document: &'a [u8], limit: usize, kept: Option<&[&str]>) -> Result<Self, JsonError> {
         if document.len() > limit {
             return Err(JsonError::here(JsonFault::TooLarge { limit, found: document.len() }));
         }
         let values = Cell::new(0);
         let mut reader = serde_json::Deserializer::from_slice(document);
         let syntax = |e: serde_json::Error| JsonError::here(JsonFault::Syntax(e.to_string()));
-        let value = Tree { depth: 0, values: &values }.deserialize(&mut reader).map_err(syntax)?;
+        let value = Tree { limits: Limits { depth: 0, values: &values }, kept }
+            .deserialize(&mut reader)
+            .map_err(syntax)?;
         reader.end().map_err(syntax)?;
         Ok(value)
     }
@@ -181,31 +195,44 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Builds a [`Value`] and counts while doing so.
+/// Counts what is read: levels on the way down, values in all.
 #[derive(Clone, Copy)]
-struct Tree<'c> {
+struct Limits<'c> {
     depth: usize,
     values: &'c Cell<usize>,
 }
 
-impl Tree<'_> {
+impl Limits<'_> {
     fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
             return Err(E::custom(format_args!("more than {MAX_DEPTH} levels")));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
+
+    fn count<E: serde::de::Error>(self) -> Result<(), E> {
+        let count = self.values.get();
+        if count >= MAX_VALUES {
+            return Err(E::custom(format_args!("more than {MAX_VALUES} values")));
+        }
+        self.values.set(count + 1);
+        Ok(())
+    }
+}
+
+/// Builds a [`Value`].
+#[derive(Clone, Copy)]
+struct Tree<'c> {
+    limits: Limits<'c>,
+    /// The fields of this object that are kept, if not all are.
+    kept: Option<&'c [&'c str]>,
 }
 
 impl<'de> DeserializeSeed<'de> for Tree<'_> {
     type Value = Value<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value<'de>, D::Error> {
-        let count = self.values.get();
-        if count >= MAX_VALUES {
-            return Err(D::Error::custom(format_args!("more than {MAX_VALUES} values")));
-        }
-        self.values.set(count + 1);
+        self.limits.count()?;
         from.deserialize_any(self)
     }
 }
@@ -246,7 +273,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        let inner = self.inner()?;
+        let inner = Self { limits: self.limits.inner()?, kept: None };
         let mut elements = Vec::new();
         while let Some(element) = seq.next_element_seed(inner)? {
             room_for_one(&mut elements);
@@ -256,19 +283,21 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        let inner = self.inner()?;
+        let inner = Self { limits: self.limits.inner()?, kept: None };
         let mut fields: Vec<(Cow<'de, str>, Value<'de>)> = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
-            let value = map.next_value_seed(inner)?;
+            let value = match self.kept {
+                Some(kept) if !kept.contains(&name.as_ref()) => {
+                    map.next_value_seed(Skim(inner.limits))?;
+                    Value::Null
+                }
+                _ => map.next_value_seed(inner)?,
+            };
             room_for_one(&mut fields);
             fields.push((name, value));
         }
-        match repeated(&fields) {
-            Some(name) => {
-                Err(A::Error::custom(format_args!("field `{}` is there twice", name.escape_debug())))
-            }
-            None => Ok(Value::Object(fields)),
-        }
+        repeated(fields.iter().map(|(name, _)| name.as_ref()))?;
+        Ok(Value::Object(fields))
     }
 }
 
@@ -279,11 +308,14 @@ fn room_for_one<T>(list: &mut Vec<T>) {
     }
 }
 
-/// A name that occurs twice, if any does; sorts, so that many names do not cost their square.
-fn repeated<'f>(fields: &'f [(Cow<'_, str>, Value<'_>)]) -> Option<&'f str> {
-    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
+/// Refuses a name that occurs twice; sorts, so that many names do not cost their square.
+fn repeated<'f, E: serde::de::Error>(names: impl Iterator<Item = &'f str>) -> Result<(), E> {
+    let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
-    names.iter().zip(names.iter().skip(1)).find(|(a, b)| a == b).map(|(name, _)| *name)
+    match names.iter().zip(names.iter().skip(1)).find(|(a, b)| a == b) {
+        Some((name, _)) => Err(E::custom(format_args!("field `{}` is there twice", name.escape_debug()))),
+        None => Ok(()),
+    }
 }
 
 /// Reads a field's name without copying it.

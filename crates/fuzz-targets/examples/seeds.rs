@@ -26,6 +26,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Edits that a verifier with one check less would believe, as `verify` reads them: bundle, policy, evidence,
+/// root, then the edits. (Tried with each of those checks taken out.)
+const ATTACKS: [(&str, &[u8]); 4] = [
+    // `v2` with the timestamp of `v2-fraction`: believed if the imprint is not compared.
+    ("timestamp-of-another-signature", &[0, 0, 0, 0, 0, 2, 7, 9, 0, 0]),
+    // `v1-timestamp` without its promise and with another index: told if it is not taken from the proof.
+    ("index-that-nobody-signed", &[10, 0, 0, 0, 0, 7, 0, 8, 0, 6, 0, 0, 0]),
+    // `v1-promise` with the signature of `v1-timestamp`: believed if the entry's signature is not compared.
+    ("entry-of-another-signature", &[9, 0, 0, 0, 0, 7, 10, 6, 0]),
+    // `v2` with another index in entry and proof: believed if the proof is not computed.
+    ("index-in-both-places", &[0, 0, 0, 0, 0, 6, 0, 0, 0, 6, 0, 2, 0]),
+];
+
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "fuzz".into()));
     let mut maker = Maker::new(folder);
@@ -177,6 +190,9 @@ impl Maker {
             if let sealog_bundle::Content::Envelope(envelope) = &bundle.content {
                 self.seed("statement", name, &envelope.payload);
             }
+        }
+        for (name, script) in ATTACKS {
+            self.seed("verify", &format!("attack-{name}"), script);
         }
         let unknown = br#"{"apiVersion":"0.0.1","kind":"rpm","spec":{"any":[1,2.5,null]}}"#;
         self.seed("entry_body", "unknown", unknown);

@@ -61,6 +61,8 @@ pub fn statement(input: &[u8]) {
         Ok(statement) => statement,
         Err(error) => return drop(error.to_string()),
     };
+    // What it does not keep it has read all the same.
+    assert!(Value::parse(input, LIMIT).is_ok());
     let named = statement.algorithms();
     let all = |of: &Statement| of.subjects.iter().flat_map(|s| s.digests.clone()).collect::<Vec<_>>();
     for digest in all(&statement).iter().take(LOOKED_UP) {
