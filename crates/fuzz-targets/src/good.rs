@@ -155,17 +155,18 @@ impl World {
         verified.ok().map(|verified| Said::of(&verified))
     }
 
-    /// What is said of a bundle with all it carries, and with each entry once more without its promise, when
-    /// its place is counted in another way.
+    /// What is said of a bundle with all it carries, and of its entries without their promises, when their places
+    /// are counted in another way.
     fn truth(&self, bundle: &Bundle, file: usize) -> Option<Said> {
         let mut whole = bundle.clone();
-        let mut again = bundle.material.log_entries.clone();
-        again.iter_mut().for_each(|entry| entry.inclusion_promise = None);
-        again.retain(|entry| !bundle.material.log_entries.contains(entry));
-        whole.material.log_entries.extend(again);
         // In version 0.1 entries must have promises; nothing else is different in 0.2.
         whole.version = whole.version.max(Version::V02);
-        self.said(&whole, file, lax())
+        let mut truth = self.said(&whole, file, lax())?;
+        whole.material.log_entries.iter_mut().for_each(|entry| entry.inclusion_promise = None);
+        if let Some(unpromised) = self.said(&whole, file, lax()) {
+            truth.logs.extend(unpromised.logs);
+        }
+        Some(truth)
     }
 }
 
