@@ -128,13 +128,13 @@ impl TrustedRoot {
             return Err(JsonError::here(JsonFault::UnknownName(media_type)).at("mediaType"));
         }
         Ok(Self {
-            tlogs: fields.messages("tlogs", MAX_INSTANCES, TransparencyLog::read)?,
+            tlogs: known(fields.messages("tlogs", MAX_INSTANCES, TransparencyLog::read)?),
             certificate_authorities: fields.messages(
                 "certificateAuthorities",
                 MAX_INSTANCES,
                 CertificateAuthority::read,
             )?,
-            ctlogs: fields.messages("ctlogs", MAX_INSTANCES, TransparencyLog::read)?,
+            ctlogs: known(fields.messages("ctlogs", MAX_INSTANCES, TransparencyLog::read)?),
             timestamp_authorities: fields.messages(
                 "timestampAuthorities",
                 MAX_INSTANCES,
@@ -166,26 +166,40 @@ impl TrustedRoot {
     }
 }
 
+/// Those logs whose algorithm is known. The registry grows: a log that signs in a way of tomorrow must not make
+/// the others worthless today.
+fn known(logs: Vec<Option<TransparencyLog>>) -> Vec<TransparencyLog> {
+    logs.into_iter().flatten().collect()
+}
+
 impl TransparencyLog {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, JsonError> {
+    /// None when it signs in a way that is not known here.
+    fn read(fields: &mut Fields<'_>) -> Result<Option<Self>, JsonError> {
         let (public_key, key_details, valid_for) = fields.required_message("publicKey", |fields| {
-            Ok((
-                fields.required_bytes("rawBytes")?,
-                KeyDetails::take(fields, "keyDetails")?,
-                fields.required_message("validFor", ValidFor::read)?,
-            ))
+            let details = match KeyDetails::take(fields, "keyDetails") {
+                Err(JsonError { fault: JsonFault::UnknownName(_), .. }) => None,
+                details => Some(details?),
+            };
+            let raw = fields.required_bytes("rawBytes")?;
+            Ok((raw, details, fields.required_message("validFor", ValidFor::read)?))
         })?;
         let key_id = |fields: &mut Fields<'_>| fields.bytes("keyId");
-        Ok(Self {
-            base_url: fields.text("baseUrl")?,
-            hash_algorithm: key_details::take_hash(fields, "hashAlgorithm")?,
+        let base_url = fields.text("baseUrl")?;
+        let hash_algorithm = key_details::take_hash(fields, "hashAlgorithm")?;
+        let log_id = fields.required_message("logId", |fields| fields.required_bytes("keyId"))?;
+        let checkpoint_key_id = fields.message("checkpointKeyId", key_id)?.unwrap_or_default();
+        let operator = fields.text("operator")?;
+        let log = |key_details| Self {
+            base_url,
+            hash_algorithm,
             public_key,
             key_details,
             valid_for,
-            log_id: fields.required_message("logId", |fields| fields.required_bytes("keyId"))?,
-            checkpoint_key_id: fields.message("checkpointKeyId", key_id)?.unwrap_or_default(),
-            operator: fields.text("operator")?,
-        })
+            log_id,
+            checkpoint_key_id,
+            operator,
+        };
+        Ok(key_details.map(log))
     }
 
     fn to_value(&self) -> Value<'static> {
@@ -302,6 +316,26 @@ mod tests {
         let json = root().to_json();
         assert_eq!(TrustedRoot::parse(json.as_bytes()).unwrap(), root());
         assert!(!json.contains("operator") && !json.contains("checkpointKeyId"));
+    }
+
+    #[test]
+    fn a_log_of_a_kind_not_known_leaves_the_others() {
+        let mut two = root();
+        two.tlogs.push(TransparencyLog { log_id: vec![9; 32], ..two.tlogs[0].clone() });
+        for unknown in ["\"PKIX_TOMORROW\"", "99", "0"] {
+            let json = two.to_json().replacen("\"PKIX_ED25519\"", unknown, 1);
+            let read = TrustedRoot::parse(json.as_bytes()).unwrap();
+            assert_eq!(
+                (read.tlogs.as_slice(), read.ctlogs),
+                (&two.tlogs[1..], two.ctlogs.clone()),
+                "{unknown}"
+            );
+        }
+        // What is no name at all is a mistake.
+        for wrong in ["null", "true", "[]"] {
+            let json = two.to_json().replacen("\"PKIX_ED25519\"", wrong, 1);
+            assert!(TrustedRoot::parse(json.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use sealog_bundle::{Bundle, TrustedRoot};
 use sealog_crypto::{Digest, HashAlgorithm, PublicKey};
-use sealog_verify::{Artifact, ErrorClass, Policy, VerifyError, verify};
+use sealog_verify::{Artifact, ErrorClass, Policy, Verifier, VerifyError};
 use serde_json::{Value, json};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -48,12 +48,12 @@ fn batch() -> Outcome<()> {
     Ok(())
 }
 
-/// The document is parsed each time, the trusted root was read before.
+/// The document is parsed each time, the trusted root was made ready before.
 fn warm(limit: Duration) -> Outcome<()> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     let case = Case(serde_json::from_str(&line)?);
-    let root = TrustedRoot::parse(&case.file("trusted_root")?)?;
+    let verifier = Verifier::new(&TrustedRoot::parse(&case.file("trusted_root")?)?);
     let document = case.file("bundle")?;
     let artifact = case.file("artifact")?;
     let policy = case.policy()?;
@@ -61,7 +61,7 @@ fn warm(limit: Duration) -> Outcome<()> {
     let mut count = 0_u64;
     while started.elapsed() < limit {
         let bundle = Bundle::parse(&document)?;
-        verify(&bundle, &root, &policy, &Artifact::from_bytes(&artifact)).map_err(said)?;
+        verifier.verify(&bundle, &policy, &Artifact::from_bytes(&artifact)).map_err(said)?;
         count += 1;
     }
     println!("{}", json!({"verifications": count, "seconds": started.elapsed().as_secs_f64()}));
@@ -81,13 +81,14 @@ impl Case {
     }
 
     /// Trusted roots are read once.
-    fn judge(&self, roots: &mut HashMap<String, Result<TrustedRoot, String>>) -> Outcome<()> {
+    fn judge(&self, roots: &mut HashMap<String, Result<Verifier, String>>) -> Outcome<()> {
         let path = self.text("trusted_root").ok_or("the case has no trusted_root")?;
         if !roots.contains_key(path) {
             let read = TrustedRoot::parse(&self.file("trusted_root")?);
+            let read = read.map(|root| Verifier::new(&root));
             roots.insert(path.to_owned(), read.map_err(|error| format!("trusted root: {error}")));
         }
-        let root = roots[path].as_ref().map_err(Clone::clone)?;
+        let verifier = roots[path].as_ref().map_err(Clone::clone)?;
         let bundle = Bundle::parse(&self.file("bundle")?).map_err(|error| said(error.into()))?;
         let bytes;
         let artifact = match self.text("digest") {
@@ -97,7 +98,7 @@ impl Case {
                 Artifact::from_bytes(&bytes)
             }
         };
-        verify(&bundle, root, &self.policy()?, &artifact).map_err(said)?;
+        verifier.verify(&bundle, &self.policy()?, &artifact).map_err(said)?;
         Ok(())
     }
 

@@ -25,6 +25,14 @@ pub enum TrustRootError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// The key of the log asked for is of another kind than is said of it.
+    #[error("the trusted root says that log {log} signs with {details}, which its key does not")]
+    LogAlgorithm {
+        /// The log's URL.
+        log: String,
+        /// How it is said to sign.
+        details: KeyDetails,
+    },
     /// The log hashes its tree in another way.
     #[error("the trusted root says that log {log} hashes with {algorithm}, which is not supported")]
     LogHash {
@@ -90,8 +98,11 @@ impl Log {
     fn of(listed: &TransparencyLog) -> Self {
         let url = || listed.base_url.clone();
         let key = match listed.hash_algorithm {
-            HashAlgorithm::Sha256 => read_key(&listed.public_key, listed.key_details)
-                .map_err(|source| TrustRootError::LogKey { log: url(), source }),
+            HashAlgorithm::Sha256 => match read_key(&listed.public_key, listed.key_details) {
+                Ok(key) if fits(listed.key_details, &key) => Ok(key),
+                Ok(_) => Err(TrustRootError::LogAlgorithm { log: url(), details: listed.key_details }),
+                Err(source) => Err(TrustRootError::LogKey { log: url(), source }),
+            },
             algorithm => Err(TrustRootError::LogHash { log: url(), algorithm }),
         };
         let operator = match listed.operator.as_str() {
@@ -112,6 +123,11 @@ impl Log {
     pub(crate) fn key(&self) -> Result<&PublicKey, TrustRootError> {
         self.key.as_ref().map_err(TrustRootError::clone)
     }
+}
+
+/// Whether a key can sign so. Retired algorithms, of old logs, say less than the key itself.
+fn fits(details: KeyDetails, key: &PublicKey) -> bool {
+    details.scheme().is_none() || details.fits(key)
 }
 
 fn read_key(der: &[u8], details: KeyDetails) -> Result<PublicKey, KeyError> {

@@ -67,6 +67,9 @@ impl VerifyError {
                 TrustRootError::LogKey { source, .. } => {
                     instead("a key that can be used", source.to_string())
                 }
+                TrustRootError::LogAlgorithm { details, .. } => {
+                    instead(format!("a key that signs with {details}"), "a key of another kind")
+                }
                 TrustRootError::LogHash { algorithm, .. } => instead("sha256", algorithm.name()),
             },
             Self::Time(error) => time(error),
@@ -110,6 +113,9 @@ fn structure(error: &StructureError) -> Compared {
         StructureError::Certificate { source, .. } => instead("an X.509 certificate", source.to_string()),
         StructureError::RootForLeaf => instead("the signer's certificate", "a root's"),
         StructureError::SignatureCount { found } => instead("1 signature", found.to_string()),
+        StructureError::TwoHints { hint, keyid } => {
+            pair(hint.as_str(), "key hint of the bundle", keyid.as_str(), "keyid of the envelope")
+        }
         StructureError::SignatureTooLong { found } => instead("a signature", format!("{found} bytes")),
         StructureError::NoLogEntry => instead("a transparency log entry", "none"),
         StructureError::EntryTwice { .. } => instead("each log entry once", "one twice"),

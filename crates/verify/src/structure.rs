@@ -7,7 +7,7 @@ use crate::{
 use alloc::{string::String, vec::Vec};
 use sealog_bundle::{
     Bundle, Content, Envelope, InclusionProof, KeyMaterial, KindVersion, MessageSignature,
-    TransparencyLogEntry, Version, json::decode_base64,
+    TransparencyLogEntry, Version, dsse::EnvelopeSignature, json::decode_base64,
 };
 use sealog_crypto::{PublicKey, sha256};
 use sealog_pki::{Certificate, CertificateError};
@@ -40,6 +40,14 @@ pub enum StructureError {
     SignatureCount {
         /// How many there are.
         found: usize,
+    },
+    /// Two hints which key it was.
+    #[error("the bundle's key hint and the envelope's keyid differ")]
+    TwoHints {
+        /// In the bundle.
+        hint: String,
+        /// In the envelope.
+        keyid: String,
     },
     /// Longer than any signature.
     #[error("a signature of {found} bytes is longer than any")]
@@ -204,6 +212,7 @@ pub(crate) fn check<'b>(bundle: &'b Bundle, policy: &'b Policy) -> Result<Struct
             return Err(StructureError::TimestampTwice { at }.into());
         }
     }
+    same_hints(bundle)?;
     let keys = policy.keys();
     let signer = match &bundle.material.key {
         KeyMaterial::PublicKey { .. } if keys.is_empty() => return Err(KeyPolicyError::NoKeyGiven.into()),
@@ -216,6 +225,22 @@ pub(crate) fn check<'b>(bundle: &'b Bundle, policy: &'b Policy) -> Result<Struct
         }
     };
     Ok(Structure { signature, signed, signer, entries, timestamps })
+}
+
+/// Where both name the key they must name it alike (sigstore_bundle.proto, `dsse_envelope`).
+fn same_hints(bundle: &Bundle) -> Result<(), StructureError> {
+    let (KeyMaterial::PublicKey { hint }, Content::Envelope(envelope)) =
+        (&bundle.material.key, &bundle.content)
+    else {
+        return Ok(());
+    };
+    let named = |signature: &&EnvelopeSignature| !signature.keyid.is_empty() && signature.keyid != *hint;
+    match envelope.signatures.iter().find(named) {
+        Some(other) if !hint.is_empty() => {
+            Err(StructureError::TwoHints { hint: hint.clone(), keyid: other.keyid.clone() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The keys that the hint may speak of; when it speaks of none, how it differs from the first.

@@ -461,3 +461,37 @@ fn the_policies_of_the_reference_page_can_be_read() {
         toml_blocks(page).map(|text| Policy::from_toml(text).unwrap().threshold()).collect();
     assert_eq!(thresholds, [2, 3]);
 }
+
+#[test]
+fn what_names_the_key_twice_names_it_alike() {
+    let mut world = Sigstore::new();
+    let release = Person::new("release key", P256);
+    let signed = world.sign_as(&release, Thing::StatementAbout(FILE), &Shape::managed_key());
+    let hinted = |hint: &str, keyid: &str| {
+        world.class(&signed.changed(|bundle| {
+            bundle.material.key = sealog_bundle::KeyMaterial::PublicKey { hint: hint.into() };
+            let Content::Envelope(envelope) = &mut bundle.content else {
+                unreachable!("a statement was signed")
+            };
+            envelope.signatures[0].keyid = keyid.into();
+        }))
+    };
+    for (hint, keyid) in [("", ""), ("release", ""), ("", "release"), ("release", "release")] {
+        assert_eq!(hinted(hint, keyid), None, "{hint} {keyid}");
+    }
+    assert_eq!(hinted("release", "other"), Some(ErrorClass::InvalidBundle));
+}
+
+#[test]
+fn a_log_signs_as_its_trusted_root_says() {
+    let mut world = Sigstore::new();
+    let signed = world.sign(&ann(), Thing::File(FILE));
+    for (details, class) in [
+        (KeyDetails::Ed25519, None),
+        (KeyDetails::EcdsaP256Sha256, Some(ErrorClass::TrustRoot)),
+        (KeyDetails::RsaPss2048Sha256, Some(ErrorClass::TrustRoot)),
+    ] {
+        world.root.tlogs[0].key_details = details;
+        assert_eq!(world.class(&signed), class, "{details}");
+    }
+}

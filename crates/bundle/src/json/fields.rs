@@ -327,6 +327,10 @@ fn decimal(text: &str) -> Option<i128> {
     if digits.is_empty() || digits.len() > 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
+    // As numbers are in JSON (RFC 8259 §6).
+    if digits.len() > 1 && digits.starts_with('0') {
+        return None;
+    }
     text.parse().ok()
 }
 

@@ -53,6 +53,8 @@ fn fields_are_taken_once_and_leftovers_refused() {
         r#"{"logIndex":9223372036854775808}"#,
         r#"{"logIndex":"18446744073709551616"}"#,
         r#"{"logIndex":" 1"}"#,
+        r#"{"logIndex":"01"}"#,
+        r#"{"logIndex":"00"}"#,
         r#"{"logIndex":true}"#,
         r#"{"keyId":"a"}"#,
         r#"{"keyId":"Y Q=="}"#,
