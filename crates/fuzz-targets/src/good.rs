@@ -155,14 +155,16 @@ impl World {
         verified.ok().map(|verified| Said::of(&verified))
     }
 
-    /// What is said of a bundle with all it carries, and with each entry once more without its promise, when
-    /// its place is counted in another way.
+    /// What is said of a bundle with all it carries, and with each promised entry once more without its
+    /// promise, when its place is counted in another way. (Nobody signed the index then: any will do.)
     fn truth(&self, bundle: &Bundle, file: usize) -> Option<Said> {
         let mut whole = bundle.clone();
-        let mut again = bundle.material.log_entries.clone();
-        again.iter_mut().for_each(|entry| entry.inclusion_promise = None);
-        again.retain(|entry| !bundle.material.log_entries.contains(entry));
-        whole.material.log_entries.extend(again);
+        let promised = bundle.material.log_entries.iter().filter(|entry| entry.inclusion_promise.is_some());
+        whole.material.log_entries.extend(promised.cloned().map(|mut entry| {
+            entry.inclusion_promise = None;
+            entry.log_index = entry.log_index.wrapping_add(1 << 40);
+            entry
+        }));
         // In version 0.1 entries must have promises; nothing else is different in 0.2.
         whole.version = whole.version.max(Version::V02);
         self.said(&whole, file, lax())
