@@ -89,8 +89,8 @@ pub struct Said {
     pub when: Option<(i64, String)>,
     /// Every time, and whose clock said so.
     pub times: BTreeSet<(i64, String)>,
-    /// Every log, by origin and address, and the place in it.
-    pub logs: BTreeSet<(String, String, u64)>,
+    /// Every log by its address, and the place in it. (Of the origin a promise without proof says nothing.)
+    pub logs: BTreeSet<(String, u64)>,
     /// Whoever cosigned a checkpoint.
     pub witnesses: BTreeSet<String>,
     /// The statement.
@@ -106,7 +106,7 @@ impl Said {
             SignedBy::Key { fingerprint } => (fingerprint.clone(), String::new()),
         };
         let time = |time: sealog_bundle::UnixTime, authority: &str| (time.seconds(), authority.to_owned());
-        let place = |log: &Logged| (log.origin.clone(), log.url.clone(), log.index);
+        let place = |log: &Logged| (log.url.clone(), log.index);
         let when = verified.signed_at().zip(verified.time_source());
         Self {
             who,
