@@ -89,8 +89,8 @@ pub struct Said {
     pub when: Option<(i64, String)>,
     /// Every time, and whose clock said so.
     pub times: BTreeSet<(i64, String)>,
-    /// Every log, by origin and address, and the place in it.
-    pub logs: BTreeSet<(String, String, u64)>,
+    /// Every log by its address, and the place in it. (Of the origin a promise without proof says nothing.)
+    pub logs: BTreeSet<(String, u64)>,
     /// Whoever cosigned a checkpoint.
     pub witnesses: BTreeSet<String>,
     /// The statement.
@@ -106,7 +106,7 @@ impl Said {
             SignedBy::Key { fingerprint } => (fingerprint.clone(), String::new()),
         };
         let time = |time: sealog_bundle::UnixTime, authority: &str| (time.seconds(), authority.to_owned());
-        let place = |log: &Logged| (log.origin.clone(), log.url.clone(), log.index);
+        let place = |log: &Logged| (log.url.clone(), log.index);
         let when = verified.signed_at().zip(verified.time_source());
         Self {
             who,
@@ -155,18 +155,19 @@ impl World {
         verified.ok().map(|verified| Said::of(&verified))
     }
 
-    /// What is said of a bundle with all it carries, and of its entries without their promises, when their places
-    /// are counted in another way.
+    /// What is said of a bundle with all it carries, and with each promised entry once more without its
+    /// promise, when its place is counted in another way. (Nobody signed the index then: any will do.)
     fn truth(&self, bundle: &Bundle, file: usize) -> Option<Said> {
         let mut whole = bundle.clone();
+        let promised = bundle.material.log_entries.iter().filter(|entry| entry.inclusion_promise.is_some());
+        whole.material.log_entries.extend(promised.cloned().map(|mut entry| {
+            entry.inclusion_promise = None;
+            entry.log_index = entry.log_index.wrapping_add(1 << 40);
+            entry
+        }));
         // In version 0.1 entries must have promises; nothing else is different in 0.2.
         whole.version = whole.version.max(Version::V02);
-        let mut truth = self.said(&whole, file, lax())?;
-        whole.material.log_entries.iter_mut().for_each(|entry| entry.inclusion_promise = None);
-        if let Some(unpromised) = self.said(&whole, file, lax()) {
-            truth.logs.extend(unpromised.logs);
-        }
-        Some(truth)
+        self.said(&whole, file, lax())
     }
 }
 

@@ -129,7 +129,7 @@ impl Asked<'_> {
     /// Whether as much was proven as was wanted.
     fn enough(&self, verified: &Verified, wanted: u8) {
         let said = Said::of(verified);
-        let logs: BTreeSet<&str> = said.logs.iter().map(|(_, url, _)| url.as_str()).collect();
+        let logs: BTreeSet<&str> = said.logs.iter().map(|(url, _)| url.as_str()).collect();
         let clocks: BTreeSet<&str> = said.times.iter().map(|(_, clock)| clock.as_str()).collect();
         let needed = match wanted % 8 {
             1 | 7 => 0,
