@@ -302,7 +302,10 @@ fn headline(file: &str, error: &VerifyError) -> String {
 
 fn compared(error: &VerifyError) -> Vec<Row> {
     // For another signer, name and issuer are shown together: half of them would mislead.
-    if let VerifyError::Policy { error, signed: Some(signed) } = error {
+    // (Not so where several are wanted: who is known so far is in the words.)
+    if let VerifyError::Policy { error, signed: Some(signed) } = error
+        && !matches!(error, PolicyError::TooFewSigners { .. })
+    {
         let (expected, note) = match error {
             PolicyError::Identity { expected, .. } => (expected, "the identity asked for"),
             PolicyError::Issuer { expected, .. } => (expected, "the OIDC issuer asked for"),
