@@ -8,6 +8,7 @@
 //! ```
 //! Libraries state facts; advice is added here, where the command that was typed is known.
 
+pub(crate) use sealog_verify::verdict::causes as chain;
 use sealog_verify::verdict::shown;
 use std::{fmt, io::Write as _, process::ExitCode};
 
@@ -92,21 +93,6 @@ impl Failure {
         let mut err = anstream::stderr().lock();
         let _ = write!(err, "{self}");
     }
-}
-
-/// An error and its causes, each said once.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// Colours. They carry no meaning of their own and vanish where there is no terminal.

@@ -14,6 +14,7 @@ use crate::{
     statement::StatementError,
     structure::{KeyPolicyError, StructureError},
     time::TimeError,
+    verdict::causes,
 };
 use alloc::{
     format,
@@ -336,19 +337,4 @@ fn policy(error: &PolicyError) -> Compared {
             pair(format!("{needed} different signers"), "", heard.as_str(), "")
         }
     }
-}
-
-/// An error and its causes, each said once.
-fn causes(error: &dyn core::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
-    text
 }

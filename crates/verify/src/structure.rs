@@ -309,8 +309,10 @@ fn entries<'b>(bundle: &'b Bundle, evidence: &Evidence) -> Result<Vec<LogEntry<'
     let all = &bundle.material.log_entries;
     let read = |(at, entry): (usize, _)| {
         let entry: &TransparencyLogEntry = entry;
-        let place = |entry: &TransparencyLogEntry| (entry.log_id.clone(), entry.log_index);
-        if all.iter().take(at).any(|earlier| place(earlier) == place(entry)) {
+        let is_it = |earlier: &TransparencyLogEntry| {
+            earlier.log_index == entry.log_index && earlier.log_id == entry.log_id
+        };
+        if all.iter().take(at).any(is_it) {
             return Err(StructureError::EntryTwice { at }.into());
         }
         let proof = entry.inclusion_proof.as_ref();

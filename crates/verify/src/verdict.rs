@@ -398,6 +398,22 @@ fn hint(error: &VerifyError) -> Option<&'static str> {
     })
 }
 
+/// An error and its causes, each said once.
+#[must_use]
+pub fn causes(error: &dyn core::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 /// Bytes of a text from outside that are shown at most, or a little more: a longer one could fill the
 /// screen with a verdict of its own.
 const MAX_SHOWN: usize = 1024;
