@@ -498,3 +498,21 @@ fn a_log_signs_as_its_trusted_root_says() {
         assert_eq!(world.class(&signed), class, "{details}");
     }
 }
+
+#[test]
+fn what_costs_time_with_every_bundle_is_bounded() {
+    let mut world = Sigstore::new();
+    let signed = world.sign(&ann(), Thing::File(FILE));
+    let long = |length: usize| {
+        world.class(&signed.changed(|bundle| {
+            sealog_testkit::set_signature(&mut bundle.content, &vec![0; length]);
+        }))
+    };
+    assert_eq!(
+        (long(16 << 10), long((16 << 10) + 1)),
+        (Some(ErrorClass::Timestamp), Some(ErrorClass::InvalidBundle))
+    );
+    // All rules of a policy together, not each by itself.
+    assert!(Policy::signers(1, vec![named("ann@example.org"); 256]).is_ok());
+    assert!(Policy::signers(1, vec![named("ann@example.org"); 257]).is_err());
+}
