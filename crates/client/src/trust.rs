@@ -151,9 +151,12 @@ fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
         _ => TrustError::Unreadable { path: path.to_owned(), cause },
     };
     // One byte past the bound is read, so that the parser sees that it is too long and says so.
-    let mut bytes = Vec::new();
-    let bound = (MAX_CLIENT_TRUST_CONFIG_BYTES as u64).saturating_add(1);
-    File::open(path).and_then(|file| file.take(bound).read_to_end(&mut bytes)).map_err(failed)?;
+    let bound = MAX_CLIENT_TRUST_CONFIG_BYTES.saturating_add(1);
+    let file = File::open(path).map_err(failed)?;
+    // What is there, and a byte to see that it is all.
+    let length = file.metadata().map_or(0, |there| usize::try_from(there.len()).unwrap_or(usize::MAX));
+    let mut bytes = Vec::with_capacity(length.min(bound).saturating_add(1));
+    file.take(bound as u64).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 

@@ -184,7 +184,16 @@ impl Certificate {
     /// # Errors
     /// See [`CertificateError`].
     pub fn from_pem(pem: &str) -> Result<Self, CertificateError> {
-        Self::from_der(&pem::decode(pem, LABEL)?)
+        Self::from_der(&Self::der_in_pem(pem)?)
+    }
+
+    /// The DER in one PEM block labelled `CERTIFICATE`, which nothing more was asked of: to be compared with a certificate
+    /// that was parsed.
+    ///
+    /// # Errors
+    /// When it is not such a block.
+    pub fn der_in_pem(pem: &str) -> Result<Vec<u8>, PemError> {
+        pem::decode(pem, LABEL)
     }
 
     /// Parses PEM blocks labelled `CERTIFICATE`, one after the other.

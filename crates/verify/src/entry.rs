@@ -209,9 +209,7 @@ fn compare(
 fn same_key(pem: &[u8], structure: &Structure<'_>, key: &PublicKey) -> Result<(), EntryMismatch> {
     let pem = core::str::from_utf8(pem).unwrap_or_default();
     let (expected, found) = match structure.signer() {
-        Signer::Certificate { leaf, .. } => {
-            (leaf.der(), Certificate::from_pem(pem).ok().map(|certificate| certificate.der().to_vec()))
-        }
+        Signer::Certificate { leaf, .. } => (leaf.der(), Certificate::der_in_pem(pem).ok()),
         Signer::Keys(_) => (key.spki_der(), PublicKey::from_pem(pem).ok().map(|key| key.spki_der().to_vec())),
     };
     match found {

@@ -25,16 +25,12 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG
 /// breaks it, and other readers take it); `None` when it is neither.
 #[must_use]
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let (mut broken, mut url_safe) = (false, false);
-    for byte in text.bytes() {
-        broken |= byte == b'\n' || byte == b'\r';
-        url_safe |= byte == b'-' || byte == b'_';
+    if let Ok(bytes) = STANDARD.decode(text) {
+        return Some(bytes);
     }
-    let engine = if url_safe { &URL_SAFE } else { &STANDARD };
-    match broken {
-        true => engine.decode(text.replace(['\n', '\r'], "")).ok(),
-        false => engine.decode(text).ok(),
-    }
+    // Not as nearly everybody writes it: only now is asked what else it may be.
+    let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    engine.decode(text.replace(['\n', '\r'], "")).ok()
 }
 
 /// Padded standard base64.
