@@ -173,10 +173,23 @@ fn ask(command: &mut Command) -> Option<Finished> {
     process::run(command, ASK_LIMIT).ok().filter(Finished::succeeded)
 }
 
+/// Whether an environment was made elsewhere and carried here: its programs begin with the path of their interpreter.
+fn is_moved(venv: &Path) -> bool {
+    let first = std::fs::read_to_string(venv.join("bin/pip")).unwrap_or_default();
+    let first = first.lines().next().unwrap_or_default();
+    first.starts_with("#!/") && !first.contains(&*venv.to_string_lossy())
+}
+
 /// The virtual environment with everything of `tests/strangers/python/requirements.txt`.
 fn python(house: &House, home: &Path) -> Result<PathBuf> {
     let venv = home.join("venv");
     let python = venv.join("bin/python");
+    if is_moved(&venv) {
+        println!(
+            "  the Python environment was made in another place, which its programs name: it is made again"
+        );
+        std::fs::remove_dir_all(&venv)?;
+    }
     if !python.exists() {
         installing("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))
             .context("Python 3 with its venv module is needed (Debian: python3-venv)")?;

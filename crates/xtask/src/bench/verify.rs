@@ -26,6 +26,8 @@ const WARM_ROUNDS: usize = 7;
 const WARM_SECONDS: &str = "2";
 /// Cold processes of each program.
 const COLD_RUNS: usize = 60;
+/// As many of one program follow each other where they do.
+const COLD_ROW: usize = 10;
 /// Passes over a large file, by size in GiB.
 const LARGE: [(u64, usize); 2] = [(1, 5), (10, 2)];
 /// A program that needs this much memory (KiB) for 1 GiB is not given ten.
@@ -199,17 +201,34 @@ impl<'a> Bench<'a> {
         for (name, command) in &mut programs {
             process::run(command, LIMIT)?.expect_success(name)?;
         }
-        let mut walls = vec![Vec::new(); programs.len()];
-        for _ in 0..COLD_RUNS {
-            for ((name, command), wall) in programs.iter_mut().zip(&mut walls) {
-                let took = process::time(command)?.with_context(|| format!("{name} failed"))?;
-                wall.push(took.as_secs_f64() * 1000.0);
+        let milliseconds = |(name, command): &mut (&str, Command)| {
+            let took = process::time(command)?.with_context(|| format!("{name} failed"))?;
+            anyhow::Ok(took.as_secs_f64() * 1000.0)
+        };
+        let mut in_a_row = vec![Vec::new(); programs.len()];
+        for _ in 0..COLD_RUNS / COLD_ROW {
+            for (program, walls) in programs.iter_mut().zip(&mut in_a_row) {
+                // The first finds the processor's caches as another program left them.
+                milliseconds(program)?;
+                for _ in 0..COLD_ROW {
+                    walls.push(milliseconds(program)?);
+                }
             }
         }
-        for ((name, command), wall) in programs.iter().zip(&walls) {
-            figures.add(name, "cold, small file: start to verdict", median(wall), "ms");
-            let least = wall.iter().copied().fold(f64::INFINITY, f64::min);
-            figures.add(name, "cold, small file: the quickest", least, "ms");
+        // Who follows whom matters then: each follows one neighbour as often as the other.
+        let mut between = vec![Vec::new(); programs.len()];
+        for run in 0..COLD_RUNS {
+            let mut round: Vec<_> = programs.iter_mut().zip(&mut between).collect();
+            if run % 2 == 1 {
+                round.reverse();
+            }
+            for (program, walls) in round {
+                walls.push(milliseconds(program)?);
+            }
+        }
+        for (((name, command), in_a_row), between) in programs.iter().zip(&in_a_row).zip(&between) {
+            figures.add(name, "cold, small file: in a row", median(in_a_row), "ms");
+            figures.add(name, "cold, small file: between others", median(between), "ms");
             let peaks: Vec<f64> = (0..5).map(|_| Ok(spent(command)?.peak_kib)).collect::<Result<_>>()?;
             figures.add(name, "cold, small file: peak memory", median(&peaks) / 1024.0, "MiB");
         }
