@@ -4,7 +4,7 @@
 //! can be known to be wrong without a token is refused when the configuration is read. Stricter than
 //! Fulcio on purpose: constants of a template cannot be replaced by claims, the scheme and host of a
 //! name are fixed by the operator, and only names that carry their issuer (`kubernetes`,
-//! `ci-provider`) may come from a wildcard, since one such rule believes issuers not yet born.
+//! `ci-provider`, `chainguard-identity`) may come from a wildcard, since one such rule believes issuers not yet born.
 //!
 //! ```toml
 //! [[ca.issuers]]
@@ -12,8 +12,6 @@
 //! type = "email"
 //!
 //! [[ca.issuers]]
-//! issuer = "https://token.actions.githubusercontent.com"
-//! type = "ci-provider"
 //! preset = "github-actions"
 //! ```
 
@@ -50,6 +48,14 @@ pub enum RuleError {
         issuer: String,
         /// Its type.
         kind: &'static str,
+    },
+    /// Neither the rule nor a preset says whom it is about, or of what type that is.
+    #[error("a rule for an issuer needs {setting:?}, or a preset{}", of(issuer))]
+    Incomplete {
+        /// The issuer, if it is said.
+        issuer: String,
+        /// The setting.
+        setting: &'static str,
     },
     /// A setting that this type needs.
     #[error("the issuer {issuer:?} of type {kind} needs {setting:?}")]
@@ -112,6 +118,13 @@ pub enum RuleError {
     },
 }
 
+fn of(issuer: &str) -> String {
+    match issuer {
+        "" => String::new(),
+        issuer => alloc::format!(" ({issuer})"),
+    }
+}
+
 /// One issuer, or a family of them, and how its tokens become names.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "table::Table")]
@@ -149,6 +162,8 @@ pub enum IssuerKind {
     },
     /// A Kubernetes service account.
     Kubernetes,
+    /// The subject under the issuer's own URL.
+    ChainguardIdentity,
     /// A build system: names and extensions by templates.
     CiProvider(CiProvider),
 }
@@ -200,6 +215,7 @@ impl IssuerRule {
             IssuerKind::Username { .. } => "username",
             IssuerKind::Spiffe { .. } => "spiffe",
             IssuerKind::Kubernetes => "kubernetes",
+            IssuerKind::ChainguardIdentity => "chainguard-identity",
             IssuerKind::CiProvider(_) => "ci-provider",
         }
     }

@@ -1,12 +1,13 @@
-//! Build systems whose claims are known, as data: what an operator need not write.
+//! Issuers whose tokens are known, as data: what an operator need not write.
 //!
-//! Values are those of sigstore/fulcio `config/identity/config.yaml`, so that certificates say the same
-//! as the public instance's. The token formats: GitHub's and GitLab's documentation on OpenID Connect in
-//! pipelines, Buildkite's on agent tokens. A new one is a new [`Data`], never a new branch of code.
+//! A preset names the issuer, its type, and for a build system the templates; the rule's own settings come first. A new one
+//! is a new row and, for a build system, a new [`Build`]: never a new branch of code.
+
+mod builds;
 
 use serde::Deserialize;
 
-/// A known build system.
+/// A known issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
@@ -16,110 +17,116 @@ pub enum Preset {
     Gitlab,
     /// Buildkite jobs.
     Buildkite,
+    /// `CircleCI` jobs.
+    Circleci,
+    /// Codefresh pipelines.
+    Codefresh,
+    /// Buddy pipelines.
+    Buddy,
+    /// Google accounts.
+    Google,
+    /// The sign-in of Sigstore's public instance, which stands before GitHub, Google and Microsoft.
+    Sigstore,
+    /// Hellō.
+    Hello,
+    /// Kaggle.
+    Kaggle,
+    /// Chainguard identities.
+    Chainguard,
+    /// Clusters of Amazon's Kubernetes service.
+    Eks,
+    /// Clusters of Google's.
+    Gke,
+    /// Clusters of Microsoft's.
+    Aks,
+}
+
+/// One row.
+pub(crate) struct Row {
+    name: &'static str,
+    /// The issuer, where the rule names no other.
+    pub(crate) issuer: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// What a preset says of a rule's type.
+pub(crate) enum Kind {
+    Email { issuer_claim: Option<&'static str> },
+    Chainguard,
+    Kubernetes,
+    Build(&'static Build),
 }
 
 /// The same as an operator would write for a `ci-provider`.
-pub(crate) struct Data {
+pub(crate) struct Build {
     pub(crate) constants: &'static [(&'static str, &'static str)],
     pub(crate) optional: &'static [&'static str],
     pub(crate) subject_alternative_name: &'static str,
     pub(crate) extensions: &'static [(&'static str, &'static str)],
 }
 
+const EMAIL: Kind = Kind::Email { issuer_claim: None };
+
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 3] = [Self::GithubActions, Self::Gitlab, Self::Buildkite];
+    pub const ALL: [Self; 14] = [
+        Self::GithubActions,
+        Self::Gitlab,
+        Self::Buildkite,
+        Self::Circleci,
+        Self::Codefresh,
+        Self::Buddy,
+        Self::Google,
+        Self::Sigstore,
+        Self::Hello,
+        Self::Kaggle,
+        Self::Chainguard,
+        Self::Eks,
+        Self::Gke,
+        Self::Aks,
+    ];
 
     /// Its name in configurations.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::GithubActions => "github-actions",
-            Self::Gitlab => "gitlab",
-            Self::Buildkite => "buildkite",
-        }
+        self.row().name
     }
 
-    pub(crate) const fn data(self) -> &'static Data {
-        match self {
-            Self::GithubActions => &GITHUB_ACTIONS,
-            Self::Gitlab => &GITLAB,
-            Self::Buildkite => &BUILDKITE,
-        }
+    /// The issuer it is about, unless the rule names another.
+    #[must_use]
+    pub const fn issuer(self) -> &'static str {
+        self.row().issuer
+    }
+
+    pub(crate) const fn row(self) -> Row {
+        let (name, issuer, kind) = match self {
+            Self::GithubActions => (
+                "github-actions",
+                "https://token.actions.githubusercontent.com",
+                Kind::Build(&builds::GITHUB_ACTIONS),
+            ),
+            Self::Gitlab => ("gitlab", "https://gitlab.com", Kind::Build(&builds::GITLAB)),
+            Self::Buildkite => ("buildkite", "https://agent.buildkite.com", Kind::Build(&builds::BUILDKITE)),
+            Self::Circleci => ("circleci", "https://oidc.circleci.com/org/*", Kind::Build(&builds::CIRCLECI)),
+            Self::Codefresh => ("codefresh", "https://oidc.codefresh.io", Kind::Build(&builds::CODEFRESH)),
+            Self::Buddy => ("buddy", "https://oidc.buddyusercontent.com", Kind::Build(&builds::BUDDY)),
+            Self::Google => ("google", "https://accounts.google.com", EMAIL),
+            Self::Sigstore => (
+                "sigstore",
+                "https://oauth2.sigstore.dev/auth",
+                Kind::Email { issuer_claim: Some("$.federated_claims.connector_id") },
+            ),
+            Self::Hello => ("hello", "https://issuer.hello.coop", EMAIL),
+            Self::Kaggle => ("kaggle", "https://www.kaggle.com/api/v1/models/signing", EMAIL),
+            Self::Chainguard => ("chainguard", "https://issuer.enforce.dev", Kind::Chainguard),
+            Self::Eks => ("eks", "https://oidc.eks.*.amazonaws.com/id/*", Kind::Kubernetes),
+            Self::Gke => (
+                "gke",
+                "https://container.googleapis.com/v1/projects/*/locations/*/clusters/*",
+                Kind::Kubernetes,
+            ),
+            Self::Aks => ("aks", "https://*.oic.prod-aks.azure.com/*/*/", Kind::Kubernetes),
+        };
+        Row { name, issuer, kind }
     }
 }
-
-/// The signer is the reusable workflow that ran (`job_workflow_ref`), not the one that called it.
-static GITHUB_ACTIONS: Data = Data {
-    constants: &[("url", "https://github.com")],
-    optional: &["environment"],
-    subject_alternative_name: "{{ .url }}/{{ .job_workflow_ref }}",
-    extensions: &[
-        ("github-workflow-trigger", "event_name"),
-        ("github-workflow-sha", "sha"),
-        ("github-workflow-name", "workflow"),
-        ("github-workflow-repository", "repository"),
-        ("github-workflow-ref", "ref"),
-        ("build-signer-uri", "{{ .url }}/{{ .job_workflow_ref }}"),
-        ("build-signer-digest", "job_workflow_sha"),
-        ("runner-environment", "runner_environment"),
-        ("source-repository-uri", "{{ .url }}/{{ .repository }}"),
-        ("source-repository-digest", "sha"),
-        ("source-repository-ref", "ref"),
-        ("source-repository-identifier", "repository_id"),
-        ("source-repository-owner-uri", "{{ .url }}/{{ .repository_owner }}"),
-        ("source-repository-owner-identifier", "repository_owner_id"),
-        ("build-config-uri", "{{ .url }}/{{ .workflow_ref }}"),
-        ("build-config-digest", "workflow_sha"),
-        ("build-trigger", "event_name"),
-        (
-            "run-invocation-uri",
-            "{{ .url }}/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}",
-        ),
-        ("source-repository-visibility-at-signing", "repository_visibility"),
-        ("deployment-environment", "environment"),
-    ],
-};
-
-/// `ci_config_ref_uri` carries the host; a rule holds it to the instance's URL. `ci_config_sha` is
-/// there only when the configuration lies in the project itself.
-static GITLAB: Data = Data {
-    constants: &[("url", "https://gitlab.com")],
-    optional: &["environment", "ci_config_sha"],
-    subject_alternative_name: "https://{{ .ci_config_ref_uri }}",
-    extensions: &[
-        ("build-signer-uri", "https://{{ .ci_config_ref_uri }}"),
-        ("build-signer-digest", "ci_config_sha"),
-        ("runner-environment", "runner_environment"),
-        ("source-repository-uri", "{{ .url }}/{{ .project_path }}"),
-        ("source-repository-digest", "sha"),
-        (
-            "source-repository-ref",
-            r#"refs/{{ if eq .ref_type "branch" }}heads/{{ else }}tags/{{ end }}{{ .ref }}"#,
-        ),
-        ("source-repository-identifier", "project_id"),
-        ("source-repository-owner-uri", "{{ .url }}/{{ .namespace_path }}"),
-        ("source-repository-owner-identifier", "namespace_id"),
-        ("build-config-uri", "https://{{ .ci_config_ref_uri }}"),
-        ("build-config-digest", "ci_config_sha"),
-        ("build-trigger", "pipeline_source"),
-        ("run-invocation-uri", "{{ .url }}/{{ .project_path }}/-/jobs/{{ .job_id }}"),
-        ("source-repository-visibility-at-signing", "project_visibility"),
-        ("deployment-environment", "environment"),
-    ],
-};
-
-static BUILDKITE: Data = Data {
-    constants: &[("url", "https://buildkite.com")],
-    optional: &[],
-    subject_alternative_name: "{{ .url }}/{{ .organization_slug }}/{{ .pipeline_slug }}",
-    extensions: &[
-        (
-            "run-invocation-uri",
-            "{{ .url }}/{{ .organization_slug }}/{{ .pipeline_slug }}/builds/{{ .build_number }}#{{ .job_id }}",
-        ),
-        ("runner-environment", "runner_environment"),
-        ("source-repository-digest", "build_commit"),
-        ("build-trigger", "build_source"),
-    ],
-};

@@ -10,6 +10,7 @@
 use crate::{
     issuer::{CiProvider, IssuerKind, IssuerRule},
     json::Json,
+    template::Use,
     token::{Claims, MAX_CLAIM_BYTES},
     uri::{Uri, is_email, reprinted},
 };
@@ -116,6 +117,24 @@ pub enum PrincipalError {
         /// What it is.
         found: String,
     },
+    /// Not what can follow an issuer's URL.
+    #[error("the subject {found:?} is not a path of plain segments")]
+    NotAPath {
+        /// What it is.
+        found: String,
+    },
+    /// A claim that says otherwise than the operator's constant of the same name.
+    #[error(
+        "the identity token's claim {claim:?} is {found:?}, and this authority's rule for its issuer says {expected:?}"
+    )]
+    OtherConstant {
+        /// The claim.
+        claim: String,
+        /// What the rule says.
+        expected: String,
+        /// What the token says.
+        found: String,
+    },
     /// Not a name Kubernetes gives.
     #[error("the claim {claim:?} is {found:?}, which is not a Kubernetes name")]
     NotAKubernetesName {
@@ -157,6 +176,13 @@ impl IssuerRule {
             }
             IssuerKind::Spiffe { trust_domain } => San::Uri(spiffe(&subject, trust_domain)?),
             IssuerKind::Kubernetes => San::Uri(service_account(claims)?),
+            IssuerKind::ChainguardIdentity => {
+                // What its clients sign: an address where the token has one, as the other clients do.
+                if !matches!(claims.get("email"), None | Some(Json::Null)) {
+                    challenge = email(claims, false)?;
+                }
+                San::Uri(under(claims.issuer(), &subject)?)
+            }
             IssuerKind::CiProvider(ci) => {
                 build_extensions(claims, ci, &mut extensions)?;
                 San::Uri(build_name(claims, ci)?)
@@ -258,8 +284,18 @@ fn service_account(claims: &Claims) -> Result<String, PrincipalError> {
     Ok(format!("https://kubernetes.io/namespaces/{namespace}/serviceaccounts/{account}"))
 }
 
+/// The subject as the path of its issuer's URL; nothing in it leads elsewhere.
+fn under(issuer: &str, subject: &str) -> Result<String, PrincipalError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.chars().all(plain);
+    match subject.split('/').all(segment) {
+        true => Ok(format!("{}/{subject}", issuer.trim_end_matches('/'))),
+        false => Err(PrincipalError::NotAPath { found: subject.to_owned() }),
+    }
+}
+
 fn build_name(claims: &Claims, ci: &CiProvider) -> Result<String, PrincipalError> {
-    let name = ci.subject_alternative_name.render(&|name| value(claims, ci, name))?;
+    let name = ci.subject_alternative_name.render(&|name, wanted| value(claims, ci, name, wanted))?;
     let printed = printed(&name)?;
     match printed.starts_with(&ci.prefix) && printed.len() > ci.prefix.len() {
         true => Ok(printed),
@@ -273,15 +309,28 @@ fn build_extensions(
     extensions: &mut ExtensionValues,
 ) -> Result<(), PrincipalError> {
     for (row, template) in &ci.extensions {
-        extensions.set_row(row, template.render(&|name| value(claims, ci, name))?);
+        extensions.set_row(row, template.render(&|name, wanted| value(claims, ci, name, wanted))?);
     }
     Ok(())
 }
 
-/// What a name in a template stands for. Constants come first: a claim of the same name changes nothing.
-fn value(claims: &Claims, ci: &CiProvider, name: &str) -> Result<String, PrincipalError> {
+/// What a name in a template stands for. A claim never replaces a constant: one that says otherwise is of another
+/// instance than the rule is about, and a certificate would name the wrong one.
+fn value(claims: &Claims, ci: &CiProvider, name: &str, wanted: Use) -> Result<String, PrincipalError> {
     if let Some(constant) = ci.constants.get(name) {
-        return Ok(constant.clone());
+        return match claims.get(name) {
+            None | Some(Json::Null) => Ok(constant.clone()),
+            Some(Json::Text(text)) if text == constant => Ok(constant.clone()),
+            Some(_) => Err(PrincipalError::OtherConstant {
+                claim: name.to_owned(),
+                expected: constant.clone(),
+                found: scalar(name, claims.get(name))?,
+            }),
+        };
+    }
+    // A yes or no is fit for comparing with one, and for nothing that a certificate says.
+    if let (Use::Comparison, Some(Json::Bool(yes))) = (wanted, claims.get(name)) {
+        return Ok(yes.to_string());
     }
     match scalar(name, claims.get(name)) {
         Err(PrincipalError::MissingClaim { .. } | PrincipalError::EmptyClaim { .. })

@@ -28,6 +28,15 @@ enum Source {
     Literal(String),
 }
 
+/// What a template wants a name for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It becomes part of the text.
+    Text,
+    /// It is compared, and goes nowhere.
+    Comparison,
+}
+
 /// Why a text is no template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -118,7 +127,7 @@ impl Template {
     ///
     /// # Errors
     /// The first error of `lookup`; names in a branch not taken are not looked up.
-    pub fn render<E>(&self, lookup: &impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
+    pub fn render<E>(&self, lookup: &impl Fn(&str, Use) -> Result<String, E>) -> Result<String, E> {
         let mut out = String::new();
         render(&self.0, lookup, &mut out)?;
         Ok(out)
@@ -143,18 +152,23 @@ impl Template {
     }
 }
 
-fn render<E>(nodes: &[Node], lookup: &impl Fn(&str) -> Result<String, E>, out: &mut String) -> Result<(), E> {
-    let value = |source: &Source| match source {
-        Source::Name(name) => lookup(name),
+fn render<E>(
+    nodes: &[Node],
+    lookup: &impl Fn(&str, Use) -> Result<String, E>,
+    out: &mut String,
+) -> Result<(), E> {
+    let value = |source: &Source, wanted: Use| match source {
+        Source::Name(name) => lookup(name, wanted),
         Source::Literal(text) => Ok(text.clone()),
     };
     for node in nodes {
         match node {
             Node::Text(text) => out.push_str(text),
-            Node::Value(source) => out.push_str(&value(source)?),
+            Node::Value(source) => out.push_str(&value(source, Use::Text)?),
             // At most MAX_NESTING deep: parsing saw to it.
             Node::Choice { left, right, equal, otherwise } => {
-                let branch = if value(left)? == value(right)? { equal } else { otherwise };
+                let same = value(left, Use::Comparison)? == value(right, Use::Comparison)?;
+                let branch = if same { equal } else { otherwise };
                 render(branch, lookup, out)?;
             }
         }
@@ -283,7 +297,7 @@ mod tests {
 
     fn rendered(template: &str) -> Result<String, String> {
         let template = Template::parse(template).map_err(|e| e.to_string())?;
-        template.render(&|name| match name {
+        template.render(&|name, _| match name {
             "url" => Ok("https://ci.example".to_string()),
             "ref" => Ok("main".to_string()),
             "ref_type" => Ok("branch".to_string()),

@@ -2,7 +2,7 @@
 
 use super::{CiProvider, IssuerKind, IssuerRule, MAX_URL_BYTES, RuleError};
 use crate::{
-    preset::Preset,
+    preset::{Build, Kind, Preset},
     template::Template,
     uri::{Uri, same_site},
 };
@@ -18,12 +18,13 @@ use sealog_pki::{
 };
 use serde::Deserialize;
 
-/// A rule as it is written.
+/// A rule as it is written; what a preset says is filled in first.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
+    #[serde(default)]
     issuer: String,
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     kind: TypeName,
     audience: Option<String>,
     issuer_claim: Option<String>,
@@ -38,26 +39,42 @@ pub(super) struct Table {
     extensions: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum TypeName {
+    /// Neither the rule nor a preset says it.
+    #[default]
+    #[serde(skip)]
+    Unsaid,
     Email,
     Uri,
     Username,
     Spiffe,
     Kubernetes,
+    ChainguardIdentity,
     CiProvider,
 }
 
 impl TypeName {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Unsaid => "unsaid",
             Self::Email => "email",
             Self::Uri => "uri",
             Self::Username => "username",
             Self::Spiffe => "spiffe",
             Self::Kubernetes => "kubernetes",
+            Self::ChainguardIdentity => "chainguard-identity",
             Self::CiProvider => "ci-provider",
+        }
+    }
+
+    const fn of(preset: &Kind) -> Self {
+        match preset {
+            Kind::Email { .. } => Self::Email,
+            Kind::Chainguard => Self::ChainguardIdentity,
+            Kind::Kubernetes => Self::Kubernetes,
+            Kind::Build(_) => Self::CiProvider,
         }
     }
 }
@@ -65,13 +82,15 @@ impl TypeName {
 impl TryFrom<Table> for IssuerRule {
     type Error = RuleError;
 
-    fn try_from(table: Table) -> Result<Self, RuleError> {
+    fn try_from(mut table: Table) -> Result<Self, RuleError> {
+        table.fill_in()?;
         table.check_issuer()?;
         table.check_settings()?;
         if table.audience.as_deref() == Some("") {
             return Err(table.value("audience", "a name", ""));
         }
         let kind = match table.kind {
+            TypeName::Unsaid => return Err(RuleError::Incomplete { issuer: table.issuer, setting: "type" }),
             TypeName::Email => IssuerKind::Email {
                 issuer_claim: table.issuer_claim()?,
                 skip_email_verification: table.skip_email_verification.unwrap_or(false),
@@ -80,6 +99,7 @@ impl TryFrom<Table> for IssuerRule {
             TypeName::Username => IssuerKind::Username { subject_domain: table.username_domain()? },
             TypeName::Spiffe => IssuerKind::Spiffe { trust_domain: table.trust_domain()? },
             TypeName::Kubernetes => IssuerKind::Kubernetes,
+            TypeName::ChainguardIdentity => IssuerKind::ChainguardIdentity,
             TypeName::CiProvider => IssuerKind::CiProvider(table.ci_provider()?),
         };
         Ok(Self { issuer: table.issuer, audience: table.audience, kind })
@@ -87,6 +107,30 @@ impl TryFrom<Table> for IssuerRule {
 }
 
 impl Table {
+    /// What the preset says and the rule does not.
+    fn fill_in(&mut self) -> Result<(), RuleError> {
+        if let Some(row) = self.preset.map(Preset::row) {
+            let kind = TypeName::of(&row.kind);
+            if ![TypeName::Unsaid, kind].contains(&self.kind) {
+                return Err(self.value("type", "the preset's, or left out", self.kind.as_str()));
+            }
+            self.kind = kind;
+            if self.issuer.is_empty() {
+                row.issuer.clone_into(&mut self.issuer);
+            }
+            if let (Kind::Email { issuer_claim: Some(path) }, None) = (&row.kind, &self.issuer_claim) {
+                self.issuer_claim = Some((*path).to_owned());
+            }
+        }
+        match (self.issuer.as_str(), self.kind) {
+            ("", _) => Err(RuleError::Incomplete { issuer: String::new(), setting: "issuer" }),
+            (_, TypeName::Unsaid) => {
+                Err(RuleError::Incomplete { issuer: self.issuer.clone(), setting: "type" })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check_issuer(&self) -> Result<(), RuleError> {
         let text = &self.issuer;
         let uri = Uri::parse(text)
@@ -98,7 +142,8 @@ impl Table {
         if text.contains('*') {
             // Anyone can have a name right under a public suffix.
             let in_domain = uri.host().rsplit('.').take(2).any(|label| label.contains('*'));
-            let carries_issuer = matches!(self.kind, TypeName::Kubernetes | TypeName::CiProvider);
+            use TypeName::{ChainguardIdentity, CiProvider, Kubernetes};
+            let carries_issuer = matches!(self.kind, Kubernetes | CiProvider | ChainguardIdentity);
             if in_domain || !carries_issuer {
                 return Err(RuleError::Wildcard { issuer: text.clone(), kind: self.kind.as_str() });
             }
@@ -109,12 +154,11 @@ impl Table {
     /// A setting of another type is a misunderstanding: it would look as if it had an effect.
     fn check_settings(&self) -> Result<(), RuleError> {
         use TypeName::{CiProvider, Email, Spiffe, Uri, Username};
-        let settings: [(&'static str, bool, &[TypeName]); 10] = [
+        let settings: [(&'static str, bool, &[TypeName]); 9] = [
             ("issuer_claim", self.issuer_claim.is_some(), &[Email]),
             ("skip_email_verification", self.skip_email_verification.is_some(), &[Email]),
             ("subject_domain", self.subject_domain.is_some(), &[Uri, Username]),
             ("spiffe_trust_domain", self.spiffe_trust_domain.is_some(), &[Spiffe]),
-            ("preset", self.preset.is_some(), &[CiProvider]),
             ("constants", self.constants.is_some(), &[CiProvider]),
             ("optional", self.optional.is_some(), &[CiProvider]),
             ("subject_alternative_name", self.subject_alternative_name.is_some(), &[CiProvider]),
@@ -177,9 +221,9 @@ impl Table {
     }
 
     fn ci_provider(&self) -> Result<CiProvider, RuleError> {
-        let mut ci = match self.preset {
-            Some(preset) => self.by_preset(preset)?,
-            None => self.by_templates()?,
+        let mut ci = match self.preset.map(|preset| (preset, preset.row().kind)) {
+            Some((preset, Kind::Build(build))) => self.by_preset(preset, build)?,
+            _ => self.by_templates()?,
         };
         ci.prefix = self.fixed_prefix(&ci)?;
         Ok(ci)
@@ -187,7 +231,7 @@ impl Table {
 
     /// A preset's templates with this instance's constants: a build system run by oneself differs from
     /// the public one by its URL alone.
-    fn by_preset(&self, preset: Preset) -> Result<CiProvider, RuleError> {
+    fn by_preset(&self, preset: Preset, data: &Build) -> Result<CiProvider, RuleError> {
         let foreign = [
             ("optional", self.optional.is_some()),
             ("subject_alternative_name", self.subject_alternative_name.is_some()),
@@ -196,7 +240,6 @@ impl Table {
         if let Some((setting, _)) = foreign.iter().find(|(_, set)| *set) {
             return Err(RuleError::Foreign { issuer: self.issuer.clone(), kind: preset.name(), setting });
         }
-        let data = preset.data();
         let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };

@@ -63,12 +63,18 @@ fn issuers_are_urls_that_nobody_can_answer_for() {
 fn unknown_and_foreign_settings_are_refused() {
     refused("issuer = 'https://a.example'\ntype = 'email'\nclient_id = 'x'", "unknown field `client_id`");
     refused("issuer = 'https://a.example'\ntype = 'mail'", "unknown variant `mail`");
-    refused("issuer = 'https://a.example'", "missing field `type`");
+    refused("issuer = 'https://a.example'", "needs \"type\", or a preset (https://a.example)");
+    refused("type = 'email'", "needs \"issuer\", or a preset");
+    refused(
+        "preset = 'gitlab'\ntype = 'email'",
+        "\"type\" of the issuer \"\" must be the preset's, or left out",
+    );
+    refused("preset = 'githup'", "unknown variant `githup`");
     let foreign = "has no setting";
     refused("issuer = 'https://a.example'\ntype = 'kubernetes'\nsubject_domain = 'a.example'", foreign);
     refused("issuer = 'https://a.example'\ntype = 'uri'\nskip_email_verification = true", foreign);
     refused("issuer = 'https://a.example'\ntype = 'spiffe'\nissuer_claim = '$.a'", foreign);
-    refused("issuer = 'https://a.example'\ntype = 'email'\npreset = 'gitlab'", foreign);
+    refused("preset = 'google'\nconstants = { url = 'x' }", foreign);
     let preset = "issuer = 'https://gitlab.com'\ntype = 'ci-provider'\npreset = 'gitlab'\n";
     refused(&format!("{preset}optional = ['a']"), foreign);
     refused(&format!("{preset}[extensions]\nbuild-trigger = 'a'"), foreign);

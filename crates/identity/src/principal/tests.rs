@@ -278,9 +278,16 @@ fn every_claim_of_a_build_must_be_there() {
 fn no_claim_replaces_a_constant() {
     let mut claims = github_claims();
     claims["url"] = json!("https://evil.example");
-    let found = principal(&github_rule(), &claims).unwrap();
-    assert!(found.san.as_text().unwrap().starts_with("https://github.com/"));
-    assert!(found.extensions.iter().all(|(_, value)| !value.contains("evil")));
+    let refused = principal(&github_rule(), &claims);
+    assert!(matches!(refused, Err(PrincipalError::OtherConstant { .. })), "{refused:?}");
+    for odd in [json!(""), json!(["https://github.com"]), json!(7)] {
+        claims["url"] = odd;
+        assert!(principal(&github_rule(), &claims).is_err(), "{claims}");
+    }
+    for same in [json!(null), json!("https://github.com")] {
+        claims["url"] = same;
+        assert!(principal(&github_rule(), &claims).is_ok(), "{claims}");
+    }
 }
 
 #[test]
@@ -357,13 +364,115 @@ fn buildkite() {
 }
 
 #[test]
-fn presets_and_rules_agree() {
-    for preset in Preset::ALL {
-        let toml = alloc::format!(
-            "issuer = 'https://ci.example/*'\ntype = 'ci-provider'\npreset = '{}'",
-            preset.name()
+fn circleci() {
+    let rule = rule("preset = 'circleci'");
+    let mut claims = json!({
+        "iss": "https://oidc.circleci.com/org/0d1f", "sub": "org/0d1f/project/2b3c/user/4d5e",
+        "oidc.circleci.com/project-id": "2b3c", "oidc.circleci.com/pipeline-id": "6f70",
+        "oidc.circleci.com/pipeline-definition-id": "8192", "oidc.circleci.com/workflow-id": "a3b4",
+        "oidc.circleci.com/job-id": "c5d6", "oidc.circleci.com/ssh-rerun": false,
+        "oidc.circleci.com/vcs-ref": "refs/heads/main", "oidc.circleci.com/vcs-origin": "github.com/acme/app",
+    });
+    let found = principal(&rule, &claims).unwrap();
+    let name = "https://circleci.com/api/v2/projects/2b3c/pipeline-definitions/8192";
+    assert_eq!(
+        (found.san, found.issuer),
+        (San::Uri(name.into()), "https://oidc.circleci.com/org/0d1f".into())
+    );
+    let value = |name: &str| found.extensions.get_by_name(name);
+    assert_eq!(value("build-signer-uri"), Some(name));
+    assert_eq!(value("build-config-uri"), Some("https://circleci.com/api/v2/pipeline/6f70/config"));
+    assert_eq!(value("run-invocation-uri"), Some("https://app.circleci.com//workflow/a3b4/job/c5d6"));
+    assert_eq!(value("runner-environment"), Some("\"\""));
+    assert_eq!(value("source-repository-uri"), Some("github.com/acme/app"));
+    claims["oidc.circleci.com/ssh-rerun"] = json!(true);
+    let found = principal(&rule, &claims).unwrap();
+    assert_eq!(found.extensions.get_by_name("runner-environment"), Some("ssh-rerun"));
+    claims["oidc.circleci.com/project-id"] = json!(true);
+    assert!(principal(&rule, &claims).is_err(), "a yes or no is no name");
+    claims["oidc.circleci.com/project-id"] = json!("2b3c");
+    for claim in ["project-id", "pipeline-definition-id", "pipeline-id", "job-id", "ssh-rerun"] {
+        let mut less = claims.clone();
+        less.as_object_mut().unwrap().remove(&alloc::format!("oidc.circleci.com/{claim}"));
+        assert!(principal(&rule, &less).is_err(), "{claim}");
+    }
+}
+
+#[test]
+fn codefresh() {
+    let rule = rule("preset = 'codefresh'");
+    let mut claims = json!({
+        "sub": "account:628a:pipeline:64f0", "account_name": "acme", "account_id": "628a",
+        "pipeline_name": "oidc/build", "pipeline_id": "64f0", "workflow_id": "64f4",
+        "platform_url": "https://g.codefresh.io", "runner_environment": "hybrid",
+        "scm_repo_url": "https://github.com/acme/app", "scm_ref": "main",
+    });
+    let found = principal(&rule, &claims).unwrap();
+    let name = "https://g.codefresh.io/acme/oidc/build:628a/64f0";
+    assert_eq!(found.san, San::Uri(name.into()));
+    assert_eq!(
+        found.extensions.get_by_name("build-config-uri"),
+        Some("https://g.codefresh.io/api/pipelines/64f0")
+    );
+    for claim in ["scm_repo_url", "scm_ref", "runner_environment", "platform_url"] {
+        claims.as_object_mut().unwrap().remove(claim);
+    }
+    let found = principal(&rule, &claims).unwrap();
+    assert_eq!(found.san, San::Uri(name.into()));
+    assert_eq!(found.extensions.get_by_name("source-repository-uri"), None);
+    claims["platform_url"] = json!("https://codefresh.acme.example");
+    assert!(matches!(principal(&rule, &claims), Err(PrincipalError::OtherConstant { .. })));
+}
+
+#[test]
+fn buddy() {
+    let rule = rule(
+        "preset = 'buddy'\nissuer = 'https://eu-oidc.buddyusercontent.com'\n\
+         constants = { base_url = 'https://app.eu.buddy.works' }",
+    );
+    let mut claims = json!({"workspace_domain": "acme", "project_name": "app", "pipeline_id": 12, "execution_id": 34,
+        "triggered_on": "ON_PUSH", "runner_environment": "platform-hosted", "base_url": "https://app.eu.buddy.works"});
+    let found = principal(&rule, &claims).unwrap();
+    let name = "https://app.eu.buddy.works/acme/app/pipelines/pipeline/12";
+    assert_eq!(found.san, San::Uri(name.into()));
+    assert_eq!(
+        found.extensions.get_by_name("run-invocation-uri"),
+        Some("https://app.eu.buddy.works/acme/app/pipelines/pipeline/12/execution/34")
+    );
+    claims["base_url"] = json!("https://app.buddy.works");
+    assert!(principal(&rule, &claims).is_err(), "a region has an issuer of its own");
+}
+
+#[test]
+fn chainguard() {
+    let rule = rule("preset = 'chainguard'");
+    let with = |claims: Value| principal(&rule, &claims);
+    let found = with(json!({"sub": "4c5f/0a1b2c"})).unwrap();
+    assert_eq!(found.san, San::Uri("https://issuer.enforce.dev/4c5f/0a1b2c".into()));
+    assert_eq!(found.challenge, "4c5f/0a1b2c");
+    let found = with(json!({"sub": "4c5f", "email": "me@example.com", "email_verified": true})).unwrap();
+    assert_eq!(
+        (found.san, found.challenge.as_str()),
+        (San::Uri("https://issuer.enforce.dev/4c5f".into()), "me@example.com")
+    );
+    assert!(with(json!({"sub": "4c5f", "email": "me@example.com"})).is_err());
+    for elsewhere in ["../x", "a//b", "a/", "/a", "a/./b", "a?b", "a#b", "a b", "a%2fb", "ü", "@evil.example"]
+    {
+        assert!(
+            matches!(with(json!({"sub": elsewhere})), Err(PrincipalError::NotAPath { .. })),
+            "{elsewhere}"
         );
-        assert!(rule(&toml).is_wildcard());
+    }
+}
+
+#[test]
+fn every_preset_is_a_rule_by_itself() {
+    for preset in Preset::ALL {
+        let rule = rule(&alloc::format!("preset = '{}'", preset.name()));
+        assert_eq!(rule.issuer(), preset.issuer());
+        let named = alloc::format!("preset = '{}'\nissuer = 'https://i.example/x'", preset.name());
+        let named: IssuerRule = toml::from_str(&named).unwrap();
+        assert_eq!(named.issuer(), "https://i.example/x");
     }
 }
 
