@@ -255,6 +255,19 @@ impl IssuerRule {
         matches!(self.kind, IssuerKind::Email { skip_email_verification: true, .. })
     }
 
+    /// Whether both make the same of the same claims, whatever else they let be missing.
+    #[must_use]
+    pub fn makes_the_same_as(&self, other: &Self) -> bool {
+        let kinds = match (&self.kind, &other.kind) {
+            (IssuerKind::CiProvider(one), IssuerKind::CiProvider(two)) => {
+                let optional = one.optional.clone();
+                *one == CiProvider { optional, ..two.clone() }
+            }
+            (one, two) => one == two,
+        };
+        kinds && self.issuer == other.issuer && self.audience == other.audience
+    }
+
     /// Whether this rule is about that issuer.
     #[must_use]
     pub fn matches(&self, issuer: &str) -> bool {

@@ -4,9 +4,10 @@
 //! 3 could not (port taken, directory in use, disk or network). Data goes to stdout, talk to stderr.
 
 use crate::{
+    ca::import,
     clock::Clock,
     config::{Config, ConfigError},
-    demo, dev,
+    demo, dev, files,
     fsck::{self, FsckError},
     instance::InstanceError,
     keys::KeyStoreError,
@@ -15,11 +16,12 @@ use crate::{
     run::{Running, Signals, Sockets},
     setup::{self, Made},
 };
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use sealog_log_engine::OpenError;
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -83,6 +85,11 @@ enum Command {
         /// Or the URL of any log
         #[arg(long, group = "log")]
         url: Option<String>,
+    },
+    /// Write `[[ca.issuers]]` tables from a configuration of Fulcio's, and say what could not be carried
+    ImportFulcio {
+        /// Its YAML or JSON file
+        file: PathBuf,
     },
     /// Print an identity token of a dev instance
     #[command(group = clap::ArgGroup::new("who").required(true))]
@@ -164,6 +171,7 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Fsck { url, .. } => data(&fsck::of_url(&url.unwrap_or_default()).await?.to_string()),
+        Command::ImportFulcio { file } => import_fulcio(&file),
         Command::Token { dir, email, claims, audience } => {
             let config = Config::load(&dev::config_path(&dir))?;
             let asked = match (email, claims) {
@@ -174,6 +182,38 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             data(&oidc::dev_token(&config, &clock, &asked, &audience)?)
         }
     }
+}
+
+fn import_fulcio(file: &Path) -> anyhow::Result<()> {
+    let content = files::read_bounded(file, import::MAX_FILE)
+        .map_err(|source| ConfigError::Io { path: file.to_owned(), source })?;
+    let text = String::from_utf8(content).map_err(|_| NotFulcios { path: file.to_owned() })?;
+    let imported = import::import(&text).with_context(|| NotFulcios { path: file.to_owned() })?;
+    data(imported.tables.trim_end())?;
+    for note in &imported.notes {
+        talk(format!("note: {note}"))?;
+    }
+    for reason in &imported.left_out {
+        talk(format!("left out: {reason}"))?;
+    }
+    match imported.left_out.len() {
+        0 => Ok(()),
+        issuers => Err(LeftOut { issuers }.into()),
+    }
+}
+
+/// A file that is not what it was said to be.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be carried over", path.display())]
+struct NotFulcios {
+    path: PathBuf,
+}
+
+/// What was printed is not all there was.
+#[derive(Debug, thiserror::Error)]
+#[error("{issuers} of the issuers could not be carried; the tables of all others were printed")]
+struct LeftOut {
+    issuers: usize,
 }
 
 async fn serve(config: &Config, clock: Clock, sockets: Sockets) -> anyhow::Result<()> {
@@ -230,6 +270,12 @@ fn tell(error: &anyhow::Error) -> ExitCode {
 fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'static str>)> {
     if cause.is::<NothingToDo>() {
         return Some((USAGE, None));
+    }
+    if cause.is::<NotFulcios>() {
+        return Some((USAGE, Some("give Fulcio's own file, such as its config/identity/config.yaml")));
+    }
+    if cause.is::<LeftOut>() {
+        return Some((REFUSED, Some("write a table for each by hand: docs/reference/configuration.md")));
     }
     if cause.is::<demo::NotAsItMustBe>() {
         return Some((REFUSED, None));

@@ -7,6 +7,7 @@
 mod api;
 pub mod config;
 mod discovery;
+pub mod import;
 mod issue;
 mod request;
 mod trust_token;
