@@ -5,8 +5,16 @@
 //!
 //! Nothing here knows what a service means: that is in the module named after it.
 
+mod reach;
+
+pub use reach::Reach;
+
 use reqwest::header::{self, HeaderValue};
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use url::{Host, Url};
 
 /// The most a service may answer, where its module does not say otherwise.
@@ -32,6 +40,9 @@ pub enum HttpError {
     /// A secret was about to cross a network in the clear.
     #[error("{0} is plain http on another machine: an identity token sent there can be read on the way")]
     Cleartext(Shown),
+    /// An address that this client was told not to reach.
+    #[error("{0} is an address of a private network")]
+    Inside(Shown),
     /// The TLS or proxy settings of this machine are unusable.
     #[error("TLS or proxy settings are unusable: {}", deepest(.0))]
     Setup(Box<reqwest::Error>),
@@ -283,6 +294,7 @@ pub struct Client {
     direct_tls: OnceLock<reqwest::Client>,
     /// For everything else.
     outward: OnceLock<reqwest::Client>,
+    reach: Reach,
 }
 
 impl Client {
@@ -290,6 +302,12 @@ impl Client {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A client that reaches so far.
+    #[must_use]
+    pub fn reaching(reach: Reach) -> Self {
+        Self { reach, ..Self::default() }
     }
 
     /// Asks, and takes success (2xx) only. A service that is busy (429, 503) is asked again, a few times.
@@ -358,6 +376,9 @@ impl Client {
                 HttpError::Broken { url: shown(), cause: Box::new(cause.without_url()) }
             }
         };
+        if self.reach.public_only && reach::is_inside(url) {
+            return Err(HttpError::Inside(shown()));
+        }
         let client = self.client_for(url)?;
         let mut ask = match &request.body {
             None => client.get(url.clone()),
@@ -404,7 +425,16 @@ impl Client {
             .tcp_nodelay(true);
         let builder = if here { builder.no_proxy() } else { builder };
         let builder = if here && plain { builder.tls_certs_only([]) } else { builder };
-        let client = builder.build().map_err(|cause| HttpError::Setup(Box::new(cause)))?;
+        let setup = |cause| HttpError::Setup(Box::new(cause));
+        let builder = match self.reach.public_only {
+            true => builder.dns_resolver(Arc::new(reach::PublicOnly::new())),
+            false => builder,
+        };
+        let builder = match self.reach.authorities.as_bytes() {
+            [] => builder,
+            pem => builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem).map_err(setup)?),
+        };
+        let client = builder.build().map_err(setup)?;
         Ok(slot.get_or_init(|| client))
     }
 }

@@ -132,6 +132,18 @@ pub struct IssuerRule {
     issuer: String,
     audience: Option<String>,
     kind: IssuerKind,
+    asking: Asking,
+}
+
+/// How an issuer is asked for its keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// It, or the keys it points at, may be within a private network.
+    pub private_addresses: bool,
+    /// Certificates (PEM) that may vouch for it beside those the machine trusts; empty for none.
+    pub ca_certificates: String,
+    /// A file whose content it wants to see as a bearer token.
+    pub bearer_token_file: Option<String>,
 }
 
 /// How tokens become names.
@@ -200,6 +212,12 @@ impl IssuerRule {
         self.audience.as_deref()
     }
 
+    /// How it is asked for its keys.
+    #[must_use]
+    pub const fn asking(&self) -> &Asking {
+        &self.asking
+    }
+
     /// How tokens become names.
     #[must_use]
     pub const fn kind(&self) -> &IssuerKind {
@@ -265,7 +283,8 @@ impl IssuerRule {
             }
             (one, two) => one == two,
         };
-        kinds && self.issuer == other.issuer && self.audience == other.audience
+        let of = |rule: &Self| (rule.issuer.clone(), rule.audience.clone(), rule.asking.clone());
+        kinds && of(self) == of(other)
     }
 
     /// Whether this rule is about that issuer.

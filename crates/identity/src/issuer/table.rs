@@ -1,6 +1,6 @@
 //! A rule as an operator writes it, and everything that can be wrong with it before a token comes.
 
-use super::{CiProvider, IssuerKind, IssuerRule, MAX_URL_BYTES, RuleError};
+use super::{Asking, CiProvider, IssuerKind, IssuerRule, MAX_URL_BYTES, RuleError};
 use crate::{
     preset::{Build, Kind, Preset},
     template::Template,
@@ -13,7 +13,7 @@ use alloc::{
     vec::Vec,
 };
 use sealog_pki::{
-    FulcioExtension,
+    Certificate, FulcioExtension,
     fulcio_extensions::{ISSUER, ISSUER_V2, TOKEN_SUBJECT},
 };
 use serde::Deserialize;
@@ -27,6 +27,11 @@ pub(super) struct Table {
     #[serde(default, rename = "type")]
     kind: TypeName,
     audience: Option<String>,
+    #[serde(default)]
+    private_addresses: bool,
+    #[serde(default)]
+    ca_certificates: String,
+    bearer_token_file: Option<String>,
     issuer_claim: Option<String>,
     skip_email_verification: Option<bool>,
     subject_domain: Option<String>,
@@ -102,7 +107,8 @@ impl TryFrom<Table> for IssuerRule {
             TypeName::ChainguardIdentity => IssuerKind::ChainguardIdentity,
             TypeName::CiProvider => IssuerKind::CiProvider(table.ci_provider()?),
         };
-        Ok(Self { issuer: table.issuer, audience: table.audience, kind })
+        let asking = table.asking()?;
+        Ok(Self { issuer: table.issuer, audience: table.audience, kind, asking })
     }
 }
 
@@ -149,6 +155,22 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    fn asking(&self) -> Result<Asking, RuleError> {
+        let pem = &self.ca_certificates;
+        if !pem.is_empty() && !Certificate::chain_from_pem(pem).is_ok_and(|all| !all.is_empty()) {
+            let found: String = pem.chars().take(40).collect();
+            return Err(self.value("ca_certificates", "certificates in PEM", &found));
+        }
+        if let (Some(_), false) = (&self.bearer_token_file, self.issuer.starts_with("https://")) {
+            return Err(self.value("bearer_token_file", "for an https issuer", &self.issuer));
+        }
+        Ok(Asking {
+            private_addresses: self.private_addresses,
+            ca_certificates: pem.clone(),
+            bearer_token_file: self.bearer_token_file.clone(),
+        })
     }
 
     /// A setting of another type is a misunderstanding: it would look as if it had an effect.

@@ -188,3 +188,15 @@ fn no_token_chooses_the_host() {
     assert!(ci("https://{{.host}}/x", "subject_alternative_name_prefix = 'https://ci.example/'").is_ok());
     assert!(ci("https://{{.host}}/x", "subject_alternative_name_prefix = 'https://ci.example'").is_err());
 }
+
+#[test]
+fn how_an_issuer_is_asked() {
+    let asked = |more: &str| rule(&format!("issuer = 'https://a.example'\ntype = 'email'\n{more}"));
+    let plain = asked("").unwrap();
+    assert_eq!(plain.asking(), &Asking::default());
+    assert!(asked("private_addresses = true").unwrap().asking().private_addresses);
+    assert!(asked("ca_certificates = 'a certificate'").unwrap_err().contains("certificates in PEM"));
+    let file = "bearer_token_file = '/run/token'";
+    assert_eq!(asked(file).unwrap().asking().bearer_token_file.as_deref(), Some("/run/token"));
+    refused(&format!("issuer = 'http://localhost:1'\ntype = 'kubernetes'\n{file}"), "for an https issuer");
+}

@@ -2,12 +2,12 @@
 //! that is not among them.
 //!
 //! Only issuers of the configuration are ever asked: the URL comes from a rule that matched, not from a
-//! caller's wish. Documents are bounded in size and time, a redirect to another host is not followed, and
-//! plain http is for issuers on this very machine.
+//! caller's wish. Documents are bounded in size and time, a redirect to another host is not followed, plain
+//! http is for issuers on this very machine, and private addresses are for rules that allow them.
 
-use crate::clock::Clock;
-use sealog_client::http::{Client, HttpError, Request, is_loopback, parse_url};
-use sealog_identity::{Algorithm, Discovery, DiscoveryError, Jwks, JwksError, discovery};
+use crate::{clock::Clock, files};
+use sealog_client::http::{Client, HttpError, Reach, Request, is_loopback, parse_url};
+use sealog_identity::{Algorithm, Discovery, DiscoveryError, Jwks, JwksError, discovery, issuer::Asking};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -23,6 +23,8 @@ const FRESH_MS: u64 = 15 * 60 * 1000;
 const STALE_MS: u64 = 24 * 60 * 60 * 1000;
 /// An issuer is not asked more often, whatever tokens say: else anyone could make us flood it.
 const MIN_INTERVAL_MS: u64 = 5 * 1000;
+/// A token is shorter.
+const MAX_BEARER_TOKEN: u64 = 64 * 1024;
 /// Issuers remembered; with wildcard rules there may be many.
 const MAX_ISSUERS: usize = 256;
 
@@ -43,6 +45,9 @@ pub(super) enum FetchError {
         /// The status.
         status: u16,
     },
+    /// The file whose content it wants to see cannot be read.
+    #[error("the issuer's keys could not be fetched: the rule's `bearer_token_file` cannot be read: {0}")]
+    BearerToken(Arc<std::io::Error>),
     /// It took too long.
     #[error("the issuer's keys could not be fetched in {} s", FETCH_TIMEOUT.as_secs())]
     TimedOut,
@@ -94,12 +99,12 @@ pub(super) struct KeyCache {
 }
 
 impl KeyCache {
-    pub(super) fn new(client: Arc<Client>, clock: Clock) -> Self {
-        Self { fetcher: Fetcher { client, clock }, slots: Mutex::new(HashMap::new()) }
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { fetcher: Fetcher { clients: Arc::default(), clock }, slots: Mutex::new(HashMap::new()) }
     }
 
     /// The issuer's keys, fetched if none are known or they are old.
-    pub(super) async fn of(&self, issuer: &str) -> Result<Arc<IssuerKeys>, FetchError> {
+    pub(super) async fn of(&self, issuer: &str, asking: &Asking) -> Result<Arc<IssuerKeys>, FetchError> {
         let slot = self.slot(issuer);
         if let Some(known) = slot.known() {
             let age = self.fetcher.age(known.fetched_ms);
@@ -109,30 +114,39 @@ impl KeyCache {
             if age < STALE_MS {
                 // Whoever comes while another asks makes do with what there is.
                 let Ok(attempt) = Arc::clone(&slot.attempt).try_lock_owned() else { return Ok(known) };
-                return self.refresh(issuer, slot, attempt, None).await.or(Ok(known));
+                return self.refresh(issuer, asking, slot, attempt, None).await.or(Ok(known));
             }
         }
         let attempt = Arc::clone(&slot.attempt).lock_owned().await;
-        self.refresh(issuer, slot, attempt, None).await
+        self.refresh(issuer, asking, slot, attempt, None).await
     }
 
     /// The issuer's keys, newer than `seen` if the issuer may be asked again already.
-    pub(super) async fn newer(&self, issuer: &str, seen: &IssuerKeys) -> Result<Arc<IssuerKeys>, FetchError> {
+    pub(super) async fn newer(
+        &self,
+        issuer: &str,
+        asking: &Asking,
+        seen: &IssuerKeys,
+    ) -> Result<Arc<IssuerKeys>, FetchError> {
         let slot = self.slot(issuer);
         let attempt = Arc::clone(&slot.attempt).lock_owned().await;
-        self.refresh(issuer, slot, attempt, Some(seen.fetched_ms)).await
+        self.refresh(issuer, asking, slot, attempt, Some(seen.fetched_ms)).await
     }
 
     /// In a task of its own: a caller that hangs up neither wastes the fetch nor undoes its accounting.
     async fn refresh(
         &self,
         issuer: &str,
+        asking: &Asking,
         slot: Arc<Slot>,
         mut attempt: tokio::sync::OwnedMutexGuard<Attempt>,
         seen_ms: Option<u64>,
     ) -> Result<Arc<IssuerKeys>, FetchError> {
-        let (fetcher, issuer) = (self.fetcher.clone(), issuer.to_owned());
-        let asked = tokio::spawn(async move { fetcher.refresh(&issuer, &slot, &mut attempt, seen_ms).await });
+        let (fetcher, issuer, asking) = (self.fetcher.clone(), issuer.to_owned(), asking.clone());
+        let asked =
+            tokio::spawn(
+                async move { fetcher.refresh(&issuer, &asking, &slot, &mut attempt, seen_ms).await },
+            );
         asked.await.unwrap_or(Err(FetchError::TimedOut))
     }
 
@@ -149,7 +163,8 @@ impl KeyCache {
 /// Asks issuers.
 #[derive(Clone)]
 struct Fetcher {
-    client: Arc<Client>,
+    /// One for each way in which rules want issuers to be asked: as many as there are ways in the configuration.
+    clients: Arc<Mutex<HashMap<Reach, Arc<Client>>>>,
     clock: Clock,
 }
 
@@ -157,6 +172,7 @@ impl Fetcher {
     async fn refresh(
         &self,
         issuer: &str,
+        asking: &Asking,
         slot: &Slot,
         attempt: &mut Attempt,
         seen_ms: Option<u64>,
@@ -179,7 +195,7 @@ impl Fetcher {
                 (None, None) => {}
             }
         }
-        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(issuer)).await;
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(issuer, asking)).await;
         attempt.tried_ms = Some(self.clock.unix_ms());
         match fetched.unwrap_or(Err(FetchError::TimedOut)) {
             Ok(keys) => {
@@ -196,33 +212,67 @@ impl Fetcher {
         }
     }
 
-    async fn fetch(&self, issuer: &str) -> Result<IssuerKeys, FetchError> {
+    async fn fetch(&self, issuer: &str, asking: &Asking) -> Result<IssuerKeys, FetchError> {
         let base = protected(issuer)?;
-        let document = self.get(protected(&discovery::url(issuer))?, discovery::MAX_BYTES).await?;
+        let asked =
+            Asked { client: self.client_for(&base, asking), bearer: bearer(asking).await?, base: &base };
+        let document = asked.get(protected(&discovery::url(issuer))?, discovery::MAX_BYTES).await?;
         let found = Discovery::parse(&document, issuer)?;
         let keys_at = protected(&found.jwks_uri)?;
         // An issuer out there must not make us ask a service of this machine.
         if base.scheme() == "https" && keys_at.scheme() != "https" {
             return Err(FetchError::Unprotected(keys_at.into()));
         }
-        let keys = Jwks::parse(&self.get(keys_at, sealog_identity::jwk::MAX_BYTES).await?)?;
+        let keys = Jwks::parse(&asked.get(keys_at, sealog_identity::jwk::MAX_BYTES).await?)?;
         Ok(IssuerKeys { keys, algorithms: found.algorithms, fetched_ms: self.clock.unix_ms() })
     }
 
-    async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, FetchError> {
-        let shown = url.to_string();
-        let request = Request::get(url).accept("application/json").limit(limit).timeout(FETCH_TIMEOUT);
-        let response = self.client.exchange(&request).await.map_err(|e| FetchError::Http(Arc::new(e)))?;
-        match response.status {
-            200 => Ok(response.body),
-            status => Err(FetchError::Status { url: shown, status }),
-        }
+    fn client_for(&self, base: &Url, asking: &Asking) -> Arc<Client> {
+        // An issuer on this machine is one by its name in the configuration.
+        let public_only = !asking.private_addresses && !is_loopback(base);
+        let reach = Reach { public_only, authorities: asking.ca_certificates.clone() };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(clients.entry(reach.clone()).or_insert_with(|| Arc::new(Client::reaching(reach))))
     }
 
     /// A clock set back makes nothing fresh for ever.
     fn age(&self, since_ms: u64) -> u64 {
         let now = self.clock.unix_ms();
         if now < since_ms { u64::MAX } else { now - since_ms }
+    }
+}
+
+/// The token an issuer wants to see, read anew each time: whoever writes it replaces it before it expires.
+async fn bearer(asking: &Asking) -> Result<Option<String>, FetchError> {
+    let Some(path) = &asking.bearer_token_file else { return Ok(None) };
+    let path = std::path::PathBuf::from(path);
+    let read = tokio::task::spawn_blocking(move || files::read_bounded(&path, MAX_BEARER_TOKEN)).await;
+    let bytes = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let bytes = bytes.map_err(|error| FetchError::BearerToken(Arc::new(error)))?;
+    Ok(Some(format!("Bearer {}", String::from_utf8_lossy(&bytes).trim())))
+}
+
+/// One issuer being asked.
+struct Asked<'a> {
+    client: Arc<Client>,
+    bearer: Option<String>,
+    base: &'a Url,
+}
+
+impl Asked<'_> {
+    async fn get(&self, url: Url, limit: usize) -> Result<Vec<u8>, FetchError> {
+        let shown = url.to_string();
+        let mut request =
+            Request::get(url.clone()).accept("application/json").limit(limit).timeout(FETCH_TIMEOUT);
+        // Whoever else it points at is not shown its token.
+        if let Some(bearer) = self.bearer.as_ref().filter(|_| url.origin() == self.base.origin()) {
+            request = request.authorization(bearer);
+        }
+        let response = self.client.exchange(&request).await.map_err(|e| FetchError::Http(Arc::new(e)))?;
+        match response.status {
+            200 => Ok(response.body),
+            status => Err(FetchError::Status { url: shown, status }),
+        }
     }
 }
 

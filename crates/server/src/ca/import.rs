@@ -176,12 +176,6 @@ impl Issuer {
         for key in self.unknown.keys() {
             notes.push(format!("{key} is not known here, and not carried"));
         }
-        if !self.ca_certificate.is_empty() {
-            notes.push(
-                "its ca-cert is not carried: the provider must have a certificate that this machine trusts"
-                    .to_owned(),
-            );
-        }
         let table = match self.kind.as_str() {
             "ci-provider" => {
                 let metadata = metadata.get(&self.ci_provider);
@@ -212,7 +206,15 @@ impl Issuer {
             "" | AUDIENCE => String::new(),
             other => format!("audience = {}\n", quoted(other)),
         };
-        format!("issuer = {}\ntype = {}\n{audience}", quoted(url), quoted(kind))
+        format!("issuer = {}\ntype = {}\n{audience}{}", quoted(url), quoted(kind), self.authority())
+    }
+
+    /// The certificate that may vouch for the issuer.
+    fn authority(&self) -> String {
+        match self.ca_certificate.as_str() {
+            "" => String::new(),
+            pem => format!("ca_certificates = {}\n", quoted(pem)),
+        }
     }
 
     fn plain(&self, url: &str, kind: &str) -> String {
@@ -253,6 +255,7 @@ impl Issuer {
             if !["", AUDIENCE].contains(&self.client_id.as_str()) {
                 let _ = writeln!(table, "audience = {}", quoted(&self.client_id));
             }
+            table.push_str(&self.authority());
             let here = |origin| format!("{table}constants = {{ url = {} }}\n", quoted(origin));
             let own = origin.as_deref().map(here);
             let same = |table: &String| read(table).is_ok_and(|by_preset| by_preset.makes_the_same_as(rule));

@@ -63,18 +63,17 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 /// When they cannot be loaded.
 pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result<Service> {
     let (key, chain) = authority::load(instance, &SIGNING)?;
-    let client = Arc::new(Client::new());
     let issuance = issue::Issuance {
         key,
         chain,
         clock: instance.clock.clone(),
-        client: Arc::clone(&client),
+        client: Arc::new(Client::new()),
         log_url: parse_url(&log.url).context("the certificate log's URL")?,
         log_key: log.key,
     };
     let tokens = trust_token::Tokens {
         rules: config.issuers.clone(),
-        keys: discovery::KeyCache::new(client, instance.clock.clone()),
+        keys: discovery::KeyCache::new(instance.clock.clone()),
         clock: instance.clock.clone(),
     };
     let router = with_cors(api::router(Arc::new(api::CaApi { issuance, tokens })));

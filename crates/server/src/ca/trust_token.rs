@@ -42,11 +42,11 @@ impl Tokens {
         let token = UnverifiedToken::parse(token)?;
         let issuer = token.issuer();
         let rule = self.rules.find(issuer).ok_or_else(|| Disbelief::UnknownIssuer(shortened(issuer)))?;
-        let known = self.keys.of(issuer).await?;
+        let known = self.keys.of(issuer, rule.asking()).await?;
         let claims = match self.check(&token, &known, rule) {
             // The issuer may have a new key since we asked.
             Err(TokenError::UnknownKey { .. }) => {
-                let newer = self.keys.newer(issuer, &known).await?;
+                let newer = self.keys.newer(issuer, rule.asking(), &known).await?;
                 self.check(&token, &newer, rule)?
             }
             other => other?,

@@ -19,6 +19,8 @@ struct Issuer {
     /// Where it says its keys are, if not where they are.
     keys_at: Mutex<Option<String>>,
     redirect: AtomicBool,
+    /// The authorizations that came with requests for the document.
+    bearers: Mutex<Vec<String>>,
     /// While closed, nobody gets an answer.
     slow: AtomicBool,
 }
@@ -38,12 +40,15 @@ impl World {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (first, second, own) = (Arc::clone(&issuer), Arc::clone(&issuer), url.clone());
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(async move || first.slowly(&own).await))
+            .route(
+                "/.well-known/openid-configuration",
+                get(async move |headers| first.seen(&headers).slowly(&own).await),
+            )
             .route("/keys", get(async move || second.key_set()));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let now_ms = Arc::new(AtomicU64::new(1_000_000));
         let clock = Arc::clone(&now_ms);
-        let cache = KeyCache::new(Arc::new(Client::new()), Clock::of(move || clock.load(SeqCst)));
+        let cache = KeyCache::new(Clock::of(move || clock.load(SeqCst)));
         Self { issuer, url, now_ms, cache }
     }
 
@@ -57,6 +62,12 @@ impl World {
 }
 
 impl Issuer {
+    fn seen(&self, headers: &http::HeaderMap) -> &Self {
+        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        self.bearers.lock().unwrap().extend(bearer.map(str::to_owned));
+        self
+    }
+
     async fn slowly(&self, own: &str) -> Response {
         let answer = self.document(own);
         while self.slow.load(SeqCst) {
@@ -90,45 +101,48 @@ impl Issuer {
 #[tokio::test]
 async fn keys_are_kept_and_fetched_anew_but_not_at_will() {
     let world = World::new().await;
-    let first = world.cache.of(&world.url).await.unwrap();
-    world.cache.of(&world.url).await.unwrap();
+    let first = world.cache.of(&world.url, &Asking::default()).await.unwrap();
+    world.cache.of(&world.url, &Asking::default()).await.unwrap();
     assert_eq!((first.keys.keys().len(), world.asked()), (1, 1));
     // A token names a key we do not know: the issuer is asked, but not every time anyone wishes.
     world.issuer.keys.store(2, SeqCst);
     for _ in 0..10 {
-        assert_eq!(world.cache.newer(&world.url, &first).await.unwrap().keys.keys().len(), 1);
+        assert_eq!(
+            world.cache.newer(&world.url, &Asking::default(), &first).await.unwrap().keys.keys().len(),
+            1
+        );
     }
     assert_eq!(world.asked(), 1);
     world.wait(MIN_INTERVAL_MS);
-    let second = world.cache.newer(&world.url, &first).await.unwrap();
+    let second = world.cache.newer(&world.url, &Asking::default(), &first).await.unwrap();
     assert_eq!((second.keys.keys().len(), world.asked()), (2, 2));
     // Whoever asks about the old set is given the new one.
-    world.cache.newer(&world.url, &first).await.unwrap();
+    world.cache.newer(&world.url, &Asking::default(), &first).await.unwrap();
     assert_eq!(world.asked(), 2);
     world.wait(FRESH_MS);
-    world.cache.of(&world.url).await.unwrap();
+    world.cache.of(&world.url, &Asking::default()).await.unwrap();
     assert_eq!(world.asked(), 3);
 }
 
 #[tokio::test]
 async fn an_issuer_that_is_down_is_believed_for_a_day_and_not_flooded() {
     let world = World::new().await;
-    world.cache.of(&world.url).await.unwrap();
+    world.cache.of(&world.url, &Asking::default()).await.unwrap();
     world.issuer.broken.store(true, SeqCst);
     world.wait(FRESH_MS);
     for _ in 0..10 {
-        world.cache.of(&world.url).await.unwrap();
+        world.cache.of(&world.url, &Asking::default()).await.unwrap();
     }
     assert_eq!(world.asked(), 2);
     world.wait(STALE_MS);
     for _ in 0..10 {
-        let error = world.cache.of(&world.url).await.unwrap_err();
+        let error = world.cache.of(&world.url, &Asking::default()).await.unwrap_err();
         assert!(matches!(error, FetchError::Status { status: 500, .. }), "{error}");
     }
     assert_eq!(world.asked(), 3);
     world.issuer.broken.store(false, SeqCst);
     world.wait(MIN_INTERVAL_MS);
-    world.cache.of(&world.url).await.unwrap();
+    world.cache.of(&world.url, &Asking::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -137,7 +151,7 @@ async fn many_tokens_at_once_ask_once() {
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let world = Arc::clone(&world);
-        asking.spawn(async move { world.cache.of(&world.url).await.map(|_| ()) });
+        asking.spawn(async move { world.cache.of(&world.url, &Asking::default()).await.map(|_| ()) });
     }
     while let Some(done) = asking.join_next().await {
         done.unwrap().unwrap();
@@ -149,21 +163,23 @@ async fn many_tokens_at_once_ask_once() {
 async fn a_slow_issuer_holds_up_nobody_whose_keys_are_known() {
     const SOON: Duration = Duration::from_secs(2);
     let world = Arc::new(World::new().await);
-    let known = world.cache.of(&world.url).await.unwrap();
+    let known = world.cache.of(&world.url, &Asking::default()).await.unwrap();
     world.issuer.slow.store(true, SeqCst);
     world.wait(MIN_INTERVAL_MS);
     // A stranger's token names a key that nobody has ...
     let stranger = {
         let (world, known) = (Arc::clone(&world), Arc::clone(&known));
-        tokio::spawn(async move { world.cache.newer(&world.url, &known).await.map(|_| ()) })
+        tokio::spawn(
+            async move { world.cache.newer(&world.url, &Asking::default(), &known).await.map(|_| ()) },
+        )
     };
     while world.asked() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // ... and everyone else's tokens are checked meanwhile, with fresh keys and with older ones.
-    tokio::time::timeout(SOON, world.cache.of(&world.url)).await.unwrap().unwrap();
+    tokio::time::timeout(SOON, world.cache.of(&world.url, &Asking::default())).await.unwrap().unwrap();
     world.wait(FRESH_MS);
-    tokio::time::timeout(SOON, world.cache.of(&world.url)).await.unwrap().unwrap();
+    tokio::time::timeout(SOON, world.cache.of(&world.url, &Asking::default())).await.unwrap().unwrap();
     world.issuer.slow.store(false, SeqCst);
     stranger.await.unwrap().unwrap();
     assert_eq!(world.asked(), 2);
@@ -172,15 +188,16 @@ async fn a_slow_issuer_holds_up_nobody_whose_keys_are_known() {
 #[tokio::test]
 async fn hanging_up_does_not_make_us_ask_again() {
     let world = Arc::new(World::new().await);
-    let known = world.cache.of(&world.url).await.unwrap();
+    let known = world.cache.of(&world.url, &Asking::default()).await.unwrap();
     world.issuer.slow.store(true, SeqCst);
     world.wait(MIN_INTERVAL_MS);
     for _ in 0..10 {
-        let asking = world.cache.newer(&world.url, &known);
+        let plain = Asking::default();
+        let asking = world.cache.newer(&world.url, &plain, &known);
         assert!(tokio::time::timeout(Duration::from_millis(30), asking).await.is_err());
     }
     world.issuer.slow.store(false, SeqCst);
-    world.cache.newer(&world.url, &known).await.unwrap();
+    world.cache.newer(&world.url, &Asking::default(), &known).await.unwrap();
     assert_eq!(world.asked(), 2);
 }
 
@@ -188,15 +205,39 @@ async fn hanging_up_does_not_make_us_ask_again() {
 async fn nobody_is_led_elsewhere() {
     let world = World::new().await;
     world.issuer.redirect.store(true, SeqCst);
-    let error = world.cache.of(&world.url).await.unwrap_err();
+    let error = world.cache.of(&world.url, &Asking::default()).await.unwrap_err();
     assert!(matches!(error, FetchError::Status { status: 302, .. }), "{error}");
     for issuer in ["http://issuer.example", "ftp://localhost", "nonsense"] {
-        let error = world.cache.of(issuer).await.unwrap_err();
+        let error = world.cache.of(issuer, &Asking::default()).await.unwrap_err();
         assert!(matches!(error, FetchError::Unprotected(_)), "{issuer}: {error}");
+    }
+    // The service that knows the secrets of a machine in a cloud; and the neighbours.
+    for issuer in ["https://169.254.169.254/latest", "https://10.0.0.1", "https://[fd00:ec2::254]"] {
+        let error = world.cache.of(issuer, &Asking::default()).await.unwrap_err();
+        let inside = matches!(&error, FetchError::Http(http) if matches!(**http, HttpError::Inside(_)));
+        assert!(inside, "{issuer}: {error}");
     }
     world.issuer.redirect.store(false, SeqCst);
     world.wait(MIN_INTERVAL_MS);
     *world.issuer.keys_at.lock().unwrap() = Some("http://keys.example/keys".to_owned());
-    let error = world.cache.of(&world.url).await.unwrap_err();
+    let error = world.cache.of(&world.url, &Asking::default()).await.unwrap_err();
     assert!(matches!(error, FetchError::Discovery(_)), "{error}");
+}
+
+#[tokio::test]
+async fn the_token_an_issuer_wants_to_see_is_read_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let asking = Asking { bearer_token_file: Some(file.display().to_string()), ..Asking::default() };
+    let world = World::new().await;
+    let error = world.cache.of(&world.url, &asking).await.unwrap_err();
+    assert!(error.to_string().contains("`bearer_token_file` cannot be read"), "{error}");
+    std::fs::write(&file, "first\n").unwrap();
+    world.wait(MIN_INTERVAL_MS);
+    let known = world.cache.of(&world.url, &asking).await.unwrap();
+    std::fs::write(&file, "second\n").unwrap();
+    world.wait(MIN_INTERVAL_MS);
+    world.cache.newer(&world.url, &asking, &known).await.unwrap();
+    let seen = world.issuer.bearers.lock().unwrap().clone();
+    assert_eq!(seen, ["Bearer first", "Bearer second"]);
 }

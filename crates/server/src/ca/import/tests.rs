@@ -1,7 +1,9 @@
 //! Configurations as Fulcio's operators write them, and what comes of each.
 
 use super::*;
+use sealog_crypto::{KeyKind, PrivateKey};
 use sealog_identity::IssuerRules;
+use sealog_pki::issue::{AuthorityProfile, self_signed_root};
 
 /// What is printed is a configuration.
 fn rules(imported: &Imported) -> IssuerRules {
@@ -132,13 +134,36 @@ fn every_other_type_keeps_its_settings() {
 }
 
 #[test]
+fn an_authority_of_ones_own_is_carried() {
+    let profile = AuthorityProfile {
+        organization: "",
+        common_name: "inner",
+        serial: crate::authority::serial().unwrap(),
+        not_before: 1_700_000_000,
+        not_after: 1_900_000_000,
+    };
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let pem = self_signed_root(&profile, &key).unwrap().to_pem();
+    for (kind, table) in [("gitlab-pipeline", "preset = \"gitlab\""), ("email", "type = \"email\"")] {
+        let block = pem.replace('\n', "\n      ");
+        let found = imported(&format!(
+            "oidc-issuers:\n  https://git.corp.example:\n    type: {kind}\n    ca-cert: |\n      {block}\n"
+        ));
+        let rule = rules(&found).find("https://git.corp.example").unwrap().clone();
+        assert_eq!(rule.asking().ca_certificates, pem);
+        assert!(found.tables.contains(table), "{}", found.tables);
+    }
+}
+
+#[test]
 fn what_cannot_be_carried_is_said() {
     let found = imported(
         "oidc-issuers:\n  https://a.example: {type: ci-provider, ci-provider: none}\n  \
          https://b.example: {type: carrier-pigeon}\n  \
          https://c.example: {type: email, issuer-url: 'https://other.example'}\n  \
          http://d.example: {type: email}\n  \
-         https://e.example: {type: email, ca-cert: PEM, challenge-claim: sub, pigeon: grey}\n  \
+         https://e.example: {type: email, challenge-claim: sub, pigeon: grey}\n  \
+         https://g.example: {type: email, ca-cert: a certificate}\n  \
          \"https://f.example\\n[[ca.issuers]]\": {type: email}\n\
          meta-issuers:\n  https://*.example.com/x: {type: ci-provider, ci-provider: open}\n\
          ci-issuer-metadata:\n  open: {subject-alternative-name-template: 'https://{{ .host }}/x', colour: red}\n\
@@ -154,12 +179,12 @@ fn what_cannot_be_carried_is_said() {
         "neither https nor on this machine",
         "is not a URL",
         "do not begin with a fixed scheme and host",
+        "must be certificates in PEM",
     ] {
         said(&found.left_out, reason);
     }
-    assert_eq!(found.left_out.len(), 6, "{:?}", found.left_out);
+    assert_eq!(found.left_out.len(), 7, "{:?}", found.left_out);
     for note in [
-        "ca-cert is not carried",
         "challenge-claim \"sub\" is not carried",
         "pigeon is not known",
         "pigeons: not known",
