@@ -98,9 +98,21 @@ pub(crate) struct IdentityArgs {
     /// The OpenID provider to sign in at, in place of the configured one
     #[arg(long, value_name = "URL", help_heading = "Who signs")]
     pub(crate) issuer_url: Option<String>,
+    /// The provider behind the provider, so that its page need not ask: such as https://github.com/login/oauth
+    #[arg(long, value_name = "URL", help_heading = "Who signs")]
+    pub(crate) connector_id: Option<String>,
     /// Print the address to open instead of starting a browser
     #[arg(long, help_heading = "Who signs")]
     pub(crate) no_browser: bool,
+    /// Show a code to type into a page on another device [default without a screen, and over SSH]
+    #[arg(long, conflicts_with = "no_browser", help_heading = "Who signs")]
+    pub(crate) device: bool,
+    /// Ask for the code that the provider's page shows in a browser elsewhere
+    #[arg(long, conflicts_with_all = ["no_browser", "device"], help_heading = "Who signs")]
+    pub(crate) paste: bool,
+    /// Sign in as a person even where a build system or a cloud vouches for what runs here
+    #[arg(long, help_heading = "Who signs")]
+    pub(crate) no_ambient: bool,
 }
 
 /// Which services sign, and whose word counts.

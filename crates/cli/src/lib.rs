@@ -10,6 +10,7 @@ mod args;
 mod artifact;
 mod conformance;
 mod failure;
+mod identity;
 mod inspect;
 mod output;
 mod progress;

@@ -7,6 +7,7 @@ use crate::{
     args::{AttestArgs, IdentityArgs, OutputArgs, SignArgs, SigningTrustArgs},
     artifact::{self, Contents},
     failure::{Failure, Status},
+    identity,
     output::{self, Reserved},
     progress::Show,
     trust,
@@ -15,20 +16,14 @@ use sealog_bundle::dsse::PAE_START;
 use sealog_client::{
     attest,
     http::{Client, HttpError},
-    oidc::{self, IdentityToken, Notice, OidcError, Provider, SignIn, TokenError},
+    oidc::{IdentityToken, TokenError},
     sign::{Payload, Signed, Signer, SigningError},
-    trust::Services,
     tsa::TsaError,
 };
 use sealog_crypto::{Digest, HashAlgorithm};
 use sealog_verify::verdict::shown;
-use std::{
-    io::{IsTerminal as _, Read as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-/// Longer tokens are not read.
-const MAX_TOKEN_BYTES: u64 = 64 << 10;
 /// Longer predicates are not read.
 const MAX_PREDICATE_BYTES: usize = sealog_bundle::statement::MAX_STATEMENT_BYTES;
 
@@ -110,18 +105,12 @@ fn run(
         };
         jobs.push(Job { file: file.clone(), payload: payload(file, digest, &contents)?, place });
     }
-    let given = identity.identity_token.as_deref().map(given_token).transpose()?;
+    let given = identity::given(identity)?;
     keep_memory_private();
     event_loop()?.block_on(async {
         let _full = outlive_file_limits();
         let client = Client::new();
-        let token = match given {
-            Some(token) => {
-                announce(Some(token.claims().shown_identity()), jobs.len());
-                token
-            }
-            None => sign_in(&client, &services, identity, jobs.len()).await?,
-        };
+        let token = identity::token(given, &client, &services, identity, jobs.len()).await?;
         sign_all(&Signer::new(&client, &services, &config.trusted_root), &token, jobs, output.json).await
     })
 }
@@ -227,79 +216,6 @@ fn report(file: &Path, bundle: &Path, signed: &Signed, json: bool) -> String {
     )
 }
 
-/// The token on the command line, in a file, or on standard input.
-fn given_token(option: &str) -> Result<IdentityToken, Failure> {
-    let text = match option.strip_prefix('@') {
-        Some(file) => {
-            let bytes =
-                artifact::read_bounded(Path::new(file), usize::try_from(MAX_TOKEN_BYTES).unwrap_or(0))?;
-            String::from_utf8(bytes)
-                .map_err(|_| Failure::usage(format!("`{file}` holds no identity token")))?
-        }
-        None if option == "-" => {
-            let mut text = String::new();
-            std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text).map_err(|cause| {
-                Failure::unable("input", format!("no token could be read from standard input: {cause}"))
-            })?;
-            text
-        }
-        None => option.to_owned(),
-    };
-    IdentityToken::parse(&text).map_err(|error| {
-        Failure::of(Status::Usage, "token", &error)
-            .hint("give the token itself, @FILE with the token in it, or - for standard input")
-    })
-}
-
-async fn sign_in(
-    client: &Client,
-    services: &Services,
-    args: &IdentityArgs,
-    files: usize,
-) -> Result<IdentityToken, Failure> {
-    let issuer = args.issuer_url.as_deref().unwrap_or(&services.oidc);
-    announce(None, files);
-    let provider = Provider::discover(client, issuer).await.map_err(|error| signing_in(&error))?;
-    let how = SignIn { open_browser: !args.no_browser, ..SignIn::default() };
-    let tell = |notice: Notice<'_>| match notice {
-        Notice::BrowserOpened(url) => {
-            output::talk(&format!("sign in with the browser that opened; if none did, open\n  {url}"));
-        }
-        Notice::OpenThis(url) => {
-            output::talk(&format!("to sign in, open in a browser on this machine\n  {url}"))
-        }
-    };
-    let token = oidc::sign_in(client, &provider, &how, tell).await.map_err(|error| signing_in(&error))?;
-    output::talk(&format!("signed in as {}", shown(token.claims().shown_identity())));
-    Ok(token)
-}
-
-/// Says, once and before it is so, what becomes public. Only to people: logs of build machines do not care.
-fn announce(identity: Option<&str>, files: usize) {
-    if !std::io::stderr().is_terminal() {
-        return;
-    }
-    let who = identity.map_or_else(
-        || "the name you sign in with (usually your email address)".to_owned(),
-        |identity| format!("the name `{}`", shown(identity)),
-    );
-    let what = if files == 1 { "the file's digest" } else { "each file's digest" };
-    output::talk(&format!("note: signing puts {who} and {what} into a public log, for ever"));
-}
-
-fn signing_in(error: &OidcError) -> Failure {
-    match error {
-        OidcError::Http(http) => of_http(http, Failure::of(Status::Unable, "sign-in", error)),
-        OidcError::Refused(_) | OidcError::Token(_) | OidcError::NotOurs(_) | OidcError::NoToken => {
-            Failure::of(Status::Refused, "sign-in", error)
-        }
-        OidcError::NobodyCame(_) => {
-            Failure::of(Status::Unable, "sign-in", error).hint("--identity-token signs without a browser")
-        }
-        _ => Failure::of(Status::Unable, "sign-in", error),
-    }
-}
-
 pub(crate) fn failure_of(error: &SigningError) -> Failure {
     if let Some(http) = error.http() {
         return of_http(http, Failure::of(Status::Unable, "service", error));
@@ -329,7 +245,7 @@ pub(crate) fn failure_of(error: &SigningError) -> Failure {
 }
 
 /// Advice on an exchange that failed. A service that understood and said no has refused.
-fn of_http(http: &HttpError, mut failure: Failure) -> Failure {
+pub(crate) fn of_http(http: &HttpError, mut failure: Failure) -> Failure {
     match http {
         HttpError::Status { status: 404 | 405, .. } | HttpError::Redirected { .. } => {
             failure.hint("is that the service's address? it comes from the signing config or --issuer-url")

@@ -202,6 +202,8 @@ pub struct Request {
     body: Option<(&'static str, Vec<u8>)>,
     accept: &'static str,
     authorization: Option<HeaderValue>,
+    /// One more header, where a service wants to see it.
+    header: Option<(&'static str, &'static str)>,
     limit: usize,
     timeout: Duration,
 }
@@ -215,6 +217,7 @@ impl Request {
             body: None,
             accept: "*/*",
             authorization: None,
+            header: None,
             limit: DEFAULT_LIMIT,
             timeout: DEFAULT_TIMEOUT,
         }
@@ -247,6 +250,13 @@ impl Request {
             value.set_sensitive(true);
             value
         });
+        self
+    }
+
+    /// A header that the service wants to see.
+    #[must_use]
+    pub const fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.header = Some((name, value));
         self
     }
 
@@ -389,6 +399,9 @@ impl Client {
         ask = ask.header(header::ACCEPT, request.accept).timeout(request.timeout);
         if let Some(authorization) = &request.authorization {
             ask = ask.header(header::AUTHORIZATION, authorization.clone());
+        }
+        if let Some((name, value)) = request.header {
+            ask = ask.header(name, value);
         }
         let mut response = ask.send().await.map_err(failed)?;
         let text_of = |name| response.headers().get(name).and_then(|v| v.to_str().ok());

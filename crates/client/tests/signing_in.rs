@@ -62,6 +62,7 @@ async fn provider(token_nonce: Option<&'static str>, pkce: bool) -> (Provider, A
     let provider = Provider {
         authorization_endpoint: endpoint("/auth"),
         token_endpoint: endpoint("/token"),
+        device_endpoint: None,
         issuer: issuer.clone(),
     };
     (provider, asked)

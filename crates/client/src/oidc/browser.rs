@@ -1,14 +1,24 @@
 //! Signing in through a browser: authorization code with PKCE, state and nonce.
+//!
+//! The browser comes back to a port of this machine, or, where none can be reached, the person carries the code over.
 
-use super::{AUDIENCE, IdentityToken, Loopback, MAX_DOCUMENT_BYTES, OidcError, Provider, loopback::Answer};
+use super::{
+    AUDIENCE, IdentityToken, Loopback, MAX_DOCUMENT_BYTES, OidcError, Provider, TokenAnswer,
+    loopback::Answer, random_text,
+};
 use crate::{
     clock,
     http::{self, Client, Request},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sealog_crypto::{Zeroizing, random_array, sha256};
-use serde::Deserialize;
-use std::time::Duration;
+use sealog_crypto::{Zeroizing, sha256};
+use std::{io, time::Duration};
+use url::Url;
+
+/// The address that means: show the code to the person.
+const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
+/// A longer line is no code.
+const MAX_CODE_BYTES: usize = 4096;
 
 /// How a person signs in.
 #[derive(Clone, Debug)]
@@ -17,13 +27,20 @@ pub struct SignIn {
     pub client_id: String,
     /// Whether to start a browser; otherwise the address is only told.
     pub open_browser: bool,
+    /// The provider behind the provider, where it has several: its page need not ask.
+    pub connector_id: Option<String>,
     /// How long to wait for the person.
     pub patience: Duration,
 }
 
 impl Default for SignIn {
     fn default() -> Self {
-        Self { client_id: AUDIENCE.to_owned(), open_browser: true, patience: Duration::from_secs(300) }
+        Self {
+            client_id: AUDIENCE.to_owned(),
+            open_browser: true,
+            connector_id: None,
+            patience: Duration::from_secs(300),
+        }
     }
 }
 
@@ -36,11 +53,6 @@ pub enum Notice<'a> {
     OpenThis(&'a str),
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
-    id_token: String,
-}
-
 /// Signs a person in and hands back their token.
 ///
 /// # Errors
@@ -51,52 +63,101 @@ pub async fn sign_in(
     how: &SignIn,
     tell: impl Fn(Notice<'_>),
 ) -> Result<IdentityToken, OidcError> {
-    http::keeps_secrets(&provider.authorization_endpoint)?;
-    http::keeps_secrets(&provider.token_endpoint)?;
     let loopback = Loopback::open().await.map_err(OidcError::Listen)?;
-    let redirect_uri = loopback.redirect_uri();
-    let state = random_text()?;
-    let nonce = random_text()?;
-    let verifier = random_text()?;
-    let mut url = provider.authorization_endpoint.clone();
-    url.query_pairs_mut()
-        .append_pair("response_type", "code")
-        .append_pair("client_id", &how.client_id)
-        .append_pair("redirect_uri", &redirect_uri)
-        .append_pair("scope", "openid email")
-        .append_pair("state", &state)
-        .append_pair("nonce", &nonce)
-        .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes())))
-        .append_pair("code_challenge_method", "S256");
+    let asked = Asked::new(provider, how, loopback.redirect_uri())?;
+    let url = asked.url();
     let opened = how.open_browser && open(url.as_str());
     tell(if opened { Notice::BrowserOpened(url.as_str()) } else { Notice::OpenThis(url.as_str()) });
-
-    let answer = tokio::time::timeout(how.patience, loopback.answer(&state, &provider.issuer))
+    let answer = tokio::time::timeout(how.patience, loopback.answer(&asked.state, &provider.issuer))
         .await
         .map_err(|_| OidcError::NobodyCame(how.patience))?;
-    let code = match answer {
-        Answer::Code(code) => Zeroizing::new(code),
-        Answer::Refused(words) => return Err(OidcError::Refused(http::readable(&words))),
-    };
-    let request = Request::post_form(
-        provider.token_endpoint.clone(),
-        &[
-            ("grant_type", "authorization_code"),
-            ("code", &code),
-            ("redirect_uri", &redirect_uri),
-            ("code_verifier", &verifier),
-            // A public client: a name, no secret.
-            ("client_id", &how.client_id),
-        ],
-    )
-    .accept("application/json")
-    .limit(MAX_DOCUMENT_BYTES);
-    let response = client.send(request).await?;
-    let answer: TokenAnswer = serde_json::from_slice(&response.body).map_err(|_| OidcError::NoToken)?;
-    let token = IdentityToken::parse(&Zeroizing::new(answer.id_token))?;
-    belongs(&token, provider, &nonce)?;
-    token.check(clock::unix_seconds())?;
-    Ok(token)
+    match answer {
+        Answer::Code(code) => asked.redeem(client, &Zeroizing::new(code)).await,
+        Answer::Refused(words) => Err(OidcError::Refused(http::readable(&words))),
+    }
+}
+
+/// Signs a person in whose browser is elsewhere: they open an address there, and type the code that its page shows here.
+///
+/// # Errors
+/// See [`OidcError`].
+pub async fn sign_in_by_paste(
+    client: &Client,
+    provider: &Provider,
+    how: &SignIn,
+    ask: impl FnOnce(&str) -> io::Result<String> + Send + 'static,
+) -> Result<IdentityToken, OidcError> {
+    let asked = Asked::new(provider, how, OUT_OF_BAND.to_owned())?;
+    let url = asked.url();
+    // Nobody can be hurried at a keyboard, and nothing else waits for this.
+    let typed = tokio::task::spawn_blocking(move || ask(url.as_str())).await;
+    let typed =
+        Zeroizing::new(typed.unwrap_or_else(|e| Err(io::Error::other(e))).map_err(OidcError::Keyboard)?);
+    let code = typed.trim();
+    if code.is_empty() || code.len() > MAX_CODE_BYTES || !code.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(OidcError::NotACode);
+    }
+    asked.redeem(client, code).await
+}
+
+/// One sign-in, from its address to its token.
+struct Asked<'a> {
+    provider: &'a Provider,
+    how: &'a SignIn,
+    redirect_uri: String,
+    state: Zeroizing<String>,
+    nonce: Zeroizing<String>,
+    verifier: Zeroizing<String>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(provider: &'a Provider, how: &'a SignIn, redirect_uri: String) -> Result<Self, OidcError> {
+        http::keeps_secrets(&provider.authorization_endpoint)?;
+        http::keeps_secrets(&provider.token_endpoint)?;
+        let (state, nonce, verifier) = (random_text()?, random_text()?, random_text()?);
+        Ok(Self { provider, how, redirect_uri, state, nonce, verifier })
+    }
+
+    fn url(&self) -> Url {
+        let mut url = self.provider.authorization_endpoint.clone();
+        let mut query = url.query_pairs_mut();
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.how.client_id)
+            .append_pair("redirect_uri", &self.redirect_uri)
+            .append_pair("scope", "openid email")
+            .append_pair("state", &self.state)
+            .append_pair("nonce", &self.nonce)
+            .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(sha256(self.verifier.as_bytes())))
+            .append_pair("code_challenge_method", "S256");
+        if let Some(connector) = &self.how.connector_id {
+            query.append_pair("connector_id", connector);
+        }
+        drop(query);
+        url
+    }
+
+    async fn redeem(&self, client: &Client, code: &str) -> Result<IdentityToken, OidcError> {
+        let request = Request::post_form(
+            self.provider.token_endpoint.clone(),
+            &[
+                ("grant_type", "authorization_code"),
+                ("code", code),
+                ("redirect_uri", &self.redirect_uri),
+                ("code_verifier", &self.verifier),
+                // A public client: a name, no secret.
+                ("client_id", &self.how.client_id),
+            ],
+        )
+        .accept("application/json")
+        .limit(MAX_DOCUMENT_BYTES);
+        let response = client.send(request).await?;
+        let answer: TokenAnswer = serde_json::from_slice(&response.body).map_err(|_| OidcError::NoToken)?;
+        let token = IdentityToken::parse(&Zeroizing::new(answer.id_token))?;
+        belongs(&token, self.provider, &self.nonce)?;
+        token.check(clock::unix_seconds())?;
+        Ok(token)
+    }
 }
 
 /// OpenID Connect Core §3.1.3.7, as far as a client can without the provider's keys: the token came
@@ -110,11 +171,6 @@ fn belongs(token: &IdentityToken, provider: &Provider, nonce: &str) -> Result<()
         return Err(OidcError::NotOurs("nonce"));
     }
     Ok(())
-}
-
-/// 256 random bits as unreserved characters.
-fn random_text() -> Result<Zeroizing<String>, OidcError> {
-    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random_array::<32>()?)))
 }
 
 /// Starts a browser, quietly.
@@ -136,6 +192,7 @@ mod tests {
             issuer: "https://i.example".into(),
             authorization_endpoint: url.clone(),
             token_endpoint: url,
+            device_endpoint: None,
         };
         let token = |issuer: &str, nonce: Option<&str>| {
             let claims = serde_json::json!(

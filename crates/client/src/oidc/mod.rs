@@ -3,21 +3,29 @@
 //! OpenID Connect Discovery 1.0, OAuth 2.0 for native applications (RFC 8252), PKCE (RFC 7636).
 //! Verification of tokens belongs to the authority that accepts them (`sealog-identity`).
 
+mod ambient;
 mod browser;
+mod device;
 mod loopback;
 mod token;
 
-pub use browser::{Notice, SignIn, sign_in};
+pub use ambient::{Ambient, AmbientError, Surroundings};
+pub use browser::{Notice, SignIn, sign_in, sign_in_by_paste};
+pub use device::{DeviceCode, sign_in_on_device};
 pub use loopback::Loopback;
 pub use token::{AUDIENCE, Claims, IdentityToken, TokenError};
 
 use crate::http::{self, Client, HttpError, Request};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sealog_crypto::{Zeroizing, random_array};
 use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
 
 /// The largest discovery document and token answer we read.
 const MAX_DOCUMENT_BYTES: usize = 256 << 10;
+/// RFC 8628 §3.4.
+const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why signing in did not end with a token.
@@ -49,8 +57,20 @@ pub enum OidcError {
     /// The person, or the provider, said no.
     #[error("the OpenID provider refused: {0}")]
     Refused(Box<str>),
+    /// Nobody could be asked for the code.
+    #[error("no code could be read from the keyboard")]
+    Keyboard(#[source] std::io::Error),
+    /// What was typed.
+    #[error("what was typed is no code of the OpenID provider's page")]
+    NotACode,
+    /// No device flow.
+    #[error("the OpenID provider has no sign-in for devices without a browser")]
+    NoDevices,
+    /// A device flow that cannot be shown to anyone.
+    #[error("the OpenID provider's answer holds no code to type, or no page to type it into")]
+    NoDeviceCode,
     /// Nobody came back.
-    #[error("nobody signed in within {} minutes", .0.as_secs() / 60)]
+    #[error("nobody signed in within {} s", .0.as_secs())]
     NobodyCame(Duration),
     /// An answer without a token.
     #[error("the OpenID provider's answer holds no identity token")]
@@ -75,6 +95,19 @@ pub struct Provider {
     pub authorization_endpoint: Url,
     /// Where codes become tokens.
     pub token_endpoint: Url,
+    /// Where devices without a browser begin (RFC 8628), if it has one.
+    pub device_endpoint: Option<Url>,
+}
+
+/// What the token endpoint answers, as far as it matters here.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    id_token: String,
+}
+
+/// 256 random bits as unreserved characters.
+fn random_text() -> Result<Zeroizing<String>, OidcError> {
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random_array::<32>()?)))
 }
 
 #[derive(Deserialize)]
@@ -82,6 +115,7 @@ struct Discovery {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
+    device_authorization_endpoint: Option<String>,
     #[serde(default)]
     code_challenge_methods_supported: Vec<String>,
 }
@@ -117,6 +151,11 @@ impl Provider {
             issuer: found.issuer,
             authorization_endpoint: http::parse_url(&found.authorization_endpoint)?,
             token_endpoint: http::parse_url(&found.token_endpoint)?,
+            device_endpoint: found
+                .device_authorization_endpoint
+                .as_deref()
+                .map(http::parse_url)
+                .transpose()?,
         })
     }
 }

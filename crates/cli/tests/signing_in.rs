@@ -1,0 +1,231 @@
+//! The ways to say who signs, with the real program against real services: ambient, on another device, by a carried code.
+
+use sealog_server::{
+    clock::Clock,
+    config::Config,
+    dev,
+    oidc::{DevToken, dev_token},
+    run::Running,
+};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// Services for one test, and a file to sign.
+struct World {
+    home: TempDir,
+    config: Config,
+    running: Option<Running>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("app.txt"), "app\n").unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let (config, running) = runtime.block_on(async {
+            let (config, sockets) = dev::prepare(&home.path().join("dev"), 0, Clock::system()).unwrap();
+            let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
+            (config, running)
+        });
+        Self { home, config, running: Some(running), runtime }
+    }
+
+    fn token(&self) -> String {
+        let asked = DevToken::Email("ann@example.org".to_owned());
+        dev_token(&self.config, &Clock::system(), &asked, "sigstore").unwrap()
+    }
+
+    fn oidc(&self) -> String {
+        let ready = fs::read_to_string(self.config.client_dir().join("services.json")).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+        ready["services"]["oidc"].as_str().unwrap().to_owned()
+    }
+
+    /// `sealog sign app.txt`, with these options and variables and no others.
+    fn sign(&self, options: &str, variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealog"));
+        command.args(["sign", "app.txt", "--force", "--trust"]).arg(self.config.client_dir());
+        command.args(options.split_whitespace()).current_dir(self.home.path()).env_clear();
+        command.envs(variables.iter().copied()).stdin(Stdio::null());
+        command
+    }
+
+    fn bundle(&self) -> PathBuf {
+        self.home.path().join("app.txt.sigstore.json")
+    }
+
+    /// Posts a form of the provider's pages, with the token that the page hands out, as a browser without scripts does.
+    fn answer(&self, page: &str, fields: &[(&str, &str)]) -> String {
+        self.runtime.block_on(async {
+            let client =
+                reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+            let shown = client.get(page).send().await.unwrap();
+            let cookie =
+                shown.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+            let token = cookie.split_once('=').unwrap().1.to_owned();
+            let html = shown.text().await.unwrap();
+            let name =
+                html.split("name=\"").find(|part| part.contains(&token)).unwrap().split('"').next().unwrap();
+            let mut form: HashMap<&str, &str> = fields.iter().copied().collect();
+            form.insert(name, &token);
+            // What the page repeats of the program's request.
+            let hidden: Vec<(String, String)> = html
+                .split("type=\"hidden\"")
+                .skip(1)
+                .filter_map(|part| {
+                    let value = |key: &str| part.split(&format!("{key}=\"")).nth(1)?.split('"').next();
+                    Some((value("name")?.to_owned(), value("value")?.replace("&amp;", "&")))
+                })
+                .collect();
+            hidden.iter().for_each(|(name, value)| {
+                form.entry(name).or_insert(value);
+            });
+            let url = page.split('?').next().unwrap();
+            let origin = self.oidc();
+            let request = client.post(url).header("cookie", cookie).header("origin", origin).form(&form);
+            let answer = request.send().await.unwrap();
+            let status = answer.status();
+            let text = answer.text().await.unwrap();
+            assert!(status.is_success(), "{status}: {text}");
+            text
+        })
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.stop());
+        }
+    }
+}
+
+fn words(command: &mut Command) -> (String, i32) {
+    let output = command.output().unwrap();
+    (String::from_utf8(output.stderr).unwrap(), output.status.code().unwrap())
+}
+
+/// Reads what a program says until it has said a line that begins so; that line and the next.
+fn line_after(child: &mut Child, start: &str) -> (String, BufReader<std::process::ChildStderr>) {
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut all = String::new();
+    loop {
+        let mut line = String::new();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended: {all}");
+        all.push_str(&line);
+        if line.starts_with(start) {
+            let mut next = String::new();
+            said.read_line(&mut next).unwrap();
+            return (next.trim().to_owned(), said);
+        }
+    }
+}
+
+#[test]
+fn a_build_system_is_asked_and_named() {
+    let world = World::new();
+    let token = world.token();
+    let (said, status) = words(&mut world.sign("", &[("SIGSTORE_ID_TOKEN", &token)]));
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(said, "identity: the variable SIGSTORE_ID_TOKEN (--no-ambient to sign in as a person)\n");
+    assert!(world.bundle().exists());
+
+    let (said, status) = words(&mut world.sign("", &[("GITHUB_ACTIONS", "true")]));
+    assert_eq!(status, 1, "{said}");
+    assert_eq!(
+        said,
+        "\
+identity: GitHub Actions (--no-ambient to sign in as a person)
+error: GitHub Actions gives this job no identity token: ACTIONS_ID_TOKEN_REQUEST_URL is not set
+hint: give the workflow, or the job, `permissions: id-token: write`
+"
+    );
+    let (said, status) = words(&mut world.sign("", &[("SIGSTORE_ID_TOKEN", "nonsense")]));
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        said.contains("the variable SIGSTORE_ID_TOKEN gave something else than an identity token"),
+        "{said}"
+    );
+    // A token on the command line is a decision; what the machine vouches for is not asked then.
+    let given = format!("--identity-token {token}");
+    let (said, status) = words(&mut world.sign(&given, &[("GITHUB_ACTIONS", "true")]));
+    assert_eq!((said.as_str(), status), ("", 0));
+}
+
+#[test]
+fn without_a_screen_another_device_is_used() {
+    let world = World::new();
+    for (options, variables) in [
+        ("", &[][..]),
+        ("--device", &[("DISPLAY", ":0")]),
+        ("", &[("SSH_TTY", "/dev/pts/0"), ("DISPLAY", ":10")]),
+    ] {
+        let _ = fs::remove_file(world.bundle());
+        let mut child =
+            world.sign(options, variables).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (page, mut said) = line_after(&mut child, "to sign in, open on any device");
+        let mut next = [String::new(), String::new()];
+        for line in &mut next {
+            said.read_line(line).unwrap();
+        }
+        assert_eq!(
+            (page.as_str(), next[0].as_str()),
+            (format!("{}/device", world.oidc()).as_str(), "and type the code\n")
+        );
+        let answer = [("user_code", next[1].trim()), ("email", "ann@example.org"), ("answer", "allow")];
+        world.answer(&page, &answer);
+        assert!(child.wait().unwrap().success());
+        let mut last = String::new();
+        said.read_line(&mut last).unwrap();
+        assert_eq!(last, "signed in as ann@example.org\n");
+        assert!(world.bundle().exists());
+    }
+}
+
+#[test]
+fn a_person_who_refuses_signs_nothing() {
+    let world = World::new();
+    let mut child = world.sign("--device", &[]).stderr(Stdio::piped()).spawn().unwrap();
+    let (page, mut said) = line_after(&mut child, "to sign in, open on any device");
+    let mut next = [String::new(), String::new(), String::new()];
+    for line in next.iter_mut().take(2) {
+        said.read_line(line).unwrap();
+    }
+    world.answer(&page, &[("user_code", next[1].trim()), ("answer", "refuse")]);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    said.read_line(&mut next[2]).unwrap();
+    assert!(next[2].starts_with("error: the OpenID provider refused"), "{}", next[2]);
+    assert!(!world.bundle().exists());
+}
+
+#[test]
+fn a_code_is_carried_over_by_hand() {
+    let world = World::new();
+    let mut command = world.sign("--paste", &[]);
+    let mut child =
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (url, _said) = line_after(&mut child, "to sign in, open in any browser");
+    let html = world.answer(&url, &[("email", "ann@example.org"), ("answer", "allow")]);
+    let code =
+        html.split("<output").nth(1).and_then(|rest| rest.split('>').nth(1)?.split('<').next()).unwrap();
+    writeln!(child.stdin.take().unwrap(), "  {code} ").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(world.bundle().exists());
+
+    for typed in ["\n", "not a code of anyone's\n", ""] {
+        let _ = fs::remove_file(world.bundle());
+        let mut command = world.sign("--paste", &[]);
+        let mut child =
+            command.stdin(Stdio::piped()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        assert_ne!(child.wait().unwrap().code(), Some(0), "{typed:?}");
+        assert!(!world.bundle().exists());
+    }
+}
