@@ -1,4 +1,5 @@
 //! The ways to say who signs, with the real program against real services: ambient, on another device, by a carried code.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sealog_server::{
     clock::Clock,
