@@ -56,6 +56,12 @@ pub struct Discovery {
     pub jwks_uri: String,
     /// The algorithms of its tokens that are known here.
     pub algorithms: Vec<Algorithm>,
+    /// Where people sign in; build systems have no such place.
+    pub authorization_endpoint: Option<String>,
+    /// Where codes become tokens.
+    pub token_endpoint: Option<String>,
+    /// Whether it says that it takes PKCE with S256 (RFC 8414 §2).
+    pub pkce: bool,
 }
 
 /// Where an issuer's document is (§4.1).
@@ -86,12 +92,28 @@ impl Discovery {
             let found = json::shortened(jwks_uri);
             return Err(DiscoveryError::Unprotected { member: "jwks_uri", found });
         }
-        Ok(Self { jwks_uri: jwks_uri.to_owned(), algorithms: algorithms(&object)? })
+        let methods = object.get("code_challenge_methods_supported").and_then(Json::as_array);
+        Ok(Self {
+            jwks_uri: jwks_uri.to_owned(),
+            algorithms: algorithms(&object)?,
+            authorization_endpoint: endpoint(&object, "authorization_endpoint")?,
+            token_endpoint: endpoint(&object, "token_endpoint")?,
+            pkce: methods.is_some_and(|methods| methods.iter().any(|name| name.as_text() == Some("S256"))),
+        })
     }
 }
 
 fn text<'a>(object: &'a Object, name: &'static str) -> Result<&'a str, DiscoveryError> {
     object.get(name).and_then(Json::as_text).ok_or(DiscoveryError::Missing(name))
+}
+
+/// A place where secrets are shown.
+fn endpoint(object: &Object, name: &'static str) -> Result<Option<String>, DiscoveryError> {
+    let Some(found) = object.get(name).and_then(Json::as_text) else { return Ok(None) };
+    match Uri::parse(found).is_some_and(|uri| uri.is_confidential()) {
+        true => Ok(Some(found.to_owned())),
+        false => Err(DiscoveryError::Unprotected { member: name, found: json::shortened(found) }),
+    }
 }
 
 /// Others than ours are passed over: a token signed with one of them is refused by its header.
@@ -137,8 +159,16 @@ mod tests {
 
     #[test]
     fn keys_are_not_fetched_in_the_open() {
-        let document = br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#;
-        let error = Discovery::parse(document, "https://a.example").unwrap_err();
+        let plain = br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#;
+        let error = Discovery::parse(plain, "https://a.example").unwrap_err();
         assert!(matches!(error, DiscoveryError::Unprotected { member: "jwks_uri", .. }));
+        let of = |more: &str| Discovery::parse(&document("https://a.example", more), "https://a.example");
+        let error = of(r#","token_endpoint":"http://a.example/token""#).unwrap_err();
+        assert!(matches!(error, DiscoveryError::Unprotected { member: "token_endpoint", .. }));
+        let found =
+            of(r#","token_endpoint":"https://a.example/t","code_challenge_methods_supported":["S256"]"#);
+        let found = found.unwrap();
+        assert_eq!((found.token_endpoint.as_deref(), found.pkce), (Some("https://a.example/t"), true));
+        assert_eq!(found.authorization_endpoint, None);
     }
 }

@@ -175,6 +175,9 @@ impl Config {
         if let Some(ca) = &mut self.ca {
             ca.ctlog_key.iter_mut().for_each(absolute);
         }
+        if let Some(oidc) = &mut self.oidc {
+            oidc.resolve(absolute);
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -190,10 +193,8 @@ impl Config {
         if self.organization.is_empty() || self.organization.len() > 64 {
             return Err("`organization` must have 1 to 64 bytes (RFC 5280 upper bound)".to_owned());
         }
-        if self.oidc.as_ref().is_some_and(|oidc| !oidc.listen.is_loopback()) {
-            return Err(
-                "[oidc] believes anyone who reaches it: it listens on loopback addresses only".to_owned()
-            );
+        if let Some(oidc) = &self.oidc {
+            oidc.check()?;
         }
         if let Some(ca) = &self.ca {
             ca.check(self.ctlog.is_some())?;

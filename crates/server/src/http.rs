@@ -35,6 +35,7 @@ use stall::Impatient;
 use std::{
     borrow::Cow,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -187,6 +188,10 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// Who sent a request: the other end of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// The log's text, carried beside a response to where requests are logged.
 #[derive(Clone)]
@@ -358,8 +363,12 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
             Some(stream) = take.recv() => stream,
         };
         let _ = stream.set_nodelay(true);
+        let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
         let (router, counters) = (router.clone(), Arc::clone(&counters));
-        let handler = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let handler = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             let (router, counters) = (router.clone(), Arc::clone(&counters));
             async move {
                 Ok::<_, std::convert::Infallible>(

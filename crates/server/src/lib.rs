@@ -22,6 +22,7 @@ pub mod files;
 pub mod fsck;
 pub mod http;
 pub mod instance;
+mod issuer_keys;
 pub mod keys;
 pub mod listen;
 pub mod logs;

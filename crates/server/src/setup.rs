@@ -123,6 +123,9 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
     if let Some(table) = &config.ca {
         lines.extend(ca::check(&instance, table).context("checking ca")?);
     }
+    if let Some(table) = &config.oidc {
+        lines.extend(oidc::check(table).context("checking oidc")?);
+    }
     if config.tsa.is_some() {
         lines.extend(tsa::check(&instance).context("checking tsa")?);
     }

@@ -6,7 +6,6 @@
 
 mod api;
 pub mod config;
-mod discovery;
 pub mod import;
 mod issue;
 mod request;
@@ -16,6 +15,7 @@ use crate::{
     authority::{self, SIGNING},
     http::{Service, with_cors},
     instance::Instance,
+    issuer_keys::KeyCache,
     setup::Made,
 };
 use anyhow::Context as _;
@@ -73,7 +73,7 @@ pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result
     };
     let tokens = trust_token::Tokens {
         rules: config.issuers.clone(),
-        keys: discovery::KeyCache::new(instance.clock.clone()),
+        keys: KeyCache::new(instance.clock.clone()),
         clock: instance.clock.clone(),
     };
     let router = with_cors(api::router(Arc::new(api::CaApi { issuance, tokens })));

@@ -1,7 +1,7 @@
 //! Who a token speaks of: the rule for its issuer, the issuer's keys, the checks, the principal.
 
-use super::discovery::{FetchError, IssuerKeys, KeyCache};
 use crate::clock::Clock;
+use crate::issuer_keys::{FetchError, IssuerKeys, KeyCache};
 use sealog_identity::{
     Checks, Claims, IssuerRule, IssuerRules, Principal, PrincipalError, TokenError, UnverifiedToken, verify,
 };
@@ -65,7 +65,7 @@ impl Tokens {
             audience: rule.audience().unwrap_or(AUDIENCE),
             now_unix: self.clock.unix_seconds(),
             leeway_seconds: 0,
-            algorithms: &known.algorithms,
+            algorithms: &known.discovery.algorithms,
         };
         verify(token, &known.keys, &checks)
     }

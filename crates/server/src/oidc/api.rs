@@ -1,40 +1,36 @@
 //! The wire of the identity provider: routes, headers, forms, errors, as sigstore's clients expect them.
 //!
-//! Two faces. Programs get JSON, open to pages of any origin, since nothing there goes by cookies. People
-//! get pages that no other site can frame or submit: a form repeats the token of a cookie that other sites
-//! cannot read and that browsers do not send for them. The cookie holds nothing else, and nobody stays
-//! signed in.
+//! Two faces. Programs get JSON, open to pages of any origin, since nothing there goes by cookies: that is here. People get
+//! pages: `people`, `browser`.
 
 use super::{
-    grants::{
-        Answer, AuthError, AuthRequest, CLIENT_ID, DEVICE_INTERVAL, DEVICE_SECONDS, GrantError, Grants,
-        NoDevice, Params, Redirect, secret,
-    },
-    pages::{self, Complaint, FORM_TOKEN},
+    Checked,
+    grants::{Asker, DEVICE_INTERVAL, DEVICE_SECONDS, GrantError, Grants},
+    limits, people,
+    proof::Proofs,
+    request::{CLIENT_ID, Params},
+    store::StoreError,
     token::{CI_PATH, Issuer, LIFETIME_SECONDS, Tokens},
+    upstream::Upstreams,
 };
 use crate::{
     clock::Clock,
-    http::{content, json, read_body, with_cors},
+    http::{Peer, json, read_body, with_cors},
 };
 use axum::{
     Router,
-    extract::{RawQuery, Request, State},
+    extract::{Request, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use maud::Markup;
-use sealog_identity::is_email;
+use sealog_client::http::readable;
 use serde_json::json as object;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// A form here has a dozen short fields.
 const MAX_FORM: usize = 16 * 1024;
-/// The token's cookie; a browser takes the prefixed name only over https, from this very host.
-const COOKIE: &str = "sealog_form";
-const COOKIE_SECURE: &str = "__Host-sealog_form";
 /// RFC 8628 §3.4.
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -42,31 +38,51 @@ pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_c
 pub(super) struct Provider {
     pub(super) issuer: Issuer,
     pub(super) grants: Grants,
+    /// How addresses are proven, where they are.
+    pub(super) proofs: Option<Proofs>,
+    pub(super) upstreams: Upstreams,
+    pub(super) store: super::store::Store,
     pub(super) clock: Clock,
+    pub(super) config: Checked,
     /// The provider's URL: also the origin of its own forms.
     pub(super) url: String,
     pub(super) secure: bool,
 }
 
-type Shared = State<Arc<Provider>>;
+pub(super) type Shared = State<Arc<Provider>>;
 
 pub(super) fn router(provider: Arc<Provider>) -> Router {
-    let programs = Router::new()
+    let mut programs = Router::new()
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/keys", get(keys))
-        .route(&format!("{CI_PATH}/.well-known/openid-configuration"), get(ci_discovery))
-        .route(&format!("{CI_PATH}/keys"), get(keys))
         .route("/token", post(token))
         .route("/userinfo", get(userinfo).post(userinfo))
-        .route("/device/code", post(device_code))
-        .with_state(Arc::clone(&provider));
-    let people = Router::new()
-        .route("/", get(about))
-        .route("/auth", get(auth_page).post(auth_answer))
-        .route("/device", get(device_page).post(device_answer))
-        .route(pages::STYLE_PATH, get(style))
-        .with_state(provider);
-    with_cors(programs).merge(people)
+        .route("/device/code", post(device_code));
+    if provider.config.believes_anyone {
+        programs = programs
+            .route(&format!("{CI_PATH}/.well-known/openid-configuration"), get(ci_discovery))
+            .route(&format!("{CI_PATH}/keys"), get(keys));
+    }
+    with_cors(programs.with_state(Arc::clone(&provider))).merge(people::router(provider))
+}
+
+/// Where a request comes from: the peer, or what a proxy that is trusted says of it.
+pub(super) fn address_of(provider: &Provider, request: &Request) -> IpAddr {
+    let unknown = IpAddr::from([0, 0, 0, 0]);
+    let mut address = request.extensions().get::<Peer>().map_or(unknown, |peer| peer.0).to_canonical();
+    let said = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let said: Vec<&str> = said.flat_map(|text| text.split(',')).map(str::trim).collect();
+    // Each proxy adds the one it was asked by; the first that is not one of ours is the caller.
+    for one in said.iter().rev() {
+        if !provider.config.trusted_proxies.contains(&address) {
+            break;
+        }
+        match one.parse::<IpAddr>() {
+            Ok(one) => address = one.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    address
 }
 
 async fn discovery(State(provider): Shared) -> Response {
@@ -82,10 +98,10 @@ async fn keys(State(provider): Shared) -> Response {
 }
 
 /// An error as OAuth writes it (RFC 6749 §5.2).
-struct OAuthError {
-    status: StatusCode,
+pub(super) struct OAuthError {
+    pub(super) status: StatusCode,
     error: &'static str,
-    description: String,
+    pub(super) description: String,
 }
 
 impl OAuthError {
@@ -107,14 +123,18 @@ impl From<GrantError> for OAuthError {
             GrantError::Expired => "expired_token",
             GrantError::Denied => "access_denied",
             GrantError::Request(_) => "invalid_request",
-            GrantError::Full => "temporarily_unavailable",
-            GrantError::Random => "server_error",
+            GrantError::TooMany | GrantError::Store(StoreError::Full) => "temporarily_unavailable",
+            GrantError::Random | GrantError::Store(_) => "server_error",
         };
         let status = match error {
-            GrantError::Full => StatusCode::SERVICE_UNAVAILABLE,
-            GrantError::Random => StatusCode::INTERNAL_SERVER_ERROR,
+            GrantError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            GrantError::Store(StoreError::Full) => StatusCode::SERVICE_UNAVAILABLE,
+            GrantError::Random | GrantError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(service = "oidc", reason = crate::http::chain(&error), "cannot grant a sign-in");
+        }
         Self { status, ..Self::new(name, error.to_string()) }
     }
 }
@@ -126,7 +146,7 @@ impl IntoResponse for OAuthError {
         if self.status == StatusCode::UNAUTHORIZED {
             put(&mut response, header::WWW_AUTHENTICATE, "Basic realm=\"sealog\"");
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status) {
             put(&mut response, header::RETRY_AFTER, "60");
         }
         response
@@ -139,8 +159,8 @@ async fn token(State(provider): Shared, request: Request) -> Result<Response, OA
     check_client(&headers, &form)?;
     let now_ms = provider.clock.unix_ms();
     let grant = match form.get("grant_type") {
-        Some("authorization_code") => provider.grants.redeem(&form, now_ms)?,
-        Some(DEVICE_GRANT) => provider.grants.poll_device(&form, now_ms)?,
+        Some("authorization_code") => provider.grants.redeem(&form, now_ms).await?,
+        Some(DEVICE_GRANT) => provider.grants.poll_device(&form, now_ms).await?,
         Some(_) => {
             let description = "grant_type must be authorization_code or the device code's";
             return Err(OAuthError::new("unsupported_grant_type", description));
@@ -185,12 +205,16 @@ fn check_client(headers: &HeaderMap, form: &Params) -> Result<(), OAuthError> {
 
 async fn device_code(State(provider): Shared, request: Request) -> Result<Response, OAuthError> {
     let headers = request.headers().clone();
+    let from = address_of(&provider, &request);
     let form = form(request).await?;
     check_client(&headers, &form)?;
     if !form.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one == "openid")) {
         return Err(OAuthError::new("invalid_scope", "scope must include openid"));
     }
-    let start = provider.grants.begin_device(&form, provider.clock.unix_ms())?;
+    let now_ms = provider.clock.unix_ms();
+    let program = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let asker = Asker { from: from.to_string(), program: readable(program).into(), at_ms: now_ms };
+    let start = provider.grants.begin_device(&form, &limits::network(from), asker, now_ms).await?;
     let page = format!("{}/device", provider.url);
     let body = object!({
         "device_code": start.device_code,
@@ -225,126 +249,8 @@ async fn userinfo(State(provider): Shared, headers: HeaderMap) -> Response {
     response
 }
 
-async fn about(State(provider): Shared) -> Response {
-    page(StatusCode::OK, &pages::about(&provider.url), None)
-}
-
-async fn style() -> Response {
-    let mut response = content(StatusCode::OK, "text/css; charset=utf-8", pages::STYLE);
-    put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    public(response)
-}
-
-async fn auth_page(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    let request = Params::parse(query.unwrap_or_default().as_bytes())
-        .ok_or(AuthError::Page("The program that sent you here gave one parameter twice."))
-        .and_then(|params| AuthRequest::parse(&params));
-    let request = match request {
-        Ok(request) => request,
-        Err(error) => return auth_error(&error),
-    };
-    with_form_token(&provider, &headers, |token| {
-        page(StatusCode::OK, &pages::sign_in(&request, token, "", None), Some(&request.redirect))
-    })
-}
-
-async fn auth_answer(State(provider): Shared, request: Request) -> Response {
-    let headers = request.headers().clone();
-    let form = match own_form(&provider, request).await {
-        Ok(form) => form,
-        Err(refusal) => return refusal,
-    };
-    let request = match AuthRequest::parse(&form) {
-        Ok(request) => request,
-        Err(error) => return auth_error(&error),
-    };
-    if form.get("answer") == Some("refuse") {
-        let refused = [("error", "access_denied"), ("error_description", "the person refused")];
-        return back(&request.redirect, request.state.as_deref(), &refused)
-            .unwrap_or_else(|| page(StatusCode::OK, &pages::refused(), None));
-    }
-    let address = form.get("email").unwrap_or_default().trim();
-    if !is_email(address) {
-        let typed = shortened(address);
-        return with_form_token(&provider, &headers, |token| {
-            let again = pages::sign_in(&request, token, &typed, Some(Complaint::Address));
-            page(StatusCode::BAD_REQUEST, &again, Some(&request.redirect))
-        });
-    }
-    match provider.grants.approve(&request, address, provider.clock.unix_ms()) {
-        Ok(code) => back(&request.redirect, request.state.as_deref(), &[("code", &code)])
-            .unwrap_or_else(|| page(StatusCode::OK, &pages::show_code(&code), None)),
-        Err(error) => {
-            let text =
-                "The provider cannot take another sign-in at the moment. Wait a minute, then try again.";
-            tracing::warn!(service = "oidc", %error, "cannot grant a sign-in");
-            page(StatusCode::SERVICE_UNAVAILABLE, &pages::sorry(text), None)
-        }
-    }
-}
-
-async fn device_page(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    let code = shortened(params.get("user_code").unwrap_or_default());
-    with_form_token(&provider, &headers, |token| {
-        page(StatusCode::OK, &pages::device(token, &code, "", None), None)
-    })
-}
-
-async fn device_answer(State(provider): Shared, request: Request) -> Response {
-    let headers = request.headers().clone();
-    let form = match own_form(&provider, request).await {
-        Ok(form) => form,
-        Err(refusal) => return refusal,
-    };
-    let code = form.get("user_code").unwrap_or_default();
-    let address = form.get("email").unwrap_or_default().trim();
-    let answer = match form.get("answer") {
-        Some("refuse") => Some(Answer::Refuse),
-        _ if is_email(address) => Some(Answer::Allow(address.to_owned())),
-        _ => None,
-    };
-    let refuses = answer == Some(Answer::Refuse);
-    let complaint = match answer {
-        None => Complaint::Address,
-        Some(answer) => match provider.grants.answer_device(code, answer, provider.clock.unix_ms()) {
-            Ok(()) => return page(StatusCode::OK, &pages::device_answered(!refuses), None),
-            Err(NoDevice::Unknown) => Complaint::UserCode,
-            Err(NoDevice::TooManyGuesses) => Complaint::TooManyGuesses,
-        },
-    };
-    let (code, typed) = (shortened(code), shortened(address));
-    with_form_token(&provider, &headers, |token| {
-        page(StatusCode::BAD_REQUEST, &pages::device(token, &code, &typed, Some(complaint)), None)
-    })
-}
-
-fn auth_error(error: &AuthError) -> Response {
-    match error {
-        AuthError::Page(text) => page(StatusCode::BAD_REQUEST, &pages::sorry(text), None),
-        AuthError::Back(sent) => {
-            let params = [("error", sent.error), ("error_description", sent.description)];
-            back(&sent.redirect, sent.state.as_deref(), &params)
-                .unwrap_or_else(|| page(StatusCode::BAD_REQUEST, &pages::sorry(sent.description), None))
-        }
-    }
-}
-
-/// Back to the program; none when it can only be told by hand.
-fn back(redirect: &Redirect, state: Option<&str>, params: &[(&str, &str)]) -> Option<Response> {
-    let state = state.map(|state| ("state", state));
-    let params: Vec<_> = params.iter().copied().chain(state).collect();
-    let location = HeaderValue::from_str(redirect.with(&params)?.as_str()).ok()?;
-    // 303: whatever came here as POST goes there as GET.
-    let mut response = StatusCode::SEE_OTHER.into_response();
-    response.headers_mut().insert(header::LOCATION, location);
-    put(&mut response, header::CACHE_CONTROL, "no-store");
-    put(&mut response, header::REFERRER_POLICY, "no-referrer");
-    Some(response)
-}
-
 /// Reads a form.
-async fn form(request: Request) -> Result<Params, OAuthError> {
+pub(super) async fn form(request: Request) -> Result<Params, OAuthError> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let bare = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !bare.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -357,87 +263,6 @@ async fn form(request: Request) -> Result<Params, OAuthError> {
     Params::parse(&body).ok_or_else(|| OAuthError::new("invalid_request", "a parameter occurs twice"))
 }
 
-/// Reads a form that was sent by a page of ours, in the browser that we gave the page to.
-async fn own_form(provider: &Provider, request: Request) -> Result<Params, Response> {
-    let foreign = || {
-        let text = "This answer did not come from our page in this browser, or the browser keeps no cookies.";
-        page(StatusCode::FORBIDDEN, &pages::sorry(text), None)
-    };
-    let headers = request.headers().clone();
-    let says = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let same_origin = says(header::ORIGIN).is_none_or(|origin| origin == provider.url);
-    let same_site = says(HeaderName::from_static("sec-fetch-site")).is_none_or(|site| site == "same-origin");
-    if !same_origin || !same_site {
-        return Err(foreign());
-    }
-    let form =
-        form(request).await.map_err(|error| page(error.status, &pages::sorry(&error.description), None))?;
-    match (form_cookie(provider, &headers), form.get(FORM_TOKEN)) {
-        (Some(cookie), Some(token)) if cookie == token => Ok(form),
-        _ => Err(foreign()),
-    }
-}
-
-/// Gives a page the token of the browser's cookie, or both a new one.
-fn with_form_token(
-    provider: &Provider,
-    headers: &HeaderMap,
-    page_with: impl FnOnce(&str) -> Response,
-) -> Response {
-    if let Some(token) = form_cookie(provider, headers) {
-        return page_with(token);
-    }
-    let Ok(token) = secret() else {
-        return page(StatusCode::INTERNAL_SERVER_ERROR, &pages::sorry("There are no random numbers."), None);
-    };
-    let mut response = page_with(&token);
-    let (name, secure) = match provider.secure {
-        true => (COOKIE_SECURE, "; Secure"),
-        false => (COOKIE, ""),
-    };
-    let cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}");
-    if let Ok(value) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
-    }
-    response
-}
-
-fn form_cookie<'a>(provider: &Provider, headers: &'a HeaderMap) -> Option<&'a str> {
-    /// Base64url of 32 bytes.
-    const LENGTH: usize = 43;
-    let name = if provider.secure { COOKIE_SECURE } else { COOKIE };
-    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let value = pairs.find(|(found, _)| *found == name).map(|(_, value)| value)?;
-    (value.len() == LENGTH && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'))
-        .then_some(value)
-}
-
-fn page(status: StatusCode, markup: &Markup, next: Option<&Redirect>) -> Response {
-    let mut response = content(status, "text/html; charset=utf-8", markup.0.clone());
-    // Browsers hold a form's redirects to `form-action` too, so the program's own address is in it.
-    let next = match next {
-        Some(Redirect::Loopback(url)) if matches!(url.host(), Some(url::Host::Ipv6(_))) => {
-            " http:".to_owned()
-        }
-        Some(Redirect::Loopback(url)) => format!(" {}", url.origin().ascii_serialization()),
-        _ => String::new(),
-    };
-    let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'{next}; \
-         frame-ancestors 'none'; base-uri 'none'"
-    );
-    if let Ok(value) = HeaderValue::from_str(&policy) {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, value);
-    }
-    put(&mut response, header::CACHE_CONTROL, "no-store");
-    put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    put(&mut response, header::X_FRAME_OPTIONS, "DENY");
-    // Not `no-referrer`: with it browsers would send `Origin: null` with our own forms.
-    put(&mut response, header::REFERRER_POLICY, "same-origin");
-    response
-}
-
 fn secret_json(status: StatusCode, body: &serde_json::Value) -> Response {
     let mut response = json(status, body.to_string());
     put(&mut response, header::CACHE_CONTROL, "no-store");
@@ -445,19 +270,13 @@ fn secret_json(status: StatusCode, body: &serde_json::Value) -> Response {
     response
 }
 
-fn public(mut response: Response) -> Response {
+pub(super) fn public(mut response: Response) -> Response {
     put(&mut response, header::CACHE_CONTROL, "public, max-age=60");
     response
 }
 
-fn put(response: &mut Response, name: HeaderName, value: &'static str) {
+pub(super) fn put(response: &mut Response, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
-}
-
-/// What someone typed, as a page repeats it.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 254;
-    text.chars().take(MOST).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,16 @@
 //! The `[oidc]` table.
 
 use crate::config::{Listen, PublicUrl};
+use anyhow::Context as _;
+use sealog_crypto::Zeroizing;
 use serde::Deserialize;
+use std::{net::IpAddr, path::PathBuf};
+
+/// A longer file holds no secret.
+const MAX_SECRET: u64 = 4096;
+/// Ports for submitting mail (RFC 8314 §7.3, RFC 6409).
+const SUBMISSIONS: u16 = 465;
+const SUBMISSION: u16 = 587;
 
 /// Settings of the identity provider.
 #[derive(Debug, Deserialize)]
@@ -11,4 +20,214 @@ pub struct Config {
     pub listen: Listen,
     /// The URL the world knows it by: its issuer.
     pub url: PublicUrl,
+    /// Whoever reaches it may sign in under any address; for development. On where nothing else is configured.
+    pub believe_anyone: Option<bool>,
+    /// Addresses are proven by a mail to them.
+    pub mail: Option<Mail>,
+    /// Providers behind this one.
+    #[serde(default)]
+    pub upstreams: Vec<Upstream>,
+    /// Only addresses of these domains may sign in; empty for all.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// Who stands before this service and says in `X-Forwarded-For` where requests come from.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+/// How addresses are proven by mail.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Who writes: `Name <address>`, or an address.
+    pub from: String,
+    /// The server that takes the mail: a host name, and a port where it is not the usual one.
+    pub server: String,
+    /// How the way to it is protected.
+    #[serde(default)]
+    pub tls: Protection,
+    /// Who we are to it.
+    pub user: Option<String>,
+    /// The file whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// Certificates (PEM) that may vouch for it beside those the machine trusts.
+    pub ca_certificates: Option<String>,
+}
+
+/// How the way to the mail server is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// TLS after a greeting in the clear, and nothing without it.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+    /// None: codes can be read on the way.
+    PlainUnsafe,
+}
+
+impl Mail {
+    /// Host and port.
+    pub(super) fn place(&self) -> anyhow::Result<(String, u16)> {
+        let usual = if self.tls == Protection::Tls { SUBMISSIONS } else { SUBMISSION };
+        let (host, port) = match self.server.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') => (host, port.parse().ok()),
+            _ => (self.server.as_str(), Some(usual)),
+        };
+        let port = port.filter(|_| !host.is_empty());
+        let port = port
+            .with_context(|| format!("`server` of [oidc.mail] is not HOST or HOST:PORT: {}", self.server))?;
+        Ok((host.to_owned(), port))
+    }
+
+    /// User and password.
+    pub(super) fn credentials(&self) -> anyhow::Result<Option<(String, Zeroizing<String>)>> {
+        match (&self.user, &self.password_file) {
+            (Some(user), Some(file)) => Ok(Some((user.clone(), secret_in(file)?))),
+            (None, None) => Ok(None),
+            _ => anyhow::bail!("[oidc.mail] needs `user` and `password_file` together"),
+        }
+    }
+}
+
+/// A provider behind this one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Its short name, in addresses: letters, digits, `-`.
+    pub name: String,
+    /// What people are shown; the name where nothing is said.
+    pub label: Option<String>,
+    /// What it speaks.
+    #[serde(rename = "type", default)]
+    pub kind: UpstreamKind,
+    /// Its issuer, or the address of a GitHub.
+    pub issuer: Option<String>,
+    /// The name that it gave to this provider.
+    pub client_id: String,
+    /// The file whose first line is the secret that goes with it.
+    pub client_secret_file: Option<PathBuf>,
+    /// What clients call it in `connector_id`, and what its people's tokens say; its issuer unless said.
+    pub connector_id: Option<String>,
+    /// Believe addresses that it does not say it verified.
+    #[serde(default)]
+    pub skip_email_verification: bool,
+    /// It may be within a private network.
+    #[serde(default)]
+    pub private_addresses: bool,
+    /// Certificates (PEM) that may vouch for it beside those the machine trusts.
+    #[serde(default)]
+    pub ca_certificates: String,
+}
+
+/// What a provider behind this one speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpstreamKind {
+    /// OpenID Connect, found by discovery.
+    #[default]
+    Oidc,
+    /// GitHub's OAuth and its list of addresses.
+    Github,
+    /// Google accounts.
+    Google,
+    /// GitLab.
+    Gitlab,
+    /// Codeberg, or another Forgejo by its `issuer`.
+    Codeberg,
+}
+
+/// GitHub, where no other is named.
+pub(super) const GITHUB: &str = "https://github.com";
+
+impl Upstream {
+    /// The issuer it must be.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        let usual = match self.kind {
+            UpstreamKind::Oidc => None,
+            UpstreamKind::Github => Some(GITHUB),
+            UpstreamKind::Google => Some("https://accounts.google.com"),
+            UpstreamKind::Gitlab => Some("https://gitlab.com"),
+            UpstreamKind::Codeberg => Some("https://codeberg.org/"),
+        };
+        self.issuer.as_deref().or(usual)
+    }
+
+    /// What tokens and clients call it.
+    pub(super) fn connector_id(&self) -> String {
+        let issuer = self.issuer().unwrap_or_default();
+        match (&self.connector_id, self.kind) {
+            (Some(named), _) => named.clone(),
+            // What the public instance's certificates call it.
+            (None, UpstreamKind::Github) => format!("{}/login/oauth", issuer.trim_end_matches('/')),
+            (None, _) => issuer.to_owned(),
+        }
+    }
+
+    /// The secret that goes with the client's name.
+    pub(super) fn secret(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
+        self.client_secret_file.as_ref().map(|file| secret_in(file)).transpose()
+    }
+}
+
+fn secret_in(file: &std::path::Path) -> anyhow::Result<Zeroizing<String>> {
+    crate::keys::refuse_exposed(file, crate::files::MODE_SECRET)?;
+    let bytes = crate::files::read_bounded(file, MAX_SECRET).map(Zeroizing::new);
+    let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
+    let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is no text", file.display()))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    anyhow::ensure!(!line.is_empty(), "{} is empty", file.display());
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+impl Config {
+    /// Whether anyone is believed.
+    #[must_use]
+    pub fn believes_anyone(&self) -> bool {
+        self.believe_anyone.unwrap_or(self.mail.is_none() && self.upstreams.is_empty())
+    }
+
+    /// Files are named from the configuration's directory.
+    pub(crate) fn resolve(&mut self, absolute: impl Fn(&mut PathBuf)) {
+        self.mail.iter_mut().filter_map(|mail| mail.password_file.as_mut()).for_each(&absolute);
+        self.upstreams.iter_mut().filter_map(|one| one.client_secret_file.as_mut()).for_each(&absolute);
+    }
+
+    /// What cannot be said in types.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.believes_anyone() && !self.listen.is_loopback() {
+            return Err(
+                "[oidc] believes anyone who reaches it, so it listens on loopback addresses only: configure \
+                        [oidc.mail] or [[oidc.upstreams]]"
+                    .to_owned(),
+            );
+        }
+        if !self.url.is_https() && !self.url.is_loopback() {
+            return Err("[oidc] needs an https `url`: codes and tokens go there".to_owned());
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for upstream in &self.upstreams {
+            let name = &upstream.name;
+            let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            if name.is_empty() || name.len() > 32 || !plain || !names.insert(name) {
+                return Err(format!(
+                    "[[oidc.upstreams]] need names of their own, of small letters, digits and `-`: {name:?}"
+                ));
+            }
+            let issuer = upstream.issuer().ok_or_else(|| format!("the upstream {name:?} needs `issuer`"))?;
+            let url = url::Url::parse(issuer)
+                .ok()
+                .filter(|url| url.scheme() == "https" || sealog_client::http::is_loopback(url));
+            if url.is_none() {
+                return Err(format!(
+                    "the upstream {name:?} is neither https nor on this machine: {issuer:?}"
+                ));
+            }
+        }
+        if let Some(mail) = &self.mail {
+            mail.place().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
 }

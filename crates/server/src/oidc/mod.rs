@@ -1,28 +1,42 @@
-//! The identity provider of a development instance: OpenID Connect, for people and for a pretended build
-//! system. It believes anyone, and says so on every page.
+//! The identity provider: OpenID Connect for people, who prove a mail address by a code sent there, or sign in at a provider
+//! behind this one; and, in a development instance, for anyone who says a name, and for a pretended build system.
 //!
 //! Spec: OpenID Connect Core and Discovery 1.0, RFC 6749, 7636, 8252, 8628, in the shape of Dex, which
 //! sigstore's clients were written against. People get codes through a browser page or a device code;
-//! the second issuer, under `/ci`, has keys only and tokens by [`dev_token`].
+//! the second issuer, under `/ci`, has keys only and tokens by [`dev_token`], and is there for development alone.
 //!
-//! What may be lost: waiting codes live in memory, so a restart asks people to sign in again; nothing that
-//! was promised is lost with them. `oidc.key` may be lost too: tokens live for five minutes.
+//! What may be lost: `oidc/` under the data directory, which remembers sign-ins for minutes: people sign in again. It may be
+//! shared by several instances. `oidc.key` may be lost too: tokens live for five minutes.
 
+mod address;
 mod api;
+mod browser;
 pub mod config;
 mod grants;
+mod limits;
+mod mail;
 mod pages;
+mod people;
+mod proof;
+mod request;
+mod store;
 mod token;
+mod upstream;
 
 use crate::{
     clock::Clock, config::Config as WholeConfig, files, http::Service, instance::Instance, keys::KeyStore,
     setup::Made,
 };
+use address::Address;
 use anyhow::Context as _;
 use config::Config;
 use sealog_crypto::KeyKind;
 use sealog_identity::is_email;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use token::Issuer;
 
 /// The key's name in the key store.
@@ -69,17 +83,74 @@ pub fn init(instance: &Instance, _config: &Config) -> anyhow::Result<Made> {
     Ok(Made::New)
 }
 
+/// What the handlers need of the configuration.
+#[derive(Debug)]
+struct Checked {
+    believes_anyone: bool,
+    domains: Vec<String>,
+    trusted_proxies: Vec<IpAddr>,
+}
+
+impl Checked {
+    fn accepts(&self, address: &Address) -> bool {
+        self.domains.is_empty() || self.domains.iter().any(|domain| domain == address.domain())
+    }
+}
+
+/// What an operator wants to see before it runs.
+///
+/// # Errors
+/// When it could not start.
+pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    if config.believes_anyone() {
+        lines.push("oidc     believes anyone: for development".to_owned());
+    }
+    if let Some(mail) = &config.mail {
+        mail.credentials()?;
+        lines.push(format!("oidc     proves addresses by mail through {}", mail.server));
+    }
+    for upstream in &config.upstreams {
+        upstream.secret()?;
+        let issuer = upstream.issuer().unwrap_or_default();
+        lines.push(format!(
+            "oidc     signs people in at {issuer}, which comes back to {}/callback",
+            config.url
+        ));
+    }
+    Ok(lines)
+}
+
 /// Loads the key and gives the service.
 ///
 /// # Errors
 /// When it cannot be loaded.
-pub fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
+pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Result<Service> {
     let url = config.url.as_str();
     let issuer = Issuer::new(url, instance.keys.load(KEY)?)?;
+    let store = store::Store::open(state).with_context(|| format!("opening {}", state.display()))?;
+    let limits = limits::Limits::new(store.clone());
+    let proofs = match &config.mail {
+        Some(mail) => Some(proof::Proofs {
+            store: store.clone(),
+            limits: limits.clone(),
+            post: mail::Post::start(mail, url, config.url.host())?,
+            issuer: url.to_owned(),
+        }),
+        None => None,
+    };
     let provider = api::Provider {
         issuer,
-        grants: grants::Grants::default(),
+        grants: grants::Grants::new(store.clone(), limits),
+        proofs,
+        upstreams: upstream::Upstreams::new(config, store.clone(), instance.clock.clone())?,
+        store,
         clock: instance.clock.clone(),
+        config: Checked {
+            believes_anyone: config.believes_anyone(),
+            domains: config.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+            trusted_proxies: config.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
+        },
         url: url.to_owned(),
         secure: config.url.is_https(),
     };

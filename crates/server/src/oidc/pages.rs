@@ -1,10 +1,13 @@
-//! The pages people see: sign in, answer a device, copy a code, an apology.
+//! The pages people see: who are you, the code from your mailbox, do you agree, a device's code, a code to carry, an apology.
 //!
 //! Plain HTML that works without JavaScript; the only other request is for our own stylesheet. What a
-//! person must know before they agree stands above the button: that this provider believes anyone, and
-//! that what they type becomes public for ever. Everything shown is escaped by the template engine.
+//! person must know before they agree stands above the button: which program asks, and that their address
+//! becomes public for ever. Everything shown is escaped by the template engine.
 
-use super::grants::AuthRequest;
+use super::{
+    grants::{Asker, Person},
+    request::AuthRequest,
+};
 use maud::{DOCTYPE, Markup, html};
 
 /// The stylesheet, served from [`STYLE_PATH`].
@@ -14,74 +17,206 @@ pub(super) const STYLE_PATH: &str = "/style.css";
 /// The name of the hidden field that repeats the cookie.
 pub(super) const FORM_TOKEN: &str = "form_token";
 
+/// The name of the hidden field that names what was begun.
+pub(super) const SESSION: &str = "session";
+/// What a button for a provider says before its name.
+pub(super) const UPSTREAM: &str = "upstream-";
+
+/// The ways to say who one is.
+pub(super) struct Ways<'a> {
+    /// Whoever says so is believed.
+    pub(super) believes_anyone: bool,
+    /// A code by mail.
+    pub(super) mail: bool,
+    /// Names and labels of providers.
+    pub(super) upstreams: Vec<(&'a str, &'a str)>,
+    /// The only domains of addresses; none for all.
+    pub(super) domains: &'a [String],
+}
+
 /// What is wrong with what the person typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Complaint {
     Address,
+    NameLetters,
+    Domain(Vec<String>),
     UserCode,
     TooManyGuesses,
+    /// A wrong code from a mailbox, and how many tries are left.
+    Code(u32),
 }
 
 impl Complaint {
-    const fn text(self) -> &'static str {
+    fn text(&self) -> String {
         match self {
-            Self::Address => "That is not an email address. It should look like name@example.com.",
+            Self::Address => "That is not an email address. It should look like name@example.com.".to_owned(),
+            Self::NameLetters => {
+                "Before the @ only plain letters, digits and signs can be used: certificates have no place for others."
+                    .to_owned()
+            }
+            Self::Domain(domains) => {
+                format!("Only addresses of these domains can sign here: {}.", domains.join(", "))
+            }
             Self::UserCode => {
                 "No program is waiting with that code. Check it, or start again on the other device: \
                  codes are good for ten minutes and for one answer."
+                    .to_owned()
             }
-            Self::TooManyGuesses => "Too many wrong codes in the last minute. Wait a minute, then try again.",
+            Self::TooManyGuesses => {
+                "Too many wrong codes in the last minute. Wait a minute, then try again.".to_owned()
+            }
+            Self::Code(1) => "That is not the code. You have one more try.".to_owned(),
+            Self::Code(left) => format!("That is not the code. You have {left} more tries."),
         }
+    }
+
+    const fn is_about_address(&self) -> bool {
+        matches!(self, Self::Address | Self::NameLetters | Self::Domain(_))
     }
 }
 
+/// The words of a complaint, for a page of its own.
+pub(super) fn complaint(complaint: &Complaint) -> String {
+    complaint.text()
+}
+
+/// What somebody typed, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Typed {
+    pub(super) address: String,
+    pub(super) complaint: Option<Complaint>,
+}
+
 /// The sign-in page of a program on the same machine.
-pub(super) fn sign_in(
-    request: &AuthRequest,
-    form_token: &str,
-    typed: &str,
-    complaint: Option<Complaint>,
-) -> Markup {
+pub(super) fn sign_in(request: &AuthRequest, ways: &Ways<'_>, form_token: &str, typed: &Typed) -> Markup {
     page(
         "Sign in to sign",
         html! {
             p { "A program on this computer wants to sign something in your name." }
-            (believes_anyone())
+            @if ways.believes_anyone { (believes_anyone()) }
             (public_for_ever())
             form method="post" action="/auth" {
                 @for (name, value) in request.params() {
                     input type="hidden" name=(name) value=(value);
                 }
-                input type="hidden" name=(FORM_TOKEN) value=(form_token);
-                (complained(complaint))
-                (address_field(typed, complaint == Some(Complaint::Address)))
-                (buttons())
+                (who_are_you(ways, form_token, typed))
             }
         },
     )
 }
 
-/// The page where a device's code is typed in and answered.
-pub(super) fn device(form_token: &str, user_code: &str, typed: &str, complaint: Option<Complaint>) -> Markup {
-    let bad_code = matches!(complaint, Some(Complaint::UserCode | Complaint::TooManyGuesses));
+/// The page where a device's code is typed in.
+pub(super) fn device(form_token: &str, user_code: &str, complaint: Option<&Complaint>) -> Markup {
     page(
         "Sign in for another device",
         html! {
-            p {
-                "A program wants to sign something in your name. Go on only if you started it yourself, "
-                "and if this is the code it shows."
-            }
-            (believes_anyone())
-            (public_for_ever())
+            p { "A program on another device shows a code. Type it here to see which device asks, and to answer." }
             form method="post" action="/device" {
                 input type="hidden" name=(FORM_TOKEN) value=(form_token);
                 (complained(complaint))
                 label for="user_code" { "Code on the other device" }
                 input #user_code name="user_code" type="text" value=(user_code) required maxlength="20"
                     autocomplete="off" autocapitalize="characters" spellcheck="false"
-                    aria-invalid=(bad_code) aria-describedby=[bad_code.then_some("complaint")];
-                (address_field(typed, complaint == Some(Complaint::Address)))
-                (buttons())
+                    aria-invalid=(complaint.is_some()) aria-describedby=[complaint.map(|_| "complaint")];
+                div.buttons { button type="submit" { "Continue" } }
+            }
+        },
+    )
+}
+
+/// Which device asks, and the answer to it.
+pub(super) fn device_asks(
+    asker: &Asker,
+    at: &str,
+    user_code: &str,
+    ways: &Ways<'_>,
+    form_token: &str,
+    typed: &Typed,
+) -> Markup {
+    let (first, last) = user_code.split_at_checked(user_code.len() / 2).unwrap_or((user_code, ""));
+    page(
+        "Sign in for another device",
+        html! {
+            p {
+                "A program wants to sign something in your name. " strong { "Go on only if you started it yourself." }
+                " Whoever sent you this code, by mail, chat or telephone, would sign in your name."
+            }
+            dl {
+                dt { "Code it shows" } dd { code { (first) "-" (last) } }
+                dt { "Network address it asked from" } dd { code { (asker.from) } }
+                dt { "What it calls itself" } dd { (asker.program) }
+                dt { "When it asked" } dd { (at) }
+            }
+            @if ways.believes_anyone { (believes_anyone()) }
+            (public_for_ever())
+            form method="post" action="/device" {
+                input type="hidden" name="user_code" value=(user_code);
+                (who_are_you(ways, form_token, typed))
+            }
+        },
+    )
+}
+
+/// Where the code from the mailbox is typed.
+pub(super) fn mail_code(
+    address: &str,
+    is_internationalized: bool,
+    session: &str,
+    form_token: &str,
+    complaint: Option<&Complaint>,
+) -> Markup {
+    page(
+        "Look into your mailbox",
+        html! {
+            p {
+                "A mail with a code is on its way to " strong { (address) } ". It comes within a minute or so; look "
+                "where unwanted mail goes, too. No more than five are sent to an address in an hour."
+            }
+            @if is_internationalized {
+                p.notice {
+                    "The part after the @ is written in other letters, which may look like another's. This is how "
+                    "everyone will see it, and how it is checked."
+                }
+            }
+            p { "With the code you agree that this address goes into public logs, from which nothing can be removed." }
+            form method="post" action="/mail" {
+                input type="hidden" name=(FORM_TOKEN) value=(form_token);
+                input type="hidden" name=(SESSION) value=(session);
+                (complained(complaint))
+                label for="code" { "Code from the mail" }
+                input #code name="code" type="text" inputmode="numeric" required maxlength="20" autocomplete="one-time-code"
+                    spellcheck="false" aria-invalid=(complaint.is_some())
+                    aria-describedby=[complaint.map(|_| "complaint")];
+                (buttons("allow", "Sign in and agree"))
+            }
+        },
+    )
+}
+
+/// On the way to another provider's page.
+pub(super) fn going_to(url: &str, host: &str) -> Markup {
+    let refresh = format!("0; url={url}");
+    framed(
+        "One moment",
+        Some(&refresh),
+        html! { p { "You sign in at " a href=(url) { (host) } ", and come back here." } },
+    )
+}
+
+/// Whether a person whom another provider knows agrees.
+pub(super) fn consent(person: &Person, vouched_by: &str, session: &str, form_token: &str) -> Markup {
+    page(
+        "Do you agree?",
+        html! {
+            dl {
+                dt { "You are" } dd { strong { (person.address) } }
+                dt { "Says" } dd { (vouched_by) }
+            }
+            (public_for_ever())
+            form method="post" action="/consent" {
+                input type="hidden" name=(FORM_TOKEN) value=(form_token);
+                input type="hidden" name=(SESSION) value=(session);
+                (buttons("allow", "Sign in and agree"))
             }
         },
     )
@@ -124,12 +259,12 @@ pub(super) fn sorry(text: &str) -> Markup {
 }
 
 /// What stands at the root of the service.
-pub(super) fn about(issuer: &str) -> Markup {
+pub(super) fn about(issuer: &str, for_development: bool) -> Markup {
     page(
         "Sealog identity provider",
         html! {
             p { "Programs that sign send you here to say who you are. There is nothing to do on this page." }
-            (believes_anyone())
+            @if for_development { (believes_anyone()) }
             dl {
                 dt { "Issuer" } dd { code { (issuer) } }
                 dt { "For programs" }
@@ -158,8 +293,8 @@ fn public_for_ever() -> Markup {
         section.notice #for-ever aria-labelledby="public" {
             h2 #public { "What becomes public, for ever" }
             p {
-                "The address you type below goes into a certificate, with the time and this provider's "
-                "name. The certificate and each signature made with it are written into public logs that "
+                "Your email address goes into a certificate, with the time and the name of the provider that "
+                "knows you. The certificate and each signature made with it are written into public logs that "
                 "anyone can read, copy and search, and " strong { "from which nothing can ever be removed" }
                 ". Use an address you are willing to show the whole world."
             }
@@ -167,25 +302,47 @@ fn public_for_ever() -> Markup {
     }
 }
 
-fn address_field(typed: &str, bad: bool) -> Markup {
+/// The ways, in one form: the first button is what Enter presses.
+fn who_are_you(ways: &Ways<'_>, form_token: &str, typed: &Typed) -> Markup {
+    let bad = typed.complaint.as_ref().is_some_and(Complaint::is_about_address);
+    let by_address = ways.believes_anyone || ways.mail;
     html! {
-        label for="email" { "Email address" }
-        input #email name="email" type="email" value=(typed) required maxlength="254" autocomplete="email"
-            spellcheck="false" aria-invalid=(bad)
-            aria-describedby=(if bad { "complaint for-ever" } else { "for-ever" });
-    }
-}
-
-fn buttons() -> Markup {
-    html! {
+        input type="hidden" name=(FORM_TOKEN) value=(form_token);
+        (complained(typed.complaint.as_ref()))
+        @if by_address {
+            label for="email" { "Email address" }
+            input #email name="email" type="email" value=(typed.address) required maxlength="254" autocomplete="email"
+                spellcheck="false" aria-invalid=(bad)
+                aria-describedby=(if bad { "complaint for-ever" } else { "for-ever" });
+            @if !ways.domains.is_empty() {
+                p { "Addresses of " (ways.domains.join(", ")) " can sign here." }
+            }
+        }
         div.buttons {
-            button type="submit" name="answer" value="allow" { "Continue" }
+            @if ways.believes_anyone {
+                button type="submit" name="answer" value="allow" { "Continue" }
+            }
+            @if ways.mail {
+                button type="submit" name="answer" value="mail" { "Send me a code" }
+            }
+            @for (name, label) in &ways.upstreams {
+                button type="submit" name="answer" value={ (UPSTREAM) (name) } formnovalidate { "Continue with " (label) }
+            }
             button.quiet type="submit" name="answer" value="refuse" formnovalidate { "Refuse" }
         }
     }
 }
 
-fn complained(complaint: Option<Complaint>) -> Markup {
+fn buttons(value: &str, text: &str) -> Markup {
+    html! {
+        div.buttons {
+            button type="submit" name="answer" value=(value) { (text) }
+            button.quiet type="submit" name="answer" value="refuse" formnovalidate { "Refuse" }
+        }
+    }
+}
+
+fn complained(complaint: Option<&Complaint>) -> Markup {
     html! {
         @if let Some(complaint) = complaint {
             p.complaint #complaint role="alert" { (complaint.text()) }
@@ -194,6 +351,10 @@ fn complained(complaint: Option<Complaint>) -> Markup {
 }
 
 fn page(title: &str, content: Markup) -> Markup {
+    framed(title, None, content)
+}
+
+fn framed(title: &str, refresh: Option<&str>, content: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -201,6 +362,7 @@ fn page(title: &str, content: Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
+                @if let Some(refresh) = refresh { meta http-equiv="refresh" content=(refresh); }
                 title { (title) " – Sealog" }
                 link rel="stylesheet" href=(STYLE_PATH);
                 link rel="icon" href="data:,";
@@ -210,7 +372,7 @@ fn page(title: &str, content: Markup) -> Markup {
                     h1 { (title) }
                     (content)
                 }
-                footer { "Sealog identity provider, development" }
+                footer { "Sealog identity provider" }
             }
         }
     }

@@ -6,7 +6,10 @@
 //! of the other. A token that is no email identity never has a claim `email`: Go and JavaScript
 //! clients would sign the wrong challenge.
 
-use super::grants::{CLIENT_ID, Grant};
+use super::{
+    grants::{Grant, Person},
+    request::CLIENT_ID,
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sealog_crypto::{PrivateKey, Signer as _, sha256};
 use sealog_identity::{
@@ -118,7 +121,11 @@ impl Issuer {
 
     /// Tokens for the owner of an address.
     pub(super) fn for_grant(&self, grant: &Grant, now: i64) -> Result<Tokens, IssueError> {
-        let mut claims = self.email_claims(&grant.address, CLIENT_ID, now);
+        let mut claims = self.email_claims(&grant.person, CLIENT_ID, now);
+        // RFC 7800 §3.1, RFC 9449 §6.1: who certifies the token's owner holds the key to it.
+        if let Some(thumbprint) = &grant.key_thumbprint {
+            put(&mut claims, "cnf", json!({ "jkt": thumbprint }));
+        }
         let access_token = issue(&claims, &self.key_id, &self.key)?;
         // Core §3.1.3.6: the left half of the hash that the signature uses.
         let hash = sha256(access_token.as_bytes());
@@ -132,7 +139,9 @@ impl Issuer {
 
     /// A token for an address, without anyone having signed in.
     pub(super) fn for_address(&self, address: &str, audience: &str, now: i64) -> Result<String, IssueError> {
-        issue(&self.email_claims(address, audience, now), &self.key_id, &self.key)
+        let (address, connector_id) = (address.to_owned(), self.url.clone());
+        let person = Person { user_id: address.clone(), address, connector_id };
+        issue(&self.email_claims(&person, audience, now), &self.key_id, &self.key)
     }
 
     /// A token with a build system's claims; what they say of time and audience counts.
@@ -162,13 +171,14 @@ impl Issuer {
         verify(&UnverifiedToken::parse(token)?, &keys, &checks)
     }
 
-    fn email_claims(&self, address: &str, audience: &str, now: i64) -> Value {
+    fn email_claims(&self, person: &Person, audience: &str, now: i64) -> Value {
+        let Person { address, connector_id, user_id } = person;
         let mut claims = registered(&self.url, audience, now);
         claims.extend([
             (SUBJECT.to_owned(), json!(address)),
             ("email".to_owned(), json!(address)),
             ("email_verified".to_owned(), json!(true)),
-            ("federated_claims".to_owned(), json!({"connector_id": self.url, "user_id": address})),
+            ("federated_claims".to_owned(), json!({"connector_id": connector_id, "user_id": user_id})),
         ]);
         Value::Object(claims)
     }

@@ -2,6 +2,11 @@
 
 use super::*;
 use crate::clock::Clock;
+use crate::oidc::{
+    config::Config,
+    pages::{self, FORM_TOKEN},
+    store::Store,
+};
 use axum::body::Body;
 use http::{Method, Request as HttpRequest};
 use http_body_util::BodyExt as _;
@@ -27,11 +32,25 @@ fn issuer() -> Issuer {
     Issuer::new(URL, PrivateKey::from_pkcs8_der(&KEY).unwrap()).unwrap()
 }
 
+/// A provider that believes anyone; its state goes with the test's process.
 fn app() -> Router {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let store = Store::open(&dir).unwrap();
+    let limits = limits::Limits::new(store.clone());
+    let clock = Clock::fixed(u64::try_from(NOW).unwrap() * 1000);
+    let config: Config = toml::from_str(&format!("listen = 'localhost:0'\nurl = '{URL}'")).unwrap();
     router(Arc::new(Provider {
         issuer: issuer(),
-        grants: Grants::default(),
-        clock: Clock::fixed(u64::try_from(NOW).unwrap() * 1000),
+        grants: Grants::new(store.clone(), limits),
+        proofs: None,
+        upstreams: Upstreams::new(&config, store.clone(), clock.clone()).unwrap(),
+        store,
+        clock,
+        config: Checked {
+            believes_anyone: true,
+            domains: Vec::new(),
+            trusted_proxies: vec![[127, 0, 0, 9].into()],
+        },
         url: URL.to_owned(),
         secure: false,
     }))
@@ -306,6 +325,7 @@ async fn a_form_of_another_site_is_refused() {
     let mut fields = page.fields();
     fields.retain(|(name, _)| name != "email");
     fields.push(("email".into(), "a@b.co".into()));
+    fields.push(("answer".into(), "allow".into()));
     let cookie = page.cookie();
     let site = HeaderName::from_static("sec-fetch-site");
     for headers in [
@@ -362,7 +382,7 @@ async fn a_device_signs_in_as_cosign_does() {
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
-    let start = post_form(&app, "/device/code", &form, &[]).await.json();
+    let start = post_form(&app, "/device/code", &form, &[(header::USER_AGENT, "a-signer/1.0")]).await.json();
     let poll = [
         ("grant_type", DEVICE_GRANT),
         ("device_code", start["device_code"].as_str().unwrap()),
@@ -372,6 +392,15 @@ async fn a_device_signs_in_as_cosign_does() {
     let waiting = post_form(&app, "/token", &poll, &[]).await;
     assert_eq!(waiting.json()["error"], "authorization_pending");
     let page = start["verification_uri_complete"].as_str().unwrap().strip_prefix(URL).unwrap();
+    let asked = press(&app, page, "/device", "", "").await;
+    for text in [
+        "Go on only if you started it yourself",
+        "Network address it asked from",
+        "a-signer/1.0",
+        "2023-11-14 22:13 UTC",
+    ] {
+        assert!(asked.body.contains(text), "{text}: {}", asked.body);
+    }
     let done = press(&app, page, "/device", "a@b.co", "allow").await;
     assert!(done.status == StatusCode::OK && done.body.contains("goes on by itself"), "{}", done.body);
     let body = post_form(&app, "/token", &poll, &[]).await.json();
@@ -411,4 +440,48 @@ fn tokens_by_hand() {
     }
     let token = issuer.for_address("a@b.co", "other", NOW).unwrap();
     assert_eq!(payload(&token)["aud"], "other");
+}
+
+#[tokio::test]
+async fn proxies_are_believed_where_they_are_known() {
+    let provider = |proxies: &[&str]| {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let store = Store::open(&dir).unwrap();
+        let clock = Clock::system();
+        let config: Config = toml::from_str(&format!("listen = 'localhost:0'\nurl = '{URL}'")).unwrap();
+        Provider {
+            issuer: issuer(),
+            grants: Grants::new(store.clone(), limits::Limits::new(store.clone())),
+            proofs: None,
+            upstreams: Upstreams::new(&config, store.clone(), clock.clone()).unwrap(),
+            store,
+            clock,
+            config: Checked {
+                believes_anyone: true,
+                domains: Vec::new(),
+                trusted_proxies: proxies.iter().map(|text| text.parse().unwrap()).collect(),
+            },
+            url: URL.to_owned(),
+            secure: false,
+        }
+    };
+    let of = |proxies: &[&str], peer: &str, said: &[&str]| {
+        let mut request = HttpRequest::get("/").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+        for one in said {
+            request.headers_mut().append("x-forwarded-for", one.parse().unwrap());
+        }
+        address_of(&provider(proxies), &request).to_string()
+    };
+    assert_eq!(of(&[], "192.0.2.1", &["198.51.100.7"]), "192.0.2.1", "anybody can say so");
+    assert_eq!(of(&["192.0.2.1"], "192.0.2.1", &["198.51.100.7"]), "198.51.100.7");
+    assert_eq!(of(&["192.0.2.1"], "::ffff:192.0.2.1", &["198.51.100.7"]), "198.51.100.7");
+    let two = ["192.0.2.1", "192.0.2.2"];
+    assert_eq!(
+        of(&two, "192.0.2.1", &["203.0.113.9, 198.51.100.7", "192.0.2.2"]),
+        "198.51.100.7",
+        "what a caller adds"
+    );
+    assert_eq!(of(&two, "192.0.2.1", &["nonsense", "192.0.2.2"]), "192.0.2.2");
+    assert_eq!(of(&two, "192.0.2.1", &[]), "192.0.2.1");
 }

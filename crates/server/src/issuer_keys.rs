@@ -7,7 +7,7 @@
 
 use crate::{clock::Clock, files};
 use sealog_client::http::{Client, HttpError, Reach, Request, is_loopback, parse_url};
-use sealog_identity::{Algorithm, Discovery, DiscoveryError, Jwks, JwksError, discovery, issuer::Asking};
+use sealog_identity::{Discovery, DiscoveryError, Jwks, JwksError, discovery, issuer::Asking};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -30,7 +30,7 @@ const MAX_ISSUERS: usize = 256;
 
 /// Why an issuer's keys cannot be had.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub(crate) enum FetchError {
     /// Not a URL keys may be fetched from.
     #[error("the issuer's keys cannot be fetched from {0}: https is needed beyond this machine")]
     Unprotected(String),
@@ -61,11 +61,11 @@ pub(super) enum FetchError {
 
 /// What is known of an issuer.
 #[derive(Debug)]
-pub(super) struct IssuerKeys {
+pub(crate) struct IssuerKeys {
     /// Its keys.
-    pub(super) keys: Jwks,
-    /// The algorithms of its tokens.
-    pub(super) algorithms: Vec<Algorithm>,
+    pub(crate) keys: Jwks,
+    /// What it says of itself.
+    pub(crate) discovery: Discovery,
     fetched_ms: u64,
 }
 
@@ -93,18 +93,18 @@ impl Slot {
 }
 
 /// The keys of all issuers asked so far.
-pub(super) struct KeyCache {
+pub(crate) struct KeyCache {
     fetcher: Fetcher,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
 impl KeyCache {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self { fetcher: Fetcher { clients: Arc::default(), clock }, slots: Mutex::new(HashMap::new()) }
     }
 
     /// The issuer's keys, fetched if none are known or they are old.
-    pub(super) async fn of(&self, issuer: &str, asking: &Asking) -> Result<Arc<IssuerKeys>, FetchError> {
+    pub(crate) async fn of(&self, issuer: &str, asking: &Asking) -> Result<Arc<IssuerKeys>, FetchError> {
         let slot = self.slot(issuer);
         if let Some(known) = slot.known() {
             let age = self.fetcher.age(known.fetched_ms);
@@ -122,7 +122,7 @@ impl KeyCache {
     }
 
     /// The issuer's keys, newer than `seen` if the issuer may be asked again already.
-    pub(super) async fn newer(
+    pub(crate) async fn newer(
         &self,
         issuer: &str,
         asking: &Asking,
@@ -224,7 +224,7 @@ impl Fetcher {
             return Err(FetchError::Unprotected(keys_at.into()));
         }
         let keys = Jwks::parse(&asked.get(keys_at, sealog_identity::jwk::MAX_BYTES).await?)?;
-        Ok(IssuerKeys { keys, algorithms: found.algorithms, fetched_ms: self.clock.unix_ms() })
+        Ok(IssuerKeys { keys, discovery: found, fetched_ms: self.clock.unix_ms() })
     }
 
     fn client_for(&self, base: &Url, asking: &Asking) -> Arc<Client> {

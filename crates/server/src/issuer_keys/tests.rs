@@ -6,7 +6,7 @@ use axum::{
     routing::get,
 };
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
-use sealog_identity::jwk;
+use sealog_identity::{Algorithm, jwk};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 /// An issuer whose keys, health and manners a test can change.

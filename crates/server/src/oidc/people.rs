@@ -1,0 +1,475 @@
+//! What people do on the pages: say who they are, prove it, agree or refuse. The decisions are in `grants`, `proof` and
+//! `upstream`; here is which page follows which.
+
+use super::{
+    address::{Address, NoAddress},
+    api::{Provider, Shared, address_of, public, put},
+    browser::{
+        back, form_cookie, own_form, page, see_other, session, shortened, with_cookie, with_form_token,
+    },
+    grants::{Answer, NoDevice, Person, Purpose, secret},
+    limits::network,
+    pages::{self, Complaint, SESSION, Typed, UPSTREAM, Ways},
+    proof::{Origin, ProofError},
+    request::{AuthError, AuthRequest, Params, Redirect},
+    store::{Kind, StoreError},
+    upstream::{CALLBACK_PATH, Return, UpstreamError},
+};
+use crate::http::{chain, content};
+use axum::{
+    Router,
+    extract::{RawQuery, Request, State},
+    response::Response,
+    routing::{get, post},
+};
+use http::{HeaderMap, StatusCode, header};
+use sealog_bundle::UnixTime;
+use sealog_crypto::sha256;
+use serde::{Deserialize, Serialize};
+use std::{net::IpAddr, sync::Arc};
+
+/// How long somebody may think about agreeing.
+const CONSENT_MS: u64 = 10 * 60 * 1000;
+const BUSY: &str = "The provider cannot take another sign-in at the moment. Wait a minute, then try again.";
+const LOST: &str = "This sign-in was begun in another browser, is too old, or has ended already.";
+
+pub(super) fn router(provider: Arc<Provider>) -> Router {
+    Router::new()
+        .route("/", get(about))
+        .route("/auth", get(auth_page).post(auth_answer))
+        .route("/device", get(device_page).post(device_answer))
+        .route("/mail", post(mail_answer))
+        .route("/consent", post(consent_answer))
+        .route(CALLBACK_PATH, get(callback))
+        .route(pages::STYLE_PATH, get(style))
+        .with_state(provider)
+}
+
+/// A person whom another provider knows, until they agree.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    person: Person,
+    purpose: Purpose,
+    /// Hash of the browser's session.
+    browser: String,
+}
+
+/// A form of ours, with everything that is known of whoever sent it.
+struct Visit {
+    form: Params,
+    headers: HeaderMap,
+    /// The browser's session.
+    session: String,
+    from: IpAddr,
+    now_ms: u64,
+}
+
+impl Visit {
+    async fn of(provider: &Provider, request: Request) -> Result<Self, Response> {
+        let (headers, from) = (request.headers().clone(), address_of(provider, &request));
+        let own = own_form(provider, request).await?;
+        Ok(Self { form: own.form, headers, session: own.session, from, now_ms: provider.clock.unix_ms() })
+    }
+}
+
+async fn about(State(provider): Shared) -> Response {
+    page(StatusCode::OK, &pages::about(&provider.url, provider.config.believes_anyone), None)
+}
+
+async fn style() -> Response {
+    let mut response = content(StatusCode::OK, "text/css; charset=utf-8", pages::STYLE);
+    put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    public(response)
+}
+
+async fn auth_page(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let request = Params::parse(query.unwrap_or_default().as_bytes())
+        .ok_or(AuthError::Page("The program that sent you here gave one parameter twice."))
+        .and_then(|params| AuthRequest::parse(&params));
+    match request {
+        Ok(request) => {
+            let purpose = Purpose::Request(Box::new(request));
+            ask(&provider, &headers, StatusCode::OK, &purpose, None, &Typed::default()).await
+        }
+        Err(error) => auth_error(&error),
+    }
+}
+
+async fn auth_answer(State(provider): Shared, request: Request) -> Response {
+    let visit = match Visit::of(&provider, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    match AuthRequest::parse(&visit.form) {
+        Ok(request) => chosen(&provider, visit, Purpose::Request(Box::new(request))).await,
+        Err(error) => auth_error(&error),
+    }
+}
+
+async fn device_page(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let code = shortened(params.get("user_code").unwrap_or_default());
+    with_form_token(&provider, &headers, |token| {
+        page(StatusCode::OK, &pages::device(token, &code, None), None)
+    })
+}
+
+async fn device_answer(State(provider): Shared, request: Request) -> Response {
+    let visit = match Visit::of(&provider, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let typed = shortened(visit.form.get("user_code").unwrap_or_default());
+    let complaint = match provider.grants.asking_device(&typed, &network(visit.from), visit.now_ms).await {
+        Ok((user_code, _)) => return chosen(&provider, visit, Purpose::Device { user_code }).await,
+        Err(NoDevice::Unknown) => Complaint::UserCode,
+        Err(NoDevice::TooManyGuesses) => Complaint::TooManyGuesses,
+        Err(NoDevice::Store(error)) => return broken(&error),
+    };
+    with_form_token(&provider, &visit.headers, |token| {
+        page(StatusCode::BAD_REQUEST, &pages::device(token, &typed, Some(&complaint)), None)
+    })
+}
+
+/// What somebody chose on the page that asks who they are.
+async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response {
+    let answer = visit.form.get("answer").unwrap_or_default();
+    if answer == "refuse" {
+        return refused(provider, &purpose, visit.now_ms).await;
+    }
+    if let Some(name) = answer.strip_prefix(UPSTREAM) {
+        return away(provider, name, purpose, &visit.session, visit.now_ms).await;
+    }
+    let by_mail = answer == "mail" && provider.proofs.is_some();
+    let believed = answer == "allow" && provider.config.believes_anyone;
+    if !by_mail && !believed {
+        return ask(provider, &visit.headers, StatusCode::OK, &purpose, Some(visit.from), &Typed::default())
+            .await;
+    }
+    let typed = visit.form.get("email").unwrap_or_default();
+    let address = match Address::parse(typed) {
+        Ok(address) if provider.config.accepts(&address) => address,
+        other => {
+            let complaint = match other {
+                Err(NoAddress::Shape) => Complaint::Address,
+                Err(NoAddress::Name) => Complaint::NameLetters,
+                Ok(_) => Complaint::Domain(provider.config.domains.clone()),
+            };
+            let typed = Typed { address: shortened(typed), complaint: Some(complaint) };
+            return ask(
+                provider,
+                &visit.headers,
+                StatusCode::BAD_REQUEST,
+                &purpose,
+                Some(visit.from),
+                &typed,
+            )
+            .await;
+        }
+    };
+    match (believed, &provider.proofs) {
+        (false, Some(proofs)) => {
+            let from = visit.from.to_string();
+            let asked_by = asked_by(provider, &purpose, visit.now_ms).await;
+            let origin = Origin {
+                network: &network(visit.from),
+                from: &from,
+                browser: &visit.session,
+                asked_by: &asked_by,
+                at: &when(visit.now_ms),
+            };
+            match proofs.begin(&address, purpose.clone(), &origin, visit.now_ms).await {
+                Ok(session) => mail_page(StatusCode::OK, &address, &session, &visit.session, None, &purpose),
+                Err(ProofError::TooMany) => {
+                    let text =
+                        "Too many codes were asked for from your network in the last hour. Try again later.";
+                    page(StatusCode::TOO_MANY_REQUESTS, &pages::sorry(text), None)
+                }
+                Err(error) => broken(&error),
+            }
+        }
+        _ => {
+            let text = address.as_str().to_owned();
+            let person = Person { user_id: text.clone(), address: text, connector_id: provider.url.clone() };
+            agreed(provider, &purpose, &person, visit.now_ms).await
+        }
+    }
+}
+
+/// The page that asks who somebody is; a program that names the provider behind this one is taken at its word.
+async fn ask(
+    provider: &Provider,
+    headers: &HeaderMap,
+    status: StatusCode,
+    purpose: &Purpose,
+    from: Option<IpAddr>,
+    typed: &Typed,
+) -> Response {
+    let ways = Ways {
+        believes_anyone: provider.config.believes_anyone,
+        mail: provider.proofs.is_some(),
+        upstreams: provider.upstreams.labels().collect(),
+        domains: &provider.config.domains,
+    };
+    let now_ms = provider.clock.unix_ms();
+    match purpose {
+        Purpose::Request(request) => {
+            let wanted = request.connector_id.as_deref().and_then(|id| provider.upstreams.by_connector(id));
+            // Only on the way in: whoever comes back to this page wants to choose.
+            if let (Some(name), None, Some((session, cookie))) = (wanted, from, session(provider, headers)) {
+                let there = provider.upstreams.begin(name, purpose.clone(), &session, now_ms).await;
+                let response = there.map(|url| see_other(url.as_str()));
+                return match response {
+                    Ok(Some(response)) => with_cookie(response, cookie),
+                    Ok(None) => page(StatusCode::BAD_GATEWAY, &pages::sorry(BUSY), None),
+                    Err(error) => upstream_failed(&error),
+                };
+            }
+            with_form_token(provider, headers, |token| {
+                page(status, &pages::sign_in(request, &ways, token, typed), Some(&request.redirect))
+            })
+        }
+        Purpose::Device { user_code } => {
+            let network = from.map(network).unwrap_or_default();
+            match provider.grants.asking_device(user_code, &network, now_ms).await {
+                Ok((user_code, asker)) => with_form_token(provider, headers, |token| {
+                    let at = when(asker.at_ms);
+                    page(status, &pages::device_asks(&asker, &at, &user_code, &ways, token, typed), None)
+                }),
+                Err(NoDevice::Store(error)) => broken(&error),
+                Err(_) => page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None),
+            }
+        }
+    }
+}
+
+async fn mail_answer(State(provider): Shared, request: Request) -> Response {
+    let visit = match Visit::of(&provider, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let lost = || page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None);
+    let (Some(proofs), Some(session)) = (&provider.proofs, visit.form.get(SESSION)) else { return lost() };
+    if visit.form.get("answer") == Some("refuse") {
+        return match proofs.refuse(session, &visit.session, visit.now_ms).await {
+            Ok(Some(purpose)) => refused(&provider, &purpose, visit.now_ms).await,
+            Ok(None) => lost(),
+            Err(error) => broken(&error),
+        };
+    }
+    let typed = visit.form.get("code").unwrap_or_default();
+    match proofs.answer(session, &visit.session, typed, visit.now_ms).await {
+        Ok(super::proof::Typed::Proven(proven)) => {
+            let (person, purpose) = *proven;
+            agreed(&provider, &purpose, &person, visit.now_ms).await
+        }
+        Ok(super::proof::Typed::Wrong { address, left, purpose }) => match Address::parse(&address) {
+            Ok(address) => {
+                let complaint = Some(Complaint::Code(left));
+                let status = StatusCode::BAD_REQUEST;
+                mail_page(status, &address, session, &visit.session, complaint.as_ref(), &purpose)
+            }
+            Err(_) => lost(),
+        },
+        Ok(super::proof::Typed::Gone) => lost(),
+        Err(error) => broken(&error),
+    }
+}
+
+fn mail_page(
+    status: StatusCode,
+    address: &Address,
+    session: &str,
+    token: &str,
+    complaint: Option<&Complaint>,
+    purpose: &Purpose,
+) -> Response {
+    let shown = pages::mail_code(address.as_str(), address.is_internationalized(), session, token, complaint);
+    page(status, &shown, next(purpose))
+}
+
+/// Where the form of a page leads in the end.
+fn next(purpose: &Purpose) -> Option<&Redirect> {
+    match purpose {
+        Purpose::Request(request) => Some(&request.redirect),
+        Purpose::Device { .. } => None,
+    }
+}
+
+/// To a provider behind this one. Browsers hold the redirects of a form to the page's policy, which does not know where that
+/// provider's page is; so a page of ours leads there.
+async fn away(provider: &Provider, name: &str, purpose: Purpose, session: &str, now_ms: u64) -> Response {
+    match provider.upstreams.begin(name, purpose, session, now_ms).await {
+        Ok(url) => {
+            page(StatusCode::OK, &pages::going_to(url.as_str(), url.host_str().unwrap_or_default()), None)
+        }
+        Err(error) => upstream_failed(&error),
+    }
+}
+
+/// Back from a provider behind this one.
+async fn callback(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let now_ms = provider.clock.unix_ms();
+    let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let (Some(state), Some(session)) = (params.get("state"), form_cookie(&provider, &headers)) else {
+        return page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None);
+    };
+    let said = Return {
+        state,
+        code: params.get("code"),
+        error: params.get("error_description").or_else(|| params.get("error")),
+        issuer: params.get("iss"),
+    };
+    let (person, purpose) = match provider.upstreams.finish(&said, session, now_ms).await {
+        Ok(known) => known,
+        Err(error) => return upstream_failed(&error),
+    };
+    let accepted = Address::parse(&person.address).is_ok_and(|address| provider.config.accepts(&address));
+    if !accepted {
+        let text = Complaint::Domain(provider.config.domains.clone());
+        return page(StatusCode::FORBIDDEN, &pages::sorry(&pages::complaint(&text)), None);
+    }
+    let vouched_by = provider.upstreams.label_of(&person.connector_id).unwrap_or_default().to_owned();
+    let name = match secret() {
+        Ok(name) => name,
+        Err(error) => return broken(&error),
+    };
+    let known = Known { person, purpose, browser: bound(&name, session) };
+    if let Err(error) = provider.store.put(Kind::Consent, &name, &known, now_ms, CONSENT_MS).await {
+        return broken(&error);
+    }
+    let shown = pages::consent(&known.person, &vouched_by, &name, session);
+    page(StatusCode::OK, &shown, next(&known.purpose))
+}
+
+async fn consent_answer(State(provider): Shared, request: Request) -> Response {
+    let visit = match Visit::of(&provider, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let lost = || page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None);
+    let Some(name) = visit.form.get(SESSION) else { return lost() };
+    let known: Option<Known> = match provider.store.take(Kind::Consent, name, visit.now_ms).await {
+        Ok(known) => known,
+        Err(error) => return broken(&error),
+    };
+    let Some(known) = known.filter(|known| known.browser == bound(name, &visit.session)) else {
+        return lost();
+    };
+    match visit.form.get("answer") {
+        Some("allow") => agreed(&provider, &known.purpose, &known.person, visit.now_ms).await,
+        _ => refused(&provider, &known.purpose, visit.now_ms).await,
+    }
+}
+
+/// Somebody is known, and agrees.
+async fn agreed(provider: &Provider, purpose: &Purpose, person: &Person, now_ms: u64) -> Response {
+    match purpose {
+        Purpose::Request(request) => match provider.grants.approve(request, person, now_ms).await {
+            Ok(code) => back(&request.redirect, request.state.as_deref(), &[("code", &code)])
+                .unwrap_or_else(|| page(StatusCode::OK, &pages::show_code(&code), None)),
+            Err(error) => broken(&error),
+        },
+        Purpose::Device { user_code } => {
+            let answer = Answer::Allow(person.clone());
+            device_told(provider.grants.answer_device(user_code, answer, now_ms).await, true)
+        }
+    }
+}
+
+async fn refused(provider: &Provider, purpose: &Purpose, now_ms: u64) -> Response {
+    match purpose {
+        Purpose::Request(request) => {
+            let words = [("error", "access_denied"), ("error_description", "the person refused")];
+            back(&request.redirect, request.state.as_deref(), &words)
+                .unwrap_or_else(|| page(StatusCode::OK, &pages::refused(), None))
+        }
+        Purpose::Device { user_code } => {
+            device_told(provider.grants.answer_device(user_code, Answer::Refuse, now_ms).await, false)
+        }
+    }
+}
+
+fn device_told(told: Result<(), NoDevice>, allowed: bool) -> Response {
+    match told {
+        Ok(()) => page(StatusCode::OK, &pages::device_answered(allowed), None),
+        Err(NoDevice::Store(error)) => broken(&error),
+        Err(_) => page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None),
+    }
+}
+
+/// What asks, as a mail says it.
+async fn asked_by(provider: &Provider, purpose: &Purpose, now_ms: u64) -> String {
+    match purpose {
+        Purpose::Request(_) => "for a program on the computer with that browser".to_owned(),
+        Purpose::Device { user_code } => match provider.grants.asking_device(user_code, "", now_ms).await {
+            Ok((_, asker)) => format!("for a program on another device, at {}", asker.from),
+            Err(_) => "for a program on another device".to_owned(),
+        },
+    }
+}
+
+/// To the minute, as everyone reads it.
+fn when(ms: u64) -> String {
+    let text = UnixTime::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)).to_string();
+    match text.get(..16) {
+        Some(minute) => format!("{} UTC", minute.replace('T', " ")),
+        None => text,
+    }
+}
+
+/// The browser's session, as it is kept.
+fn bound(name: &str, session: &str) -> String {
+    hex::encode(sha256(format!("{name} {session}").as_bytes()))
+}
+
+fn auth_error(error: &AuthError) -> Response {
+    match error {
+        AuthError::Page(text) => page(StatusCode::BAD_REQUEST, &pages::sorry(text), None),
+        AuthError::Back(sent) => {
+            let params = [("error", sent.error), ("error_description", sent.description)];
+            back(&sent.redirect, sent.state.as_deref(), &params)
+                .unwrap_or_else(|| page(StatusCode::BAD_REQUEST, &pages::sorry(sent.description), None))
+        }
+    }
+}
+
+/// What a provider behind this one did, in words for the person; the rest is for the operator.
+fn upstream_failed(error: &UpstreamError) -> Response {
+    let (status, text) = match error {
+        UpstreamError::Gone | UpstreamError::Unknown => (StatusCode::BAD_REQUEST, LOST.to_owned()),
+        UpstreamError::Refused(_) => {
+            (StatusCode::FORBIDDEN, "The provider did not sign you in, or you refused there.".to_owned())
+        }
+        UpstreamError::NoAddress => {
+            let text = "The provider gave no email address of yours. Certificates for people name one.";
+            (StatusCode::FORBIDDEN, text.to_owned())
+        }
+        UpstreamError::NotVerified => {
+            let text = "The provider has not verified your email address. Confirm it there, then try again.";
+            (StatusCode::FORBIDDEN, text.to_owned())
+        }
+        UpstreamError::Store(_) | UpstreamError::Random(_) => return broken(error),
+        _ => (
+            StatusCode::BAD_GATEWAY,
+            "The provider cannot be reached, or its answer is not to be believed.".to_owned(),
+        ),
+    };
+    tracing::warn!(service = "oidc", reason = chain(error), "a sign-in at another provider failed");
+    page(status, &pages::sorry(&text), None)
+}
+
+/// Too much at once, or trouble of ours.
+fn broken(error: &(dyn std::error::Error + 'static)) -> Response {
+    let mut causes = std::iter::successors(Some(error), |cause| cause.source());
+    let full = causes.any(|cause| matches!(cause.downcast_ref(), Some(StoreError::Full)));
+    let reason = chain(error);
+    match full {
+        true => tracing::warn!(service = "oidc", reason, "cannot grant a sign-in"),
+        false => tracing::error!(service = "oidc", reason, "cannot grant a sign-in"),
+    }
+    page(StatusCode::SERVICE_UNAVAILABLE, &pages::sorry(BUSY), None)
+}
+
+#[cfg(test)]
+mod tests;

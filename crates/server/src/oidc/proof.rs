@@ -1,0 +1,181 @@
+//! The proof that somebody reads a mailbox: a short code goes there, and comes back from the browser that asked.
+//!
+//! Must always hold: a code is good for ten minutes, for one use, for five tries, and in the browser session it was asked
+//! from; what is kept of it is a hash. Whether a letter went out, for this address or ever before, cannot be told from any
+//! answer: a limit that an address or its domain has reached is met with the same page and no letter. Only what a network
+//! did itself is told to it.
+
+use super::{
+    address::Address,
+    grants::{Person, Purpose, letters, secret},
+    limits::{Limit, Limits},
+    mail::{Letter, Post},
+    store::{Kind, Store, StoreError},
+};
+use sealog_crypto::{RandomError, sha256};
+use serde::{Deserialize, Serialize};
+
+/// A code is good for this long.
+pub(super) const LIFE_MS: u64 = 10 * 60 * 1000;
+/// Wrong codes before a session ends.
+const TRIES: u32 = 5;
+/// Digits of a code: five tries at a hundred million.
+const DIGITS: usize = 8;
+
+/// Where a code was asked from, as the letter says it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    /// The network it counts for.
+    pub(super) network: &'a str,
+    /// Its address.
+    pub(super) from: &'a str,
+    /// The session of the browser.
+    pub(super) browser: &'a str,
+    /// What asks.
+    pub(super) asked_by: &'a str,
+    /// When, for people.
+    pub(super) at: &'a str,
+}
+
+/// Why no code is sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProofError {
+    #[error("too many codes were asked for from this network")]
+    TooMany,
+    #[error("too many mails are waiting to be sent")]
+    Busy,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// What came of a code that somebody typed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// The right one.
+    Proven(Box<(Person, Purpose)>),
+    /// A wrong one.
+    Wrong {
+        /// The address that the right one was sent to.
+        address: String,
+        /// How many tries are left.
+        left: u32,
+        /// What it is for.
+        purpose: Box<Purpose>,
+    },
+    /// There is nothing to answer: too late, too often, or another browser.
+    Gone,
+}
+
+/// Codes that wait.
+#[derive(Debug)]
+pub(super) struct Proofs {
+    pub(super) store: Store,
+    pub(super) limits: Limits,
+    pub(super) post: Post,
+    /// Who vouches: this provider.
+    pub(super) issuer: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    address: String,
+    /// Hash of session and code: from a copy of the directory no code can be read.
+    code: String,
+    browser: String,
+    tries: u32,
+    purpose: Purpose,
+}
+
+impl Proofs {
+    /// Sends a code and hands back the name of the session that takes it.
+    pub(super) async fn begin(
+        &self,
+        address: &Address,
+        purpose: Purpose,
+        origin: &Origin<'_>,
+        now_ms: u64,
+    ) -> Result<String, ProofError> {
+        if !self.limits.allows(Limit::MailsFromNetwork, origin.network, now_ms).await? {
+            return Err(ProofError::TooMany);
+        }
+        let (session, code) = (secret()?, letters(b"0123456789", DIGITS)?);
+        let record = Waiting {
+            address: address.as_str().to_owned(),
+            code: hashed(&session, &code),
+            browser: hashed(&session, origin.browser),
+            tries: 0,
+            purpose,
+        };
+        let to_address = self.limits.allows(Limit::MailsToAddress, address.as_str(), now_ms).await?;
+        let to_domain = self.limits.allows(Limit::MailsToDomain, address.domain(), now_ms).await?;
+        self.store.put(Kind::Mail, &session, &record, now_ms, LIFE_MS).await?;
+        if to_address && to_domain {
+            let (first, last) = code.split_at_checked(DIGITS / 2).unwrap_or_default();
+            let letter = Letter {
+                to: address.clone(),
+                code: format!("{first} {last}"),
+                asked_by: origin.asked_by.to_owned(),
+                from: origin.from.to_owned(),
+                at: origin.at.to_owned(),
+            };
+            self.post.send(letter).map_err(|_| ProofError::Busy)?;
+        }
+        Ok(session)
+    }
+
+    /// Takes what somebody typed.
+    pub(super) async fn answer(
+        &self,
+        session: &str,
+        browser: &str,
+        typed: &str,
+        now_ms: u64,
+    ) -> Result<Typed, StoreError> {
+        let digits: String = typed.chars().filter(char::is_ascii_digit).take(DIGITS + 1).collect();
+        let (code, browser) = (hashed(session, &digits), hashed(session, browser));
+        let issuer = self.issuer.clone();
+        let look = move |found: Option<(Waiting, u64)>| {
+            let Some((mut waiting, ends)) = found else { return (None, Typed::Gone) };
+            if waiting.browser != browser {
+                return (Some((waiting, ends)), Typed::Gone);
+            }
+            if waiting.code == code {
+                let address = waiting.address;
+                let person = Person { address: address.clone(), connector_id: issuer, user_id: address };
+                return (None, Typed::Proven(Box::new((person, waiting.purpose))));
+            }
+            waiting.tries = waiting.tries.saturating_add(1);
+            match TRIES.saturating_sub(waiting.tries) {
+                0 => (None, Typed::Gone),
+                left => {
+                    let (address, purpose) = (waiting.address.clone(), Box::new(waiting.purpose.clone()));
+                    let said = Typed::Wrong { address, left, purpose };
+                    (Some((waiting, ends)), said)
+                }
+            }
+        };
+        self.store.update(Kind::Mail, session, now_ms, look).await
+    }
+
+    /// Forgets a session that somebody refused: what it was for.
+    pub(super) async fn refuse(
+        &self,
+        session: &str,
+        browser: &str,
+        now_ms: u64,
+    ) -> Result<Option<Purpose>, StoreError> {
+        let browser = hashed(session, browser);
+        let look = move |found: Option<(Waiting, u64)>| match found {
+            Some((waiting, _)) if waiting.browser == browser => (None, Some(waiting.purpose)),
+            other => (other, None),
+        };
+        self.store.update(Kind::Mail, session, now_ms, look).await
+    }
+}
+
+/// Compared by digest, so that the time taken says nothing about how much of it was right.
+fn hashed(session: &str, text: &str) -> String {
+    hex::encode(sha256(format!("{session} {text}").as_bytes()))
+}
