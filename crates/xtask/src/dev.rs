@@ -40,21 +40,14 @@ impl Dev {
         let mut command = Command::new(&sealogd);
         command.arg("dev").arg("--dir").arg(dir).args(["--base-port", "0"]);
         let started = Instant::now();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
-            .spawn()
-            .with_context(|| format!("cannot start {}", sealogd.display()))?;
-        let stdout = child.stdout.take().context("standard output was piped")?;
-        let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || follow(stdout, &sender));
-        let service = Service::adopt("sealogd dev", child, &log);
-        let ready = match receiver.recv_timeout(READY_LIMIT) {
-            Ok(ready) => ready,
-            Err(_) => bail!("sealogd dev did not become ready:\n{}", service.last_words()),
-        };
+        let (service, ready) = until_ready("sealogd dev", &mut command, &log)?;
         Ok(Self { service, sealogd, dir: dir.to_path_buf(), ready, took: started.elapsed() })
+    }
+
+    /// The address of a service.
+    pub(crate) fn url(&self, service: &str) -> Result<String> {
+        let url = self.ready.get("services").and_then(|all| all.get(service)).and_then(Value::as_str);
+        Ok(url.with_context(|| format!("the ready line names no {service}"))?.to_owned())
     }
 
     /// From start to the ready line.
@@ -95,6 +88,24 @@ impl Dev {
     /// Asks it to stop and waits until it has.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.service.stop()
+    }
+}
+
+/// Starts services and waits for their ready line.
+pub(crate) fn until_ready(name: &str, command: &mut Command, log: &Path) -> Result<(Service, Value)> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(log)?)
+        .spawn()
+        .with_context(|| format!("cannot start {name}"))?;
+    let stdout = child.stdout.take().context("standard output was piped")?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || follow(stdout, &sender));
+    let service = Service::adopt(name, child, log);
+    match receiver.recv_timeout(READY_LIMIT) {
+        Ok(ready) => Ok((service, ready)),
+        Err(_) => bail!("{name} did not become ready:\n{}", service.last_words()),
     }
 }
 

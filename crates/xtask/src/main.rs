@@ -14,6 +14,7 @@ mod fuzz;
 mod oracles;
 mod peers;
 mod process;
+mod sign_in;
 mod steps;
 mod strangers;
 mod tally;
@@ -32,6 +33,7 @@ cargo xtask bench path          token in hand to bundle written, beside the peer
 cargo xtask bench verify [PART] bundle to verdict, beside the peers: warm, cold, large, many
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
+cargo xtask sign-in [NAME]      only people who sign in: mail, mail-without-tls, upstream, party
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
 cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or the verifier does not stand
 cargo xtask fuzz --merge [TARGET...]         keep in fuzz/corpus the few inputs that reach what was reached
@@ -65,6 +67,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["bench", name, ..] => bail!("there is no bench named `{name}`; there are: path, verify"),
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
+        ["sign-in", only @ ..] => sign_in::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
         ["fuzz", rest @ ..] => fuzz::command(&house, rest),
         ["differential", only @ ..] => differential::command(&house, only),

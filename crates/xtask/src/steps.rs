@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::House;
 use crate::process::{self, Scratch};
 use crate::tally::{Tally, cargo_results, short};
-use crate::{conformance, differential, oracles, peers, strangers, tidy};
+use crate::{conformance, differential, oracles, peers, sign_in, strangers, tidy};
 
 /// How much is tested.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,7 @@ impl Run<'_> {
         })?;
         let Some(peers) = installed else { return Ok(()) };
         self.count("strangers who must agree", |house| strangers::run(house, &peers, &[]))?;
+        self.count("people who sign in", |house| sign_in::run(house, &peers, &[]))?;
         self.count("verifiers that must agree", |house| differential::run(house, &peers, &[]))?;
         self.count("servers that must agree", |house| oracles::run(house, &peers, &[]))?;
         Ok(())

@@ -40,7 +40,11 @@ async function main([executablePath, url, email, answer]) {
     await page.goto(url);
     for (let count = 0; count < MOST_PAGES; count += 1) {
       console.log(`-- ${new URL(page.url()).pathname}\n${await page.textContent('body')}`);
-      const button = page.locator(`form button[type=submit][value=${answer}]`);
+      let button = page.locator(`form button[type=submit][value=${answer}]`);
+      if ((await button.count()) === 0) {
+        // The page of a device asks for its code first; it stands there already.
+        button = page.locator('form button[type=submit]:not([value])');
+      }
       if ((await button.count()) === 0) {
         return;
       }

@@ -33,7 +33,16 @@ type Start<'a> = Box<dyn Fn(&Path) -> Command + 'a>;
 pub(super) fn run(stage: &Stage<'_>, ours: &Sealog, report: &mut Report) {
     let cosign = Cosign { program: stage.peers.cosign.clone() };
     let flows: [(&'static str, &'static str, Start<'_>); 4] = [
-        ("sealog", "code + PKCE", Box::new(|out| ours.sign_command(stage, Kind::Blob, out))),
+        (
+            "sealog",
+            "code + PKCE",
+            Box::new(|out| {
+                let mut command = ours.sign_command(stage, Kind::Blob, out);
+                // Where these tests run, something may vouch for the job.
+                command.arg("--no-ambient");
+                command
+            }),
+        ),
         (
             "cosign",
             "code + PKCE",
@@ -80,7 +89,9 @@ pub(super) fn run(stage: &Stage<'_>, ours: &Sealog, report: &mut Report) {
         }
     }
     let bundle = stage.scratch.file("browser-refused.sigstore.json");
-    let refused = sign_in(stage, "refused", ours.sign_command(stage, Kind::Blob, &bundle), "refuse");
+    let mut command = ours.sign_command(stage, Kind::Blob, &bundle);
+    command.arg("--no-ambient");
+    let refused = sign_in(stage, "refused", command, "refuse");
     let check = Check::new("browser", "refuses to sign in", "sealog by code + PKCE".to_owned());
     report.refuses(check, refused, &["refused", "denied"]);
 }
@@ -117,14 +128,14 @@ fn sign_in(stage: &Stage<'_>, name: &str, mut command: Command, answer: &str) ->
 }
 
 /// What the programs take for the person's browser.
-struct Opener {
+pub(crate) struct Opener {
     folder: PathBuf,
-    script: PathBuf,
+    pub(crate) script: PathBuf,
     noted: PathBuf,
 }
 
 impl Opener {
-    fn new(folder: &Path) -> Result<Self> {
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
         use std::os::unix::fs::PermissionsExt;
         std::fs::create_dir_all(folder)?;
         let noted = folder.join("address");
@@ -134,13 +145,13 @@ impl Opener {
         Ok(Self { folder: folder.to_path_buf(), script, noted })
     }
 
-    fn path(&self) -> Result<std::ffi::OsString> {
+    pub(crate) fn path(&self) -> Result<std::ffi::OsString> {
         let old = std::env::var_os("PATH").unwrap_or_default();
         Ok(std::env::join_paths(std::iter::once(self.folder.clone()).chain(std::env::split_paths(&old)))?)
     }
 
     /// The address the program opened, or, in the device flow, the one it printed.
-    fn address(&self, log: &Path) -> Result<String> {
+    pub(crate) fn address(&self, log: &Path) -> Result<String> {
         let deadline = Instant::now() + ADDRESS_LIMIT;
         while Instant::now() < deadline {
             let opened = std::fs::read_to_string(&self.noted).unwrap_or_default();

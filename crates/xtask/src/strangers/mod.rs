@@ -5,7 +5,7 @@
 //! another identity and another issuer are asked for, and the refusal must name that reason as far as the
 //! program's output tells.
 
-mod browser;
+pub(crate) mod browser;
 pub(crate) mod clients;
 mod openssl;
 mod report;

@@ -1,0 +1,153 @@
+//! A person proves an address by a mail to it: through a mail server that requires TLS, and not through one that has none.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use super::instance::{Instance, free_port, node};
+use crate::House;
+use crate::dev::write_secret;
+use crate::peers::Peers;
+use crate::process::{self, Scratch, Service};
+
+const ADDRESS: &str = "grace@example.org";
+
+/// A mail server, its mailbox, and the lines of a configuration that lead to it.
+struct MailServer {
+    service: Service,
+    mailbox: PathBuf,
+    table: String,
+}
+
+impl MailServer {
+    fn start(house: &House, peers: &Peers, scratch: &Scratch, mode: &str) -> Result<Self> {
+        let (key, certificate) = (scratch.file("mail.key"), scratch.file("mail.pem"));
+        let (authority, request) = (scratch.file("authority.pem"), scratch.file("mail.csr"));
+        std::fs::write(
+            scratch.file("extensions"),
+            "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
+        )?;
+        let openssl = |arguments: &str| {
+            let mut command = Command::new("openssl");
+            command.args(arguments.split(' ')).current_dir(scratch.path());
+            process::run(&mut command, Duration::from_secs(30))?.expect_success("openssl").map(drop)
+        };
+        openssl(
+            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout authority.key -out authority.pem",
+        )?;
+        openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout mail.key -out mail.csr")?;
+        openssl(
+            "x509 -req -in mail.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile extensions -out mail.pem",
+        )?;
+        ensure!(request.exists(), "openssl made no request");
+        let mailbox = scratch.file("mailbox");
+        let path = |path: &Path| path.to_str().map(str::to_owned).context("the path is text");
+        let arguments = [mode.to_owned(), path(&key)?, path(&certificate)?, path(&mailbox)?];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (service, said) = node(house, peers, "mail_server.cjs", &arguments, &scratch.file("mail.log"))?;
+        let port = said.get("port").and_then(Value::as_u64).context("it names no port")?;
+        let pem = std::fs::read_to_string(&authority)?;
+        let mut table = format!(
+            "\n[oidc.mail]\nfrom = \"Sealog <id@example.org>\"\nserver = \"localhost:{port}\"\n\
+             ca_certificates = \"\"\"\n{pem}\"\"\"\n"
+        );
+        if mode == "required" {
+            write_secret(&scratch.file("mail.password"), "a secret of the mail server\n")?;
+            table.push_str("user = \"sealog\"\npassword_file = \"mail.password\"\n");
+        }
+        Ok(Self { service, mailbox, table })
+    }
+
+    fn letters(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.mailbox).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+/// Signs by browser and by device, each with a code from the mailbox.
+pub(super) fn proven(house: &House, peers: &Peers) -> Result<usize> {
+    let scratch = Scratch::new("sign-in-mail")?;
+    let mut server = MailServer::start(house, peers, &scratch, "required")?;
+    let mailbox = server.mailbox.to_string_lossy().into_owned();
+    let instance = Instance::start(house, peers, "mail", scratch, free_port()?, &server.table)?;
+    let ask = |letter: usize| {
+        vec![
+            json!({"fill": "input[type=email]", "with": ADDRESS}),
+            json!({"press": "button[value=mail]"}),
+            json!({"expect": ADDRESS}),
+            json!({"code": mailbox, "letter": letter}),
+            json!({"press": "button[value=allow]"}),
+        ]
+    };
+    let waiting = instance.sign("browser", &[])?;
+    let mut steps = vec![json!({"size": [390, 844]})];
+    steps.extend(ask(1));
+    steps.push(json!({"expect": "You are signed in"}));
+    let pages = instance.walk("browser", &waiting.address()?, &json!(steps))?;
+    ensure!(pages.contains("public, for ever"), "the page does not say what becomes public:\n{pages}");
+    let asked = pages.lines().find_map(|line| line.strip_prefix("-- asked: ")).unwrap_or_default();
+    let foreign: Vec<_> = asked
+        .split(' ')
+        .filter(|origin| !origin.starts_with("http://localhost:") && *origin != "null")
+        .collect();
+    ensure!(foreign.is_empty(), "the pages asked others for something: {foreign:?}");
+    instance.verify(&waiting.signed()?, ADDRESS, &instance.oidc)?;
+
+    let waiting = instance.sign("device", &["--device"])?;
+    let (page, code) = waiting.device()?;
+    let mut steps = vec![
+        json!({"fill": "#user_code", "with": code}),
+        json!({"press": "form button[type=submit]"}),
+        json!({"expect": "Go on only if you started it yourself"}),
+        json!({"expect": "Network address it asked from"}),
+    ];
+    steps.extend(ask(2));
+    steps.push(json!({"expect": "goes on by itself"}));
+    instance.walk("device", &page, &json!(steps))?;
+    instance.verify(&waiting.signed()?, ADDRESS, &instance.oidc)?;
+
+    let letters = server.letters();
+    ensure!(letters.len() == 2, "{} letters came", letters.len());
+    for letter in &letters {
+        let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
+        ensure!(letter.get("secure") == Some(&json!(true)) && text("user") == "sealog", "{letter}");
+        ensure!(letter.get("to") == Some(&json!([ADDRESS])) && text("from") == "id@example.org", "{letter}");
+        for wanted in
+            ["Auto-Submitted: auto-generated", "If it is not you, do nothing", "from the network address"]
+        {
+            ensure!(text("text").contains(wanted), "the letter does not say «{wanted}»:\n{}", text("text"));
+        }
+    }
+    let log = instance.log();
+    ensure!(!log.contains(ADDRESS), "the log names who was written to:\n{log}");
+    instance.stop()?;
+    server.service.stop()?;
+    Ok(6)
+}
+
+/// A server without TLS gets no letter, and the operator hears of it.
+pub(super) fn without_tls(house: &House, peers: &Peers) -> Result<usize> {
+    let scratch = Scratch::new("sign-in-mail")?;
+    let mut server = MailServer::start(house, peers, &scratch, "refused")?;
+    let instance = Instance::start(house, peers, "mail-without-tls", scratch, free_port()?, &server.table)?;
+    let waiting = instance.sign("browser", &[])?;
+    let steps = json!([
+        {"fill": "input[type=email]", "with": ADDRESS},
+        {"press": "button[value=mail]"},
+        {"expect": ADDRESS},
+    ]);
+    instance.walk("browser", &waiting.address()?, &steps)?;
+    for _ in 0..200 {
+        if instance.log().contains("a mail was not taken by the mail server") {
+            ensure!(server.letters().is_empty(), "a letter went out in the clear: {:?}", server.letters());
+            instance.stop()?;
+            server.service.stop()?;
+            return Ok(2);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bail!("nobody was told that the mail did not go out:\n{}", instance.log())
+}
