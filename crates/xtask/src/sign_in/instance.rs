@@ -43,7 +43,7 @@ pub(super) fn free_port() -> Result<u16> {
 }
 
 impl<'a> Instance<'a> {
-    /// Makes and starts one; `oidc` is what its table says beside where it is.
+    /// Makes and starts one; `oidc` is what the provider's table says beside where it is.
     pub(super) fn start(
         house: &'a House,
         peers: &'a Peers,
@@ -53,22 +53,33 @@ impl<'a> Instance<'a> {
         oidc: &str,
     ) -> Result<Self> {
         let url = format!("http://localhost:{port}");
-        let mut text = format!(
-            "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\nplain_keys = true\norganization = \"test\"\n\
-             \n[oidc]\nlisten = \"localhost:{port}\"\nurl = \"{url}\"\n{oidc}\n"
+        let tables = format!(
+            "\n[oidc]\nlisten = \"localhost:{port}\"\nurl = \"{url}\"\n{oidc}\n\
+             \n[[ca.issuers]]\nissuer = \"{url}\"\ntype = \"email\"\n\
+             issuer_claim = \"$.federated_claims.connector_id\"\n"
         );
-        for service in ["ca", "rekor", "ctlog", "tsa"] {
+        Self::start_with(house, peers, name, scratch, url, &tables)
+    }
+
+    /// Makes and starts one where people sign in at that provider; `tables` is what the configuration says of it.
+    pub(super) fn start_with(
+        house: &'a House,
+        peers: &'a Peers,
+        name: &'static str,
+        scratch: Scratch,
+        oidc: String,
+        tables: &str,
+    ) -> Result<Self> {
+        let mut text = String::from(
+            "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\nplain_keys = true\norganization = \"test\"\n",
+        );
+        for service in ["rekor", "ctlog", "tsa", "ca"] {
             let port = free_port()?;
             text.push_str(&format!(
                 "\n[{service}]\nlisten = \"localhost:{port}\"\nurl = \"http://localhost:{port}\"\n"
             ));
-            if service == "ca" {
-                text.push_str(&format!(
-                    "\n[[ca.issuers]]\nissuer = \"{url}\"\ntype = \"email\"\n\
-                     issuer_claim = \"$.federated_claims.connector_id\"\n"
-                ));
-            }
         }
+        text.push_str(tables);
         let config = scratch.file("sealog.toml");
         std::fs::write(&config, text)?;
         std::fs::create_dir_all(scratch.file("home"))?;
@@ -82,7 +93,7 @@ impl<'a> Instance<'a> {
         let mut run = Command::new(&sealogd);
         run.arg("run").arg("--config").arg(&config);
         let (service, _) = until_ready("sealogd run", &mut run, &scratch.file("sealogd.log"))?;
-        Ok(Self { house, peers, scratch, oidc: url, service, name })
+        Ok(Self { house, peers, scratch, oidc, service, name })
     }
 
     /// What the services said so far.

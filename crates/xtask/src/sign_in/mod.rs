@@ -1,9 +1,10 @@
-//! People who sign in, with everything on the way that we did not write: a mail server, a certified provider behind ours, a
-//! certified relying party at ours, and a real browser without JavaScript.
+//! People who sign in, with everything on the way that we did not write: a mail server, a certified provider and a
+//! Keycloak behind ours, a certified relying party at ours, and a real browser without JavaScript.
 //!
 //! Every page is photographed into `target/sign-in/`, to be looked at.
 
 mod instance;
+mod keycloak;
 mod mail;
 mod party;
 mod upstream;
@@ -19,11 +20,12 @@ use crate::tally::{Tally, short};
 /// One part: how many things held.
 type Part = fn(&House, &Peers) -> Result<usize>;
 
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
     ("mail", mail::proven),
     ("mail-without-tls", mail::without_tls),
     ("upstream", upstream::run),
     ("party", party::run),
+    ("keycloak", keycloak::run),
 ];
 
 /// Installs the peers and runs the parts asked for (none: all).
