@@ -1,8 +1,9 @@
-// Walks through pages as a person would, with JavaScript off, and photographs each before it goes on.
+// Walks through pages as a person would, with JavaScript off unless a passkey is wanted, and photographs each before it goes on.
 //
 //   node walk.cjs CHROMIUM URL STEPS PICTURES
 //
 // STEPS is JSON, a list of: {"fill": SELECTOR, "with": TEXT}, {"code": MAILBOX, "letter": N} (types the code of the Nth letter),
+// {"authenticator": true} (JavaScript and a virtual one that knows its owner), {"goto": URL}, {"check": SELECTOR},
 // {"press": SELECTOR} (a button or a link), {"wait": PATH} (for a page whose path begins so), {"expect": TEXT} (on the page),
 // {"size": [WIDTH, HEIGHT]}. Prints what the pages said.
 
@@ -36,14 +37,30 @@ async function code(mailbox, letter) {
   throw new Error(`no letter ${letter} in ${mailbox}`);
 }
 
-async function main([executablePath, url, steps, pictures]) {
+async function addAuthenticator(browser, page) {
+  const session = await browser.newCDPSession(page);
+  await session.send('WebAuthn.enable');
+  await session.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  });
+}
+
+async function main([executablePath, url, file, pictures]) {
+  const steps = JSON.parse(fs.readFileSync(file, 'utf8'));
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'sealog-browser-'));
   fs.mkdirSync(pictures, { recursive: true });
   const browser = await chromium.launchPersistentContext(profile, {
     executablePath,
     args: FLAGS,
     headless: true,
-    javaScriptEnabled: false,
+    javaScriptEnabled: steps.some((step) => step.authenticator),
   });
   let count = 0;
   try {
@@ -51,6 +68,9 @@ async function main([executablePath, url, steps, pictures]) {
     const page = await browser.newPage();
     const foreign = [];
     page.on('request', (request) => foreign.push(new URL(request.url()).origin));
+    if (steps.some((step) => step.authenticator)) {
+      await addAuthenticator(browser, page);
+    }
     await page.goto(url);
     const look = async () => {
       count += 1;
@@ -58,9 +78,14 @@ async function main([executablePath, url, steps, pictures]) {
       console.log(`-- ${new URL(page.url()).pathname}\n${await page.textContent('body')}`);
     };
     await look();
-    for (const step of JSON.parse(fs.readFileSync(steps, 'utf8'))) {
+    for (const step of steps) {
       if (step.fill) {
         await page.locator(step.fill).fill(step.with);
+      } else if (step.check) {
+        await page.locator(step.check).check();
+      } else if (step.goto) {
+        await page.goto(step.goto);
+        await look();
       } else if (step.code) {
         await page.locator('#code').fill(await code(step.code, step.letter));
       } else if (step.press) {

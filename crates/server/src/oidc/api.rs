@@ -6,7 +6,9 @@
 use super::{
     Checked,
     grants::{Asker, DEVICE_INTERVAL, DEVICE_SECONDS, GrantError, Grants},
-    limits, people,
+    limits,
+    passkey::Passkeys,
+    people,
     proof::Proofs,
     request::{CLIENT_ID, Params},
     store::StoreError,
@@ -40,6 +42,8 @@ pub(super) struct Provider {
     pub(super) grants: Grants,
     /// How addresses are proven, where they are.
     pub(super) proofs: Option<Proofs>,
+    /// What may stand in for a mail.
+    pub(super) passkeys: Option<Passkeys>,
     pub(super) upstreams: Upstreams,
     pub(super) store: super::store::Store,
     pub(super) clock: Clock,
@@ -263,7 +267,7 @@ pub(super) async fn form(request: Request) -> Result<Params, OAuthError> {
     Params::parse(&body).ok_or_else(|| OAuthError::new("invalid_request", "a parameter occurs twice"))
 }
 
-fn secret_json(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(super) fn secret_json(status: StatusCode, body: &serde_json::Value) -> Response {
     let mut response = json(status, body.to_string());
     put(&mut response, header::CACHE_CONTROL, "no-store");
     put(&mut response, header::PRAGMA, "no-cache");

@@ -114,9 +114,14 @@ pub(super) fn page(status: StatusCode, markup: &Markup, next: Option<&Redirect>)
         Some(Redirect::Loopback(url)) => format!(" {}", url.origin().ascii_serialization()),
         _ => String::new(),
     };
+    // Pages without a script of ours run none.
+    let scripts = match markup.0.contains(pages::SCRIPT_PATH) {
+        true => "; script-src 'self'; connect-src 'self'",
+        false => "",
+    };
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'{next}; \
-         frame-ancestors 'none'; base-uri 'none'"
+         frame-ancestors 'none'; base-uri 'none'{scripts}"
     );
     if let Ok(value) = HeaderValue::from_str(&policy) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, value);

@@ -52,6 +52,13 @@ pub struct Mail {
     pub password_file: Option<PathBuf>,
     /// Certificates (PEM) that may vouch for it beside those the machine trusts.
     pub ca_certificates: Option<String>,
+    /// How many days a passkey may stand in for a mail; 0 for never.
+    #[serde(default = "default_passkey_days")]
+    pub passkey_days: u32,
+}
+
+fn default_passkey_days() -> u32 {
+    30
 }
 
 /// How the way to the mail server is protected.

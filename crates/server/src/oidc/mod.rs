@@ -16,12 +16,14 @@ mod grants;
 mod limits;
 mod mail;
 mod pages;
+mod passkey;
 mod people;
 mod proof;
 mod request;
 mod store;
 mod token;
 mod upstream;
+mod webauthn;
 
 use crate::{
     clock::Clock, config::Config as WholeConfig, files, http::Service, instance::Instance, keys::KeyStore,
@@ -139,8 +141,16 @@ pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Resu
         }),
         None => None,
     };
+    let days = config.mail.as_ref().map_or(0, |mail| mail.passkey_days);
+    let passkeys = (days > 0).then(|| passkey::Passkeys {
+        store: store.clone(),
+        days,
+        origin: url.to_owned(),
+        host: config.url.host().to_owned(),
+    });
     let provider = api::Provider {
         issuer,
+        passkeys,
         grants: grants::Grants::new(store.clone(), limits),
         proofs,
         upstreams: upstream::Upstreams::new(config, store.clone(), instance.clock.clone())?,

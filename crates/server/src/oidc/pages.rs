@@ -1,11 +1,13 @@
 //! The pages people see: who are you, the code from your mailbox, do you agree, a device's code, a code to carry, an apology.
 //!
-//! Plain HTML that works without JavaScript; the only other request is for our own stylesheet. What a
+//! Plain HTML that works without JavaScript; the only other requests are for our own stylesheet and, where passkeys are
+//! offered, for the script that they need. What a
 //! person must know before they agree stands above the button: which program asks, and that their address
 //! becomes public for ever. Everything shown is escaped by the template engine.
 
 use super::{
     grants::{Asker, Person},
+    passkey::Challenge,
     request::AuthRequest,
 };
 use maud::{DOCTYPE, Markup, html};
@@ -14,6 +16,9 @@ use maud::{DOCTYPE, Markup, html};
 pub(super) const STYLE: &str = include_str!("style.css");
 /// Where it is.
 pub(super) const STYLE_PATH: &str = "/style.css";
+/// The script of the pages that offer passkeys, and where it is.
+pub(super) const SCRIPT: &str = include_str!("passkey.js");
+pub(super) const SCRIPT_PATH: &str = "/passkey.js";
 /// The name of the hidden field that repeats the cookie.
 pub(super) const FORM_TOKEN: &str = "form_token";
 
@@ -28,6 +33,8 @@ pub(super) struct Ways<'a> {
     pub(super) believes_anyone: bool,
     /// A code by mail.
     pub(super) mail: bool,
+    /// A passkey in its place.
+    pub(super) passkey: bool,
     /// Names and labels of providers.
     pub(super) upstreams: Vec<(&'a str, &'a str)>,
     /// The only domains of addresses; none for all.
@@ -89,8 +96,10 @@ pub(super) struct Typed {
 
 /// The sign-in page of a program on the same machine.
 pub(super) fn sign_in(request: &AuthRequest, ways: &Ways<'_>, form_token: &str, typed: &Typed) -> Markup {
-    page(
+    let special = Head { script: ways.passkey, ..Head::default() };
+    framed(
         "Sign in to sign",
+        &special,
         html! {
             p { "A program on this computer wants to sign something in your name." }
             @if ways.believes_anyone { (believes_anyone()) }
@@ -134,8 +143,10 @@ pub(super) fn device_asks(
     typed: &Typed,
 ) -> Markup {
     let (first, last) = user_code.split_at_checked(user_code.len() / 2).unwrap_or((user_code, ""));
-    page(
+    let special = Head { script: ways.passkey, ..Head::default() };
+    framed(
         "Sign in for another device",
+        &special,
         html! {
             p {
                 "A program wants to sign something in your name. " strong { "Go on only if you started it yourself." }
@@ -164,9 +175,12 @@ pub(super) fn mail_code(
     session: &str,
     form_token: &str,
     complaint: Option<&Complaint>,
+    offers_passkey: bool,
 ) -> Markup {
-    page(
+    let special = Head { script: offers_passkey, ..Head::default() };
+    framed(
         "Look into your mailbox",
+        &special,
         html! {
             p {
                 "A mail with a code is on its way to " strong { (address) } ". It comes within a minute or so; look "
@@ -187,6 +201,12 @@ pub(super) fn mail_code(
                 input #code name="code" type="text" inputmode="numeric" required maxlength="20" autocomplete="one-time-code"
                     spellcheck="false" aria-invalid=(complaint.is_some())
                     aria-describedby=[complaint.map(|_| "complaint")];
+                // Shown by the script alone: without it, nobody is asked twice.
+                @if offers_passkey {
+                    div data-passkey="offer" hidden {
+                        label { input type="checkbox" name="passkey" value="offer"; " Make a passkey, for next time without a mail" }
+                    }
+                }
                 (buttons("allow", "Sign in and agree"))
             }
         },
@@ -198,8 +218,37 @@ pub(super) fn going_to(url: &str, host: &str) -> Markup {
     let refresh = format!("0; url={url}");
     framed(
         "One moment",
-        Some(&refresh),
+        &Head { refresh: Some(&refresh), ..Head::default() },
         html! { p { "You sign in at " a href=(url) { (host) } ", and come back here." } },
+    )
+}
+
+/// Whether the device that proved an address makes a passkey for the next time.
+pub(super) fn make_passkey(
+    address: &str,
+    days: u32,
+    challenge: &Challenge,
+    host: &str,
+    form_token: &str,
+) -> Markup {
+    scripted(
+        "Next time without a mail?",
+        html! {
+            p { "You have proven that " strong { (address) } " is yours." }
+            form method="post" action="/passkey/new" {
+                input type="hidden" name=(FORM_TOKEN) value=(form_token);
+                input type="hidden" name=(SESSION) value=(challenge.session);
+                div data-passkey="make" data-challenge=(challenge.challenge) data-host=(host) data-person=(address) hidden {
+                    p {
+                        "For " (days) " days a passkey of this device can stand in for the mail: its screen lock, "
+                        "fingerprint or security key. It is made for this page alone, and only its public half is sent here."
+                    }
+                    p.complaint role="alert" hidden { "The device made no passkey. You can go on without." }
+                    div.buttons { button type="button" { "Make a passkey" } }
+                }
+                div.buttons { button.quiet type="submit" name="answer" value="skip" { "Go on without" } }
+            }
+        },
     )
 }
 
@@ -325,6 +374,12 @@ fn who_are_you(ways: &Ways<'_>, form_token: &str, typed: &Typed) -> Markup {
             @if ways.mail {
                 button type="submit" name="answer" value="mail" { "Send me a code" }
             }
+            @if ways.passkey {
+                div data-passkey="use" hidden {
+                    button.quiet type="button" { "Use a passkey" }
+                    p.complaint role="alert" hidden { "No passkey of this device was taken. Use the mail." }
+                }
+            }
             @for (name, label) in &ways.upstreams {
                 button type="submit" name="answer" value={ (UPSTREAM) (name) } formnovalidate { "Continue with " (label) }
             }
@@ -351,10 +406,22 @@ fn complained(complaint: Option<&Complaint>) -> Markup {
 }
 
 fn page(title: &str, content: Markup) -> Markup {
-    framed(title, None, content)
+    framed(title, &Head::default(), content)
 }
 
-fn framed(title: &str, refresh: Option<&str>, content: Markup) -> Markup {
+/// A page that does more where it may run our script.
+fn scripted(title: &str, content: Markup) -> Markup {
+    framed(title, &Head { script: true, ..Head::default() }, content)
+}
+
+/// What a page's head says beside the usual.
+#[derive(Default)]
+struct Head<'a> {
+    refresh: Option<&'a str>,
+    script: bool,
+}
+
+fn framed(title: &str, special: &Head<'_>, content: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -362,7 +429,8 @@ fn framed(title: &str, refresh: Option<&str>, content: Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
-                @if let Some(refresh) = refresh { meta http-equiv="refresh" content=(refresh); }
+                @if let Some(refresh) = special.refresh { meta http-equiv="refresh" content=(refresh); }
+                @if special.script { script src=(SCRIPT_PATH) defer {} }
                 title { (title) " – Sealog" }
                 link rel="stylesheet" href=(STYLE_PATH);
                 link rel="icon" href="data:,";

@@ -3,13 +3,14 @@
 
 use super::{
     address::{Address, NoAddress},
-    api::{Provider, Shared, address_of, public, put},
+    api::{Provider, Shared, address_of, public, put, secret_json},
     browser::{
         back, form_cookie, own_form, page, see_other, session, shortened, with_cookie, with_form_token,
     },
     grants::{Answer, NoDevice, Person, Purpose, secret},
     limits::network,
     pages::{self, Complaint, SESSION, Typed, UPSTREAM, Ways},
+    passkey::{self, PasskeyError, Passkeys},
     proof::{Origin, ProofError},
     request::{AuthError, AuthRequest, Params, Redirect},
     store::{Kind, StoreError},
@@ -39,6 +40,9 @@ pub(super) fn router(provider: Arc<Provider>) -> Router {
         .route("/auth", get(auth_page).post(auth_answer))
         .route("/device", get(device_page).post(device_answer))
         .route("/mail", post(mail_answer))
+        .route("/passkey", post(passkey_question))
+        .route("/passkey/new", post(passkey_made))
+        .route(pages::SCRIPT_PATH, get(script))
         .route("/consent", post(consent_answer))
         .route(CALLBACK_PATH, get(callback))
         .route(pages::STYLE_PATH, get(style))
@@ -78,6 +82,12 @@ async fn about(State(provider): Shared) -> Response {
 
 async fn style() -> Response {
     let mut response = content(StatusCode::OK, "text/css; charset=utf-8", pages::STYLE);
+    put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    public(response)
+}
+
+async fn script() -> Response {
+    let mut response = content(StatusCode::OK, "text/javascript; charset=utf-8", pages::SCRIPT);
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     public(response)
 }
@@ -140,6 +150,14 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
     if let Some(name) = answer.strip_prefix(UPSTREAM) {
         return away(provider, name, purpose, &visit.session, visit.now_ms).await;
     }
+    if let ("passkey", Some(passkeys)) = (answer, &provider.passkeys) {
+        return match passkeys.used(&visit.session, &passkey_in(&visit.form), visit.now_ms).await {
+            Ok(person) => {
+                consent(provider, person, purpose, "a passkey, after a mail to that address", &visit).await
+            }
+            Err(error) => passkey_failed(&error),
+        };
+    }
     let by_mail = answer == "mail" && provider.proofs.is_some();
     let believed = answer == "allow" && provider.config.believes_anyone;
     if !by_mail && !believed {
@@ -179,7 +197,9 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
                 at: &when(visit.now_ms),
             };
             match proofs.begin(&address, purpose.clone(), &origin, visit.now_ms).await {
-                Ok(session) => mail_page(StatusCode::OK, &address, &session, &visit.session, None, &purpose),
+                Ok(session) => {
+                    mail_page(provider, StatusCode::OK, &address, &session, &visit.session, None, &purpose)
+                }
                 Err(ProofError::TooMany) => {
                     let text =
                         "Too many codes were asked for from your network in the last hour. Try again later.";
@@ -208,6 +228,7 @@ async fn ask(
     let ways = Ways {
         believes_anyone: provider.config.believes_anyone,
         mail: provider.proofs.is_some(),
+        passkey: provider.passkeys.is_some(),
         upstreams: provider.upstreams.labels().collect(),
         domains: &provider.config.domains,
     };
@@ -261,13 +282,17 @@ async fn mail_answer(State(provider): Shared, request: Request) -> Response {
     match proofs.answer(session, &visit.session, typed, visit.now_ms).await {
         Ok(super::proof::Typed::Proven(proven)) => {
             let (person, purpose) = *proven;
-            agreed(&provider, &purpose, &person, visit.now_ms).await
+            let wanted = visit.form.get("passkey") == Some("offer");
+            match provider.passkeys.as_ref().filter(|_| wanted) {
+                Some(passkeys) => offer_passkey(passkeys, person, purpose, &visit).await,
+                None => agreed(&provider, &purpose, &person, visit.now_ms).await,
+            }
         }
         Ok(super::proof::Typed::Wrong { address, left, purpose }) => match Address::parse(&address) {
             Ok(address) => {
                 let complaint = Some(Complaint::Code(left));
                 let status = StatusCode::BAD_REQUEST;
-                mail_page(status, &address, session, &visit.session, complaint.as_ref(), &purpose)
+                mail_page(&provider, status, &address, session, &visit.session, complaint.as_ref(), &purpose)
             }
             Err(_) => lost(),
         },
@@ -277,6 +302,7 @@ async fn mail_answer(State(provider): Shared, request: Request) -> Response {
 }
 
 fn mail_page(
+    provider: &Provider,
     status: StatusCode,
     address: &Address,
     session: &str,
@@ -284,7 +310,8 @@ fn mail_page(
     complaint: Option<&Complaint>,
     purpose: &Purpose,
 ) -> Response {
-    let shown = pages::mail_code(address.as_str(), address.is_internationalized(), session, token, complaint);
+    let (offers, other) = (provider.passkeys.is_some(), address.is_internationalized());
+    let shown = pages::mail_code(address.as_str(), other, session, token, complaint, offers);
     page(status, &shown, next(purpose))
 }
 
@@ -330,16 +357,111 @@ async fn callback(State(provider): Shared, headers: HeaderMap, RawQuery(query): 
         return page(StatusCode::FORBIDDEN, &pages::sorry(&pages::complaint(&text)), None);
     }
     let vouched_by = provider.upstreams.label_of(&person.connector_id).unwrap_or_default().to_owned();
+    let visit = Visit {
+        form: Params::default(),
+        session: session.to_owned(),
+        from: IpAddr::from([0, 0, 0, 0]),
+        headers,
+        now_ms,
+    };
+    consent(&provider, person, purpose, &vouched_by, &visit).await
+}
+
+/// Asks somebody who is known whether they agree.
+async fn consent(
+    provider: &Provider,
+    person: Person,
+    purpose: Purpose,
+    vouched_by: &str,
+    visit: &Visit,
+) -> Response {
     let name = match secret() {
         Ok(name) => name,
         Err(error) => return broken(&error),
     };
-    let known = Known { person, purpose, browser: bound(&name, session) };
-    if let Err(error) = provider.store.put(Kind::Consent, &name, &known, now_ms, CONSENT_MS).await {
+    let known = Known { person, purpose, browser: bound(&name, &visit.session) };
+    if let Err(error) = provider.store.put(Kind::Consent, &name, &known, visit.now_ms, CONSENT_MS).await {
         return broken(&error);
     }
-    let shown = pages::consent(&known.person, &vouched_by, &name, session);
+    let shown = pages::consent(&known.person, vouched_by, &name, &visit.session);
     page(StatusCode::OK, &shown, next(&known.purpose))
+}
+
+/// A question for the script of a page where a passkey may be used.
+async fn passkey_question(State(provider): Shared, request: Request) -> Response {
+    let visit = match Visit::of(&provider, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let Some(passkeys) = &provider.passkeys else {
+        return page(StatusCode::NOT_FOUND, &pages::sorry(LOST), None);
+    };
+    match passkeys.ask(None, &visit.session, visit.now_ms).await {
+        Ok(asked) => {
+            let body = serde_json::json!({
+                "challenge": asked.challenge, "session": asked.session, "host": passkeys.host,
+            });
+            secret_json(StatusCode::OK, &body)
+        }
+        Err(error) => broken(&error),
+    }
+}
+
+/// Whoever proved an address just now may make a passkey, and goes on in any case.
+async fn offer_passkey(passkeys: &Passkeys, person: Person, purpose: Purpose, visit: &Visit) -> Response {
+    let address = person.address.clone();
+    match passkeys.ask(Some((person, purpose.clone())), &visit.session, visit.now_ms).await {
+        Ok(asked) => {
+            let shown = pages::make_passkey(&address, passkeys.days, &asked, &passkeys.host, &visit.session);
+            page(StatusCode::OK, &shown, next(&purpose))
+        }
+        Err(error) => broken(&error),
+    }
+}
+
+async fn passkey_made(State(provider): Shared, request: Request) -> Response {
+    let visit = match Visit::of(&provider, request).await {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let lost = || page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None);
+    let (Some(passkeys), Some(session)) = (&provider.passkeys, visit.form.get(SESSION)) else {
+        return lost();
+    };
+    let (person, purpose, challenge) = match passkeys.proven(session, &visit.session, visit.now_ms).await {
+        Ok(proven) => proven,
+        Err(error) => return passkey_failed(&error),
+    };
+    if visit.form.get("answer") == Some("keep") {
+        // The address is proven whether or not the device made a passkey that counts.
+        if let Err(error) = passkeys.keep(&person, &challenge, &passkey_in(&visit.form), visit.now_ms).await {
+            tracing::warn!(service = "oidc", reason = chain(&error), "a passkey was not kept");
+        }
+    }
+    agreed(&provider, &purpose, &person, visit.now_ms).await
+}
+
+fn passkey_in(form: &Params) -> passkey::Answer<'_> {
+    let field = |name| form.get(name).unwrap_or_default();
+    passkey::Answer {
+        session: field(SESSION),
+        id: field("passkey"),
+        client_data: field("client_data"),
+        data: field("data"),
+        signature: field("signature"),
+    }
+}
+
+fn passkey_failed(error: &PasskeyError) -> Response {
+    match error {
+        PasskeyError::Store(_) | PasskeyError::Random(_) => broken(error),
+        PasskeyError::Gone => page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None),
+        _ => {
+            tracing::warn!(service = "oidc", reason = chain(error), "a passkey was refused");
+            let text = "That passkey is not known here, or its time has ended: the address must be proven by mail again.";
+            page(StatusCode::FORBIDDEN, &pages::sorry(text), None)
+        }
+    }
 }
 
 async fn consent_answer(State(provider): Shared, request: Request) -> Response {

@@ -48,11 +48,30 @@ pub(super) enum Kind {
     Consent,
     /// How often something happened.
     Limit,
+    /// A passkey, and a question to one.
+    Passkey,
 }
 
 impl Kind {
-    const ALL: [Self; 7] =
-        [Self::Code, Self::Device, Self::UserCode, Self::Mail, Self::Upstream, Self::Consent, Self::Limit];
+    const ALL: [Self; 8] = [
+        Self::Code,
+        Self::Device,
+        Self::UserCode,
+        Self::Mail,
+        Self::Upstream,
+        Self::Consent,
+        Self::Limit,
+        Self::Passkey,
+    ];
+
+    /// How many there may be, and how often those that have ended are swept away.
+    const fn bounds(self) -> (usize, u64) {
+        match self {
+            // They last for weeks.
+            Self::Passkey => (500_000, 10 * 60 * 1000),
+            _ => (MAX_RECORDS, SWEEP_MS),
+        }
+    }
 
     const fn name(self) -> &'static str {
         match self {
@@ -63,6 +82,7 @@ impl Kind {
             Self::Upstream => "upstream",
             Self::Consent => "consent",
             Self::Limit => "limit",
+            Self::Passkey => "passkey",
         }
     }
 }
@@ -89,7 +109,7 @@ pub(super) struct Store(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     counts: [AtomicUsize; Kind::ALL.len()],
-    swept_ms: AtomicU64,
+    swept_ms: [AtomicU64; Kind::ALL.len()],
 }
 
 /// A record as it is, and when it ends.
@@ -108,7 +128,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             dir: dir.to_owned(),
             counts: std::array::from_fn(|_| AtomicUsize::new(0)),
-            swept_ms: AtomicU64::new(0),
+            swept_ms: std::array::from_fn(|_| AtomicU64::new(0)),
         })))
     }
 
@@ -215,16 +235,7 @@ impl Store {
 
 impl Inner {
     fn count(&self, kind: Kind) -> &AtomicUsize {
-        let [code, device, user_code, mail, upstream, consent, limit] = &self.counts;
-        match kind {
-            Kind::Code => code,
-            Kind::Device => device,
-            Kind::UserCode => user_code,
-            Kind::Mail => mail,
-            Kind::Upstream => upstream,
-            Kind::Consent => consent,
-            Kind::Limit => limit,
-        }
+        of_kind(&self.counts, kind)
     }
 
     /// The file's name stays the same, so whoever reads sees the old record or the new.
@@ -251,14 +262,14 @@ impl Inner {
 
     /// Refuses one more than may be. What other processes remember is counted when ended records are swept away.
     fn make_room(&self, kind: Kind, now_ms: u64) -> Result<(), StoreError> {
-        let last = self.swept_ms.load(Relaxed);
-        let due = now_ms.abs_diff(last) >= SWEEP_MS;
-        if due && self.swept_ms.compare_exchange(last, now_ms, Relaxed, Relaxed).is_ok() {
-            for kind in Kind::ALL {
-                self.count(kind).store(self.sweep(kind, now_ms)?, Relaxed);
-            }
+        let (most, every_ms) = kind.bounds();
+        let swept_ms = of_kind(&self.swept_ms, kind);
+        let last = swept_ms.load(Relaxed);
+        let due = now_ms.abs_diff(last) >= every_ms;
+        if due && swept_ms.compare_exchange(last, now_ms, Relaxed, Relaxed).is_ok() {
+            self.count(kind).store(self.sweep(kind, now_ms)?, Relaxed);
         }
-        match self.count(kind).load(Relaxed) < MAX_RECORDS {
+        match self.count(kind).load(Relaxed) < most {
             true => Ok(()),
             false => Err(StoreError::Full),
         }
@@ -277,6 +288,20 @@ impl Inner {
             }
         }
         Ok(left)
+    }
+}
+
+fn of_kind<T>(all: &[T; Kind::ALL.len()], kind: Kind) -> &T {
+    let [code, device, user_code, mail, upstream, consent, limit, passkey] = all;
+    match kind {
+        Kind::Code => code,
+        Kind::Device => device,
+        Kind::UserCode => user_code,
+        Kind::Mail => mail,
+        Kind::Upstream => upstream,
+        Kind::Consent => consent,
+        Kind::Limit => limit,
+        Kind::Passkey => passkey,
     }
 }
 

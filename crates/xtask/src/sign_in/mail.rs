@@ -109,8 +109,28 @@ pub(super) fn proven(house: &House, peers: &Peers) -> Result<usize> {
     instance.walk("device", &page, &json!(steps))?;
     instance.verify(&waiting.signed()?, ADDRESS, &instance.oidc)?;
 
+    // With a passkey the second time: the browser keeps it, so both are signed in by one walk.
+    let (first, second) = (instance.sign("passkey-made", &[])?, instance.sign("passkey-used", &[])?);
+    let mut steps = vec![json!({"authenticator": true})];
+    steps.extend(ask(3));
+    steps.insert(steps.len().saturating_sub(1), json!({"check": "input[name=passkey]"}));
+    steps.extend([
+        json!({"expect": "can stand in for the mail"}),
+        json!({"press": "[data-passkey=make] button"}),
+        json!({"expect": "You are signed in"}),
+        json!({"goto": second.address()?}),
+        json!({"press": "[data-passkey=use] button"}),
+        json!({"expect": "a passkey, after a mail to that address"}),
+        json!({"expect": ADDRESS}),
+        json!({"press": "button[value=allow]"}),
+        json!({"expect": "You are signed in"}),
+    ]);
+    instance.walk("passkey", &first.address()?, &json!(steps))?;
+    instance.verify(&first.signed()?, ADDRESS, &instance.oidc)?;
+    instance.verify(&second.signed()?, ADDRESS, &instance.oidc)?;
+
     let letters = server.letters();
-    ensure!(letters.len() == 2, "{} letters came", letters.len());
+    ensure!(letters.len() == 3, "{} letters came", letters.len());
     for letter in &letters {
         let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
         ensure!(letter.get("secure") == Some(&json!(true)) && text("user") == "sealog", "{letter}");
@@ -125,7 +145,7 @@ pub(super) fn proven(house: &House, peers: &Peers) -> Result<usize> {
     ensure!(!log.contains(ADDRESS), "the log names who was written to:\n{log}");
     instance.stop()?;
     server.service.stop()?;
-    Ok(6)
+    Ok(8)
 }
 
 /// A server without TLS gets no letter, and the operator hears of it.

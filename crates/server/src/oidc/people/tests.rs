@@ -5,8 +5,8 @@ use crate::{
     clock::Clock,
     http::Peer,
     oidc::{
-        Checked, api, config::Config, grants::Grants, limits::Limits, mail::Post, proof::Proofs,
-        store::Store, token::Issuer, upstream::Upstreams,
+        Checked, api, config::Config, grants::Grants, limits::Limits, mail::Post, passkey::Passkeys,
+        proof::Proofs, store::Store, token::Issuer, upstream::Upstreams,
     },
 };
 use axum::body::Body;
@@ -99,7 +99,15 @@ impl World {
             post: Post::start(mail, &url, "localhost").unwrap(),
             issuer: url.clone(),
         });
+        let days = config.mail.as_ref().map_or(0, |mail| mail.passkey_days);
+        let passkeys = (days > 0).then(|| Passkeys {
+            store: store.clone(),
+            days,
+            origin: url.clone(),
+            host: "localhost".to_owned(),
+        });
         let provider = Provider {
+            passkeys,
             issuer: Issuer::new(&url, PrivateKey::from_pkcs8_der(&KEY).unwrap()).unwrap(),
             grants: Grants::new(store.clone(), limits),
             proofs,
@@ -169,6 +177,8 @@ impl Page {
             Some(rest.split('"').next()?.replace("&amp;", "&"))
         };
         let tags = self.body.split("<input").skip(1).map(|rest| rest.split('>').next().unwrap());
+        // Browsers send those alone that somebody checked.
+        let tags = tags.filter(|tag| !tag.contains("type=\"checkbox\""));
         tags.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))
             .collect()
     }
