@@ -1,12 +1,14 @@
-//! The certificate authority: Fulcio v2 over HTTP.
+//! The certificate authority: Fulcio v2 over HTTP and gRPC, on one port.
 //!
 //! A token says who, a key and its proof say with what, the certificate log hears of it first, and then
 //! there is a certificate for ten minutes. What may be lost: nothing is stored but the keys; the certificates
 //! are in the log. The root's key (`ca-root.key`) is used by `init` alone and may be moved away.
 
+mod answer;
 mod api;
 pub mod config;
 mod discovery;
+mod grpc;
 pub mod import;
 mod issue;
 mod request;
@@ -76,6 +78,7 @@ pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result
         keys: discovery::KeyCache::new(instance.clock.clone()),
         clock: instance.clock.clone(),
     };
-    let router = with_cors(api::router(Arc::new(api::CaApi { issuance, tokens })));
-    Ok(Service::new("ca", config.url.clone(), router))
+    let api = Arc::new(answer::CaApi { issuance, tokens });
+    let router = with_cors(api::router(Arc::clone(&api))).merge(grpc::router(api));
+    Ok(Service { grpc: &[grpc::SERVICE], ..Service::new("ca", config.url.clone(), router) })
 }
