@@ -104,7 +104,8 @@ impl Confirmation {
 mod tests {
     use super::*;
     use crate::{algorithm::Algorithm, json::parse_object};
-    use sealog_crypto::{KeyKind, PrivateKey};
+    use alloc::string::ToString as _;
+    use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
     use serde_json::{Value, json};
 
     fn read(cnf: &Value) -> Result<Confirmation, ConfirmationError> {

@@ -307,6 +307,7 @@ fn bytes(jwk: &Object, name: &'static str) -> Result<Vec<u8>, JwkError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
     use serde_json::json;
 
     /// The examples of RFC 7638 §3.1 and RFC 8037 appendix A.3.

@@ -16,7 +16,7 @@ pub use body::{BodyError, Received, read_body};
 use crate::{
     config::PublicUrl,
     listen::Bound,
-    metrics::{Counters, Gauge},
+    metrics::{Count, Counters, Gauge},
 };
 use axum::{
     Router,
@@ -269,6 +269,8 @@ pub struct Service {
     pub counters: Arc<Counters>,
     /// Entries of its log, if it has one.
     pub entries: Option<Gauge>,
+    /// What only it counts.
+    pub counts: Vec<Count>,
 }
 
 impl Service {
@@ -284,6 +286,7 @@ impl Service {
             close: None,
             counters: Arc::default(),
             entries: None,
+            counts: Vec::new(),
         }
     }
 }

@@ -42,6 +42,9 @@ impl CaApi {
         let principal = self.tokens.principal(token).await.map_err(|error| disbelief(&error))?;
         let asked = asked().map_err(refuse)?;
         let key = asked.proven(&principal.challenge).map_err(refuse)?;
+        if let Some(bound_to) = &principal.bound_to {
+            bound_to.check(key).map_err(|error| ApiError::invalid(format!("{BAD_TOKEN}: {error}")))?;
+        }
         let leaf = self.issuance.issue(&principal, key).await.map_err(|error| match &error {
             // A name the rules let through but X.509 cannot say.
             IssuanceError::Issue(IssueError::San(_)) => ApiError::invalid(format!("{BAD_TOKEN}: {error}")),

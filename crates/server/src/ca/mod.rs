@@ -12,6 +12,7 @@ mod grpc;
 pub mod import;
 mod issue;
 mod request;
+mod reuse;
 mod trust_token;
 
 use crate::{
@@ -73,12 +74,15 @@ pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result
         log_url: parse_url(&log.url).context("the certificate log's URL")?,
         log_key: log.key,
     };
+    let reuse = Arc::new(reuse::Reuse::new()?);
+    let counts = reuse.counts();
     let tokens = trust_token::Tokens {
         rules: config.issuers.clone(),
         keys: discovery::KeyCache::new(instance.clock.clone()),
         clock: instance.clock.clone(),
+        reuse,
     };
     let api = Arc::new(answer::CaApi { issuance, tokens });
     let router = with_cors(api::router(Arc::clone(&api))).merge(grpc::router(api));
-    Ok(Service { grpc: &[grpc::SERVICE], ..Service::new("ca", config.url.clone(), router) })
+    Ok(Service { grpc: &[grpc::SERVICE], counts, ..Service::new("ca", config.url.clone(), router) })
 }

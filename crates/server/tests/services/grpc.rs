@@ -75,6 +75,11 @@ impl Grpc {
         self.send(path, framed(message), metadata).await.unwrap()
     }
 
+    /// Asks with this token for nothing.
+    pub(crate) async fn refuses_without_key(&self, token: &str) {
+        self.call(CREATE, &credentials(token)).await.refused("3", "");
+    }
+
     pub(crate) async fn send(
         &self,
         path: &str,
