@@ -277,7 +277,7 @@ fn service_account(claims: &Claims) -> Result<String, PrincipalError> {
     // RFC 1123 labels and subdomains: nothing that could end one path segment and begin another.
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let name = |claim: &'static str, value: Option<&Json>| {
-        let name = scalar(claim, value)?;
+        let name = only_text(claim, value)?;
         match name.chars().all(plain)
             && name.len() <= 253
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -97,6 +97,10 @@ pub(crate) struct Peers {
     pub(crate) sigstore_go: PathBuf,
     /// Our small client around the gRPC stubs of the module fulcio.
     pub(crate) fulcio_grpc: PathBuf,
+    /// Our small reader of certificates by Go and by fulcio's module.
+    pub(crate) certificates: PathBuf,
+    /// The configuration of fulcio's public instance, as its module carries it.
+    pub(crate) fulcio_config: PathBuf,
     /// Our small verifier around the crate sigstore-verify.
     pub(crate) sigstore_rust: PathBuf,
     /// The Python of the virtual environment.
@@ -122,6 +126,8 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.fsck,
         &peers.sigstore_go,
         &peers.fulcio_grpc,
+        &peers.certificates,
+        &peers.fulcio_config,
         &peers.sigstore_rust,
         &peers.sigstore_python,
         &peers.node_modules,
@@ -145,6 +151,8 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     }
     let sigstore_go = ours_in_go(house, &home, &go, ".", "sigstore-go-verify")?;
     let fulcio_grpc = ours_in_go(house, &home, &go, "./grpc", "fulcio-grpc")?;
+    let certificates = ours_in_go(house, &home, &go, "./certificates", "certificates")?;
+    let fulcio_config = fulcio_config(house, &go)?;
     let sigstore_rust = sigstore_rust(house, &home)?;
     let chromium = of_the_machine(&CHROMIUM, "chromium")?;
     let bin = home.join("go-bin");
@@ -156,6 +164,8 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         fsck: bin.join("tessera/fsck"),
         sigstore_go,
         fulcio_grpc,
+        certificates,
+        fulcio_config,
         sigstore_rust,
         sigstore_python: home.join("venv/bin/sigstore"),
         python,
@@ -338,6 +348,19 @@ fn ours_in_go(house: &House, home: &Path, go: &Path, package: &str, name: &str) 
         println!("  built {name} in {}", short(took));
     }
     Ok(program)
+}
+
+/// In Go's cache of modules since the programs above were built.
+fn fulcio_config(house: &House, go: &Path) -> Result<PathBuf> {
+    let mut list = Command::new(go);
+    list.args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "github.com/sigstore/fulcio"]);
+    list.current_dir(house.path("tests/strangers/go")).env("GOTOOLCHAIN", "local");
+    let folder = process::run(&mut list, ASK_LIMIT)?.expect_success("looking for fulcio's module")?;
+    let file = Path::new(folder.trim()).join("config/identity/config.yaml");
+    if !file.exists() {
+        bail!("{} is missing from fulcio's module", file.display());
+    }
+    Ok(file)
 }
 
 /// Builds `tests/strangers/rust`, a workspace of its own; cargo itself knows whether anything changed.

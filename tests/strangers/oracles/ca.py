@@ -395,6 +395,37 @@ def forms(authority, issuer, key):
     authority.certify("content type text/plain", body, {"Content-Type": "text/plain"})
 
 
+def first_version(authority, issuer, key):
+    """The paths of the first version, which answer with PEM."""
+    token, words = issuer.token("email", **EMAIL), EMAIL["email"]
+    bearer = {**JSON, "Authorization": f"Bearer {token}"}
+    proof = b64(possession(key, words))
+    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    request = signing_request(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def by(content, proof):
+        return {"publicKey": {"content": b64(content), "algorithm": "ecdsa"}, "signedEmailAddress": proof}
+
+    def certify(case, body, headers):
+        ours, theirs = authority.ask(case, "POST", "/api/v1/signingCert", json.dumps(body), headers)
+        if ours.status == theirs.status == 201:
+            chains = [x509.load_pem_x509_certificates(answer.body) for answer in (ours, theirs)]
+            authority.note(case, "chain after the leaf", *([one.serial_number for one in chain[1:]] for chain in chains))
+            authority.note(case, "ends in", ours.body[-10:].decode(), theirs.body[-10:].decode())
+            authority.compare_leaves(case, chains[0][0], chains[1][0])
+
+    certify("v1 by key", by(key_pem(key).encode(), proof), bearer)
+    certify("v1 by key in DER", by(der, proof), bearer)
+    certify("v1 by request", {"certificateSigningRequest": b64(request)}, bearer)
+    certify("v1 without a token", by(key_pem(key).encode(), proof), JSON)
+    certify("v1 without a key", {}, bearer)
+    certify("v1 without a proof", by(key_pem(key).encode(), ""), bearer)
+    certify("v1 proof of another key", by(key_pem(key).encode(), b64(possession(ec.generate_private_key(ec.SECP256R1()), words))), bearer)
+    certify("v1 key not PEM", by(b"no key", proof), bearer)
+    ours, theirs = authority.ask("v1 root", "GET", "/api/v1/rootCert")
+    authority.note("v1 root", "body", ours.body.decode(), theirs.body.decode())
+
+
 def trusted(answer, read):
     return [[read(pem) for pem in chain["certificates"]] for chain in answer.json["chains"]]
 
@@ -440,6 +471,7 @@ def main(sealogd, peer, folder):
         tokens(authority, issuer, key)
         machines(authority, issuer, key)
         forms(authority, issuer, key)
+        first_version(authority, issuer, key)
         reads(authority)
 
 

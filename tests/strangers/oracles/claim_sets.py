@@ -9,6 +9,7 @@ import json
 GITHUB, GITLAB, BUILDKITE = "https://token.actions.githubusercontent.com", "https://gitlab.com", "https://agent.buildkite.com"
 CIRCLECI = "https://oidc.circleci.com/org/a1b2c3d4-0000-4000-8000-0123456789ab"
 CODEFRESH, CHAINGUARD, GOOGLE = "https://oidc.codefresh.io", "https://issuer.enforce.dev", "https://accounts.google.com"
+BUDDY = "https://oidc.buddyusercontent.com"
 DEX = "https://oauth2.sigstore.dev/auth"
 EKS = "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 GKE = "https://container.googleapis.com/v1/projects/my-project/locations/us-central1/clusters/prod_1"
@@ -129,6 +130,23 @@ def codefresh():
     }
 
 
+def buddy():
+    return {
+        "sub": "workspace:1:project:2:pipeline:3",
+        "workspace_id": "1",
+        "workspace_domain": "acme",
+        "project_id": "2",
+        "project_name": "my-app",
+        "pipeline_id": "3",
+        "execution_id": "65e6ebe0bfbfa1782876165e",
+        "triggered_on": "EVENT",
+        "runner_environment": "platform-hosted",
+        "revision": SHA[5],
+        "ref": "refs/heads/main",
+        "base_url": "https://app.buddy.works",
+    }
+
+
 def kubernetes():
     return {
         "sub": "system:serviceaccount:prod:builder",
@@ -186,6 +204,12 @@ def builds(providers):
             "account_id account_name pipeline_id pipeline_name workflow_id",
             "scm_repo_url scm_ref runner_environment",
         ),
+        "buddy": (
+            BUDDY,
+            buddy(),
+            "workspace_domain project_name pipeline_id execution_id triggered_on runner_environment",
+            "revision ref",
+        ),
     }
 
 
@@ -236,6 +260,11 @@ def documented(providers):
     yield "codefresh without a platform", CODEFRESH, without(plain, "platform_url")
     yield "codefresh pull request", CODEFRESH, {**plain, "scm_pull_request_target_branch": "main", "scm_ref": "feature/x"}
     yield "codefresh of another platform", CODEFRESH, {**plain, "platform_url": "https://cf.example.com"}
+    plain = buddy()
+    yield "buddy execution", BUDDY, plain
+    yield "buddy by hand", BUDDY, without(without(plain, "revision"), "ref")
+    yield "buddy numbers for ids", BUDDY, {**plain, "pipeline_id": 3, "workspace_id": 1}
+    yield "buddy of another region", BUDDY, {**plain, "base_url": "https://eu.buddy.works"}
 
 
 def broken(providers):
@@ -264,8 +293,8 @@ def broken(providers):
         yield f"yes or no: {provider} {name}", issuer, {**claims, name: True}
     yield "ci_config_sha missing", GITLAB, without(gitlab(providers), "ci_config_sha")
     yield "ci_config_sha empty", GITLAB, {**gitlab(providers), "ci_config_sha": ""}
-    yield "unused claims nested deeply", GITHUB, {**github(), "more": json.loads('{"a":' * 20 + "1" + "}" * 20)}
-    yield "nested beyond reading", GITHUB, {**github(), "more": json.loads("[" * 60 + "]" * 60)}
+    yield "nested deeply: a claim that nothing uses", GITHUB, {**github(), "more": json.loads('{"a":' * 20 + "1" + "}" * 20)}
+    yield "nested deeply: lists", GITHUB, {**github(), "more": json.loads("[" * 60 + "]" * 60)}
 
 
 def raw(claims, name, value):
@@ -377,6 +406,9 @@ def people():
         "long label": "ada@" + "d" * 64 + ".com",
         "dot after the domain": "ada@example.com.",
         "digits at the end": "ada@example.c0m",
+        "top level with a digit last": "ada@example.co1",
+        "top level with a digit first": "ada@example.1com",
+        "top level in punycode": "ada@example.xn--p1ai",
         "percent": "ada%evil.example@example.com",
     }
     for name, address in addresses.items():
@@ -413,7 +445,8 @@ def workloads(providers):
         yield f"service account of no such name: {name}", EKS, account(namespace, who)
     for name, namespace, who in (("empty namespace", "", "builder"), ("empty name", "prod", ""), ("null namespace", None, "builder"), ("null name", "prod", None)):
         yield f"service account: {name}", EKS, account(namespace, who)
-    yield "service account: a number", EKS, account(7, "builder")
+    yield "service account: a number for a namespace", EKS, account(7, "builder")
+    yield "service account: a number for a name", EKS, account("prod", 7)
     yield "service account: claim missing", EKS, {"sub": "system:serviceaccount:prod:builder"}
     yield "service account: claim null", EKS, {"sub": "x", "kubernetes.io": None}
     yield "service account: claim a text", EKS, {"sub": "x", "kubernetes.io": "prod"}
@@ -470,3 +503,25 @@ def sets(providers):
     yield from workloads(providers)
     yield from broken(providers)
     yield from hostile(providers)
+
+
+def proofs(providers):
+    """(case, issuer, claims, what the client signs): the challenge of each type of issuer, and others."""
+    sub = {"sub": "a/b"}
+    for name, issuer, claims in (
+        ("github", GITHUB, github()),
+        ("github with an address", GITHUB, {**github(), **email(sub=github()["sub"])}),
+        ("kubernetes", EKS, kubernetes()),
+        ("chainguard", CHAINGUARD, sub),
+        ("chainguard with an address", CHAINGUARD, email(**sub)),
+        ("person", GOOGLE, email()),
+        ("dex", DEX, email(federated_claims={"connector_id": "https://github.com/login/oauth"})),
+        ("uri", "https://uri.example.com", {"sub": providers.url("https://uri.example.com") + "/a"}),
+        ("username", "https://name.example.com", {"sub": "ada"}),
+        ("spiffe", "https://spiffe.example.com", {"sub": "spiffe://example.org/a"}),
+    ):
+        yield f"proof over the subject: {name}", issuer, claims, claims["sub"]
+        yield f"proof over the address: {name}", issuer, claims, "ada@example.com"
+        yield f"proof over nothing: {name}", issuer, claims, ""
+    name = f"ada!{providers.host('https://name.example.com').split(':')[0]}"
+    yield "proof over the whole name: username", "https://name.example.com", {"sub": "ada"}, name

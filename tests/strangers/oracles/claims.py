@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ca import JSON, PATH, by_csr, signing_request
-from claim_sets import sets
+from ca import JSON, PATH, by_csr, by_key, signing_request
+from claim_sets import proofs, sets
 from common import Comparison, Servers, ask, free_port, table
 from providers import Providers
 
@@ -34,8 +34,9 @@ class Claims(Comparison):
         self.request = signing_request(self.key, hashes.SHA256())
         self.ours_issued = []
 
-    def certify(self, case, token):
-        body = json.dumps(by_csr(token, self.request))
+    def certify(self, case, token, words=None):
+        """By a signing request, or by a key and a proof over these words."""
+        body = json.dumps(by_csr(token, self.request) if words is None else by_key(token, self.key, words))
         answers = [ask(port, "POST", PATH, body, JSON) for port in (self.ours, self.theirs)]
         self.note(case, "answer", *(outcome(answer) for answer in answers))
         leaves = [leaf(answer) for answer in answers]
@@ -150,12 +151,15 @@ def main(sealogd, peer, config, parser, folder):
             other,
         )
         claims = Claims(port, other)
+        ours, theirs = claims.ask("configuration", "GET", "/api/v2/configuration")
+        listed = [sorted(json.dumps(one, sort_keys=True) for one in answer.json["issuers"]) for answer in (ours, theirs)]
+        claims.note("configuration", "issuers", *listed)
         seen = set()
-        for case, issuer, content in sets(providers):
+        for case, issuer, content, *words in [*sets(providers), *proofs(providers)]:
             if case in seen:
                 raise SystemExit(f"two cases are called `{case}`")
             seen.add(case)
-            claims.certify(case, providers.token(issuer, content))
+            claims.certify(case, providers.token(issuer, content), *words)
         by_openssl(claims, servers.folder)
         by_go(claims, parser)
         print(f"{len(seen)} claim sets", file=sys.stderr)

@@ -23,8 +23,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import RSAAlgorithm
 
 AUDIENCE = "sigstore"
-# Beside the production file: one issuer of each type that it has no example of.
+# Beside the production file: one issuer of each type that it has no example of, and a build system that fulcio's file has
+# only since this version: its entry is configuration, which this version runs as well.
 MORE_ISSUERS = """\
+  https://oidc.buddyusercontent.com:
+    issuer-url: https://oidc.buddyusercontent.com
+    client-id: sigstore
+    type: ci-provider
+    ci-provider: buddy-pipeline
   https://uri.example.com:
     issuer-url: https://uri.example.com
     client-id: sigstore
@@ -34,7 +40,7 @@ MORE_ISSUERS = """\
     issuer-url: https://name.example.com
     client-id: sigstore
     type: username
-    subject-domain: {name}
+    subject-domain: name.example.com
   https://spiffe.example.com:
     issuer-url: https://spiffe.example.com
     client-id: sigstore
@@ -45,6 +51,23 @@ MORE_ISSUERS = """\
     client-id: sigstore
     type: email
     skip-email-verification: true
+"""
+MORE_METADATA = """\
+  buddy-pipeline:
+    default-template-values:
+      base_url: "https://app.buddy.works"
+      revision: ""
+      ref: ""
+    extension-templates:
+      build-signer-uri: "{{.base_url}}/{{.workspace_domain}}/{{.project_name}}/pipelines/pipeline/{{.pipeline_id}}"
+      build-trigger: "triggered_on"
+      runner-environment: "runner_environment"
+      source-repository-uri: "{{.base_url}}/{{.workspace_domain}}/{{.project_name}}"
+      source-repository-digest: "revision"
+      source-repository-ref: "ref"
+      source-repository-owner-uri: "{{.base_url}}/{{.workspace_domain}}"
+      run-invocation-uri: "{{.base_url}}/{{.workspace_domain}}/{{.project_name}}/pipelines/pipeline/{{.pipeline_id}}/execution/{{.execution_id}}"
+    subject-alternative-name-template: "{{.base_url}}/{{.workspace_domain}}/{{.project_name}}/pipelines/pipeline/{{.pipeline_id}}"
 """
 
 
@@ -67,7 +90,7 @@ class Providers:
     def rewrite(self, text):
         """The production file with loopback addresses for issuers, and what vouches for them."""
         head, mark, rest = text.partition("\nmeta-issuers:")
-        text = head.rstrip() + "\n" + MORE_ISSUERS.format(name=f"127.0.1.{len(self.origins) + 1}") + mark.lstrip() + rest
+        text = head.rstrip() + "\n" + MORE_ISSUERS + mark.lstrip() + rest.rstrip() + "\n" + MORE_METADATA
         keys = re.findall(r"^  (https://\S+):$", text, re.M)
         for origin in dict.fromkeys(re.match(r"https://[^/]+", key).group() for key in keys):
             number = len(self.origins) + 1
@@ -79,9 +102,8 @@ class Providers:
             text = re.sub(re.escape(origin) + r"(?=[/:\s\"'])", f"https://{self.origins[origin]}:{self.port}", text)
         indented = "".join(f"      {line}\n" for line in self.authority.splitlines())
         text = text.replace("    client-id: sigstore\n", "    client-id: sigstore\n    ca-cert: |\n" + indented)
-        # A username's domain shares its last labels with its issuer, whose labels are numbers here.
-        domain = self.origins["https://name.example.com"]
-        text = re.sub(r"subject-domain: 127\.0\.1\.\d+\n", f"subject-domain: {domain}\n", text)
+        # The domain of usernames is a host without a scheme.
+        text = text.replace("subject-domain: name.example.com", f"subject-domain: {self.origins['https://name.example.com']}")
         self._serve(chain, key)
         return text
 

@@ -186,6 +186,13 @@ fn kubernetes() {
     assert_eq!(found.challenge, "system:x");
     let slash = with(json!({"namespace": "a/serviceaccounts/b", "serviceaccount": {"name": "x"}}));
     assert!(matches!(slash, Err(PrincipalError::NotAKubernetesName { .. })));
+    // Kubernetes writes names as text; a number is not one that looks like it.
+    for inner in [
+        json!({"namespace": 7, "serviceaccount": {"name": "x"}}),
+        json!({"namespace": "prod", "serviceaccount": {"name": 7}}),
+    ] {
+        assert!(matches!(with(inner), Err(PrincipalError::ClaimType { found: "a number", .. })));
+    }
     for missing in [
         json!({}),
         json!({"namespace": "a"}),
