@@ -41,7 +41,8 @@ pub(super) struct Bounds {
     pub(super) grace: Duration,
     /// Bytes of a request's head, and of an HTTP/1.1 connection's read buffer.
     pub(super) head_bytes: u32,
-    /// Requests of an HTTP/2 connection that are answered at one time.
+    /// Requests of an HTTP/2 connection that are answered at one time. Fewer than a hundred would refuse those of
+    /// honest clients, who assume so many until they are told (RFC 9113 §6.5.2).
     pub(super) streams: u32,
     /// Requests a client may take back before they are answered, once they outnumber the answered ones.
     pub(super) taken_back: u64,
@@ -54,8 +55,8 @@ impl Bounds {
         reader: Duration::from_secs(30),
         grace: Duration::from_secs(5),
         head_bytes: 32 * 1024,
-        streams: 32,
-        taken_back: 100,
+        streams: 100,
+        taken_back: 250,
     };
 }
 
@@ -66,7 +67,7 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams reset before they were looked at, and those that we had to reset: beyond them the connection ends.
 const PENDING_RESETS: usize = 20;
-const OUR_RESETS: usize = 64;
+const OUR_RESETS: usize = 256;
 
 /// Serves one connection until it ends, or until `stop` and then the end of what is being answered.
 pub(super) async fn serve<T, H, A, S>(stream: T, both: bool, bounds: Bounds, handler: H, stop: S)

@@ -130,14 +130,14 @@ async fn streams_beyond_the_limit_are_refused() {
     const REFUSED: [u8; 4] = [0, 0, 0, 7];
     let sealog = Sealog::start().await;
     let mut raw = Raw::to(&sealog).await;
-    raw.flood((0..60).map(|n| frame(HEADERS, END_HEADERS, 2 * n + 1, &grpc_head()))).await;
+    raw.flood((0..250).map(|n| frame(HEADERS, END_HEADERS, 2 * n + 1, &grpc_head()))).await;
     let (frames, _) = raw.heard().await;
     let settings = frames.iter().find(|(kind, payload)| *kind == SETTINGS && !payload.is_empty());
     // SETTINGS_MAX_CONCURRENT_STREAMS is 3.
-    let told = settings.unwrap().1.chunks(6).any(|one| one == [0, 3, 0, 0, 0, 32]);
+    let told = settings.unwrap().1.chunks(6).any(|one| one == [0, 3, 0, 0, 0, 100]);
     assert!(told, "{settings:?}");
     let refused = frames.iter().filter(|(kind, code)| *kind == RST_STREAM && *code == REFUSED).count();
-    assert_eq!(refused, 60 - 32);
+    assert_eq!(refused, 250 - 100);
     others_are_answered(&sealog).await;
 }
 

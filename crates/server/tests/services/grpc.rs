@@ -319,6 +319,28 @@ async fn a_refusal_has_the_code_and_the_words_it_has_over_http() {
 }
 
 #[tokio::test]
+async fn one_connection_serves_many_and_each_counts_for_what_became_of_it() {
+    let sealog = Sealog::start().await;
+    let grpc = Grpc::to(&sealog).await;
+    // The first call hears how many are answered at a time; of more, the rest wait.
+    grpc.call(CHECK, &[]).await.message();
+    let calls = (0..300).map(|n| {
+        let grpc = Grpc(grpc.0.clone());
+        tokio::spawn(async move {
+            match n % 2 {
+                0 => assert_eq!(grpc.call(CHECK, &[]).await.message(), [0x08, 1]),
+                _ => grpc.call(CREATE, &[]).await.refused("3", BAD_TOKEN),
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    let of = |class: &str| format!("sealog_http_requests_total{{service=\"ca\",status=\"{class}\"}}");
+    assert_eq!((sealog.count(&of("2xx")).await, sealog.count(&of("4xx")).await), (151, 150));
+}
+
+#[tokio::test]
 async fn it_says_whether_it_is_well() {
     let sealog = Sealog::start().await;
     let grpc = Grpc::to(&sealog).await;

@@ -136,6 +136,22 @@ async fn an_idler_is_told_to_go_and_a_worker_is_not() {
 }
 
 #[tokio::test]
+async fn who_never_takes_an_answer_is_let_go() {
+    let two = served(true);
+    let (send, connection) =
+        h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(two.client).await.unwrap();
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    let request = Request::get("http://localhost/").body(()).unwrap();
+    let (answer, _) = send.ready().await.unwrap().send_request(request, true).unwrap();
+    let body = answer.await.unwrap();
+    let took = ends(two.task).await;
+    assert!(took < SHORT.head * 10, "{took:?}");
+    drop(body);
+}
+
+#[tokio::test]
 async fn what_is_being_answered_is_answered_before_the_stop() {
     let answered = Arc::new(AtomicBool::new(false));
     let two = served(true);
