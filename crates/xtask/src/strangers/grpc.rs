@@ -19,6 +19,7 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
     report.accepts(check("person"), person.and_then(|token| ask(stage, "certify", &token)));
     report.accepts(check("CI job"), ask(stage, "certify", &stage.job.token_file));
     report.accepts(check("token in the metadata"), ask(stage, "metadata", &stage.person.token_file));
+    report.accepts(check("hundreds at once"), ask(stage, "many", &stage.person.token_file));
     let refused = ["InvalidArgument: There was an error processing the identity token"];
     for (case, change) in [("token damaged", damaged as fn(&str) -> String), ("no token", |_| String::new())]
     {

@@ -2,6 +2,7 @@
 //
 //	fulcio-grpc certify ADDRESS TOKEN_FILE     health, configuration, then a certificate by key and by request
 //	fulcio-grpc metadata ADDRESS TOKEN_FILE    a certificate, the token in the call's metadata
+//	fulcio-grpc many ADDRESS TOKEN_FILE        hundreds of certificates at once over one connection
 //	fulcio-grpc health ADDRESS SERVICE         the health of a service by its name
 package main
 
@@ -34,7 +35,7 @@ const sctList = "1.3.6.1.4.1.11129.2.4.2"
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: fulcio-grpc certify|metadata|health ADDRESS TOKEN_FILE|SERVICE")
+		fmt.Fprintln(os.Stderr, "usage: fulcio-grpc certify|metadata|many|health ADDRESS TOKEN_FILE|SERVICE")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
@@ -70,6 +71,9 @@ func run(mode, address, argument string) error {
 		asker.ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+asker.token)
 		asker.token = ""
 		return asker.byRequest()
+	}
+	if mode == "many" {
+		return asker.many(300)
 	}
 	if err := health(ctx, connection, ""); err != nil {
 		return err
@@ -155,6 +159,21 @@ func (a *asker) byKey() error {
 		Credentials: a.credentials(),
 		Key:         &protobuf.CreateSigningCertificateRequest_PublicKeyRequest{PublicKeyRequest: asked},
 	})
+}
+
+// many asks for so many certificates at once.
+func (a *asker) many(count int) error {
+	failures := make(chan error, count)
+	for range count {
+		go func() { failures <- a.byRequest() }()
+	}
+	var first error
+	for range count {
+		if err := <-failures; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // challenge is what clients sign: the address where there is one, else the subject.
