@@ -43,7 +43,9 @@ impl SeenTokens {
     }
 
     fn note_signed(&mut self, signed: &str, expires: i64, now: i64) -> Sight {
-        self.tokens = self.tokens.split_off(&(now, [0; DIGEST]));
+        while self.tokens.first().is_some_and(|(expires, _)| *expires < now) {
+            self.tokens.pop_first();
+        }
         let keyed: Vec<u8> = [self.secret.as_slice(), signed.as_bytes()].concat();
         let mut digest = [0; DIGEST];
         for (to, from) in digest.iter_mut().zip(sha256(&keyed)) {
