@@ -58,7 +58,7 @@ fn compare(house: &House, peers: &Peers, server: &str) -> Result<(Vec<Value>, Du
     let scratch = Scratch::new(&format!("oracle-{server}"))?;
     let programs = match server {
         "rekor" => vec![&peers.rekor, &peers.fsck],
-        "ca" => vec![&peers.fulcio],
+        "ca" => vec![&peers.fulcio, &peers.fulcio_grpc],
         "claims" => vec![&peers.fulcio, &peers.fulcio_config, &peers.certificates],
         _ => vec![&peers.timestamp_server],
     };
