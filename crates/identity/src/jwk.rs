@@ -8,8 +8,8 @@ use crate::{
     asn1, base64url,
     json::{self, Json, JsonError, Object},
 };
-use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
-use sealog_crypto::{KeyError, KeyKind, PublicKey};
+use alloc::{borrow::ToOwned as _, format, string::String, vec, vec::Vec};
+use sealog_crypto::{KeyError, KeyKind, PublicKey, sha256};
 
 /// A set longer than this is refused unread.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -154,37 +154,57 @@ pub fn encode(key: &PublicKey, key_id: &str, algorithm: Algorithm) -> Option<ser
         return None;
     }
     let mut jwk = serde_json::Map::new();
-    let mut put = |name: &str, value: &str| jwk.insert(name.to_owned(), value.into());
-    put("use", "sig");
-    put("kid", key_id);
-    put("alg", algorithm.name());
+    for (name, value) in [("use", "sig"), ("kid", key_id), ("alg", algorithm.name())] {
+        jwk.insert(name.to_owned(), value.into());
+    }
+    for (name, value) in required(key)? {
+        jwk.insert(name.to_owned(), value.into());
+    }
+    Some(jwk.into())
+}
+
+/// The SHA-256 thumbprint of a public key (RFC 7638); none for a key that has no JWK here.
+#[must_use]
+pub fn thumbprint(key: &PublicKey) -> Option<[u8; 32]> {
+    let mut text = String::from("{");
+    for (number, (name, value)) in required(key)?.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        // Base64url and names of curves: nothing that JSON would write otherwise.
+        text.push_str(&format!("{comma}\"{name}\":\"{value}\""));
+    }
+    text.push('}');
+    Some(sha256(text.as_bytes()))
+}
+
+/// The members that make the key, in the order of their names (RFC 7638 §3.2, RFC 8037 §2).
+fn required(key: &PublicKey) -> Option<Vec<(&'static str, String)>> {
     match key.kind() {
         KeyKind::Rsa { .. } => {
             let (numbers, _) = asn1::read(asn1::SEQUENCE, key.key_bits())?;
             let (modulus, rest) = asn1::read(asn1::INTEGER, numbers)?;
             let (exponent, _) = asn1::read(asn1::INTEGER, rest)?;
-            put("kty", "RSA");
-            put("n", &base64url::encode(asn1::without_leading_zeros(modulus)));
-            put("e", &base64url::encode(asn1::without_leading_zeros(exponent)));
+            let number = |bytes| base64url::encode(asn1::without_leading_zeros(bytes));
+            Some(vec![("e", number(exponent)), ("kty", "RSA".to_owned()), ("n", number(modulus))])
         }
-        KeyKind::Ed25519 => {
-            put("kty", "OKP");
-            put("crv", "Ed25519");
-            put("x", &base64url::encode(key.key_bits()));
-        }
+        KeyKind::Ed25519 => Some(vec![
+            ("crv", "Ed25519".to_owned()),
+            ("kty", "OKP".to_owned()),
+            ("x", base64url::encode(key.key_bits())),
+        ]),
         KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521 => {
             let point = key.key_bits().strip_prefix(&[UNCOMPRESSED])?;
             let (x, y) = point.split_at_checked(point.len() / 2)?;
             let curve = CURVES.iter().find(|curve| curve.kind == key.kind())?;
-            put("kty", "EC");
-            put("crv", curve.name);
-            put("x", &base64url::encode(x));
-            put("y", &base64url::encode(y));
+            Some(vec![
+                ("crv", curve.name.to_owned()),
+                ("kty", "EC".to_owned()),
+                ("x", base64url::encode(x)),
+                ("y", base64url::encode(y)),
+            ])
         }
         // No algorithm of tokens fits these.
-        KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => return None,
+        KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87 => None,
     }
-    Some(jwk.into())
 }
 
 /// First octet of an elliptic curve point written as both coordinates (SEC 1 §2.3.3).
@@ -204,7 +224,7 @@ const CURVES: [Curve; 3] = [
     Curve { name: "P-521", kind: KeyKind::EcdsaP521, algorithm: asn1::EC_P521, coordinate: 66 },
 ];
 
-fn parse_key(jwk: &Object) -> Result<Jwk, JwkError> {
+pub(crate) fn parse_key(jwk: &Object) -> Result<Jwk, JwkError> {
     check_purpose(jwk)?;
     let key = match text(jwk, "kty")? {
         "RSA" => rsa_key(jwk)?,
@@ -282,4 +302,33 @@ fn text<'a>(jwk: &'a Object, name: &'static str) -> Result<&'a str, JwkError> {
 
 fn bytes(jwk: &Object, name: &'static str) -> Result<Vec<u8>, JwkError> {
     base64url::decode(text(jwk, name)?).ok_or(JwkError::Base64(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+    use serde_json::json;
+
+    /// The examples of RFC 7638 §3.1 and RFC 8037 appendix A.3.
+    #[test]
+    fn thumbprints_are_those_of_the_standards() {
+        let rsa = json!({
+            "kty": "RSA",
+            "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+            "e": "AQAB", "alg": "RS256", "kid": "2011-04-29",
+        });
+        let okp = json!({
+            "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        });
+        for (key, expected) in [
+            (rsa, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+            (okp, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+        ] {
+            let document = json!({ "keys": [key] }).to_string();
+            let keys = Jwks::parse(document.as_bytes()).unwrap();
+            let found = thumbprint(&keys.keys()[0].key).unwrap();
+            assert_eq!(base64url::encode(&found), expected);
+        }
+    }
 }

@@ -8,6 +8,7 @@
 //! than the operator gave to its issuer.
 
 use crate::{
+    confirmation::{Confirmation, ConfirmationError},
     issuer::{CiProvider, IssuerKind, IssuerRule},
     json::Json,
     template::Use,
@@ -32,6 +33,8 @@ pub struct Principal {
     pub extensions: ExtensionValues,
     /// The text a client signs to prove that it holds the key.
     pub challenge: String,
+    /// The only key it may have, where the token is bound to one.
+    pub bound_to: Option<Confirmation>,
 }
 
 /// Why claims make no principal.
@@ -135,6 +138,9 @@ pub enum PrincipalError {
         /// What the token says.
         found: String,
     },
+    /// Bound to a key in a way nobody can check.
+    #[error(transparent)]
+    Confirmation(#[from] ConfirmationError),
     /// Not a name Kubernetes gives.
     #[error("the claim {claim:?} is {found:?}, which is not a Kubernetes name")]
     NotAKubernetesName {
@@ -158,6 +164,7 @@ impl IssuerRule {
             });
         }
         let subject = text(claims, "sub")?;
+        let bound_to = claims.confirmation()?;
         let mut extensions = ExtensionValues::new();
         let mut issuer = claims.issuer().to_owned();
         let mut challenge = subject.clone();
@@ -193,7 +200,7 @@ impl IssuerRule {
         if let Some(row) = FulcioExtension::by_number(TOKEN_SUBJECT) {
             extensions.set_row(row, subject);
         }
-        Ok(Principal { san, issuer, extensions, challenge })
+        Ok(Principal { san, issuer, extensions, challenge, bound_to })
     }
 }
 
@@ -270,7 +277,7 @@ fn service_account(claims: &Claims) -> Result<String, PrincipalError> {
     // RFC 1123 labels and subdomains: nothing that could end one path segment and begin another.
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let name = |claim: &'static str, value: Option<&Json>| {
-        let name = scalar(claim, value)?;
+        let name = only_text(claim, value)?;
         match name.chars().all(plain)
             && name.len() <= 253
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -228,6 +228,11 @@ impl<'a> UnverifiedToken<'a> {
         &self.issuer
     }
 
+    /// What its signature is over: header and payload, as they came.
+    pub(crate) fn signed(&self) -> &str {
+        self.signed
+    }
+
     /// The key it says to be signed with; when the issuer's set lacks it, fetch the set anew.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {

@@ -144,11 +144,16 @@ pub fn is_email(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
+    // No top-level domain has a digit there, and the numbers of an address have nothing else.
+    let good_top = |label: &str| {
+        let letter = |c: char| c.is_ascii_alphabetic();
+        label.starts_with(letter) && label.ends_with(letter)
+    };
     text.len() <= MOST
         && local.len() <= MOST_LOCAL
         && local.split('.').all(good_atom)
-        && domain.contains('.')
         && domain.split('.').all(good_label)
+        && domain.rsplit_once('.').is_some_and(|(_, top)| good_top(top))
 }
 
 /// Whether both hosts are the same, or end in the same two labels.
@@ -203,7 +208,9 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for good in ["a@b.co", "first.last+tag@sub.example.org", "o'neill@example.com"] {
+        for good in
+            ["a@b.co", "a@b.c0m", "a@1.xn--p1ai", "first.last+tag@sub.example.org", "o'neill@example.com"]
+        {
             assert!(is_email(good), "{good}");
         }
         for bad in [
@@ -222,6 +229,9 @@ mod tests {
             "a@c.de\n",
             "a@b@c.de",
             "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "a@b.c1",
+            "a@b.1c",
         ] {
             assert!(!is_email(bad), "{bad:?}");
         }

@@ -7,6 +7,8 @@
 //! No handler here redirects: HTTP libraries turn a redirected POST into a GET.
 
 mod body;
+mod connection;
+pub mod grpc;
 mod stall;
 
 pub use body::{BodyError, Received, read_body};
@@ -14,7 +16,7 @@ pub use body::{BodyError, Received, read_body};
 use crate::{
     config::PublicUrl,
     listen::Bound,
-    metrics::{Counters, Gauge},
+    metrics::{Count, Counters, Gauge},
 };
 use axum::{
     Router,
@@ -24,14 +26,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use connection::Bounds;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
-use stall::Impatient;
 use std::{
     borrow::Cow,
     future::Future,
@@ -46,16 +44,10 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A request's head must have come by then; an idle connection is closed after it.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// No answer takes longer to make.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// An answer's reader must take something of it within this.
-const READER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that are busy when asked to stop have this long; the whole stop must fit 10 s.
 const DRAIN: Duration = Duration::from_secs(7);
-/// Bytes of a request's head, and of a connection's read buffer.
-const MAX_HEAD: usize = 32 * 1024;
 /// Connections one service holds at a time; more wait in the kernel's queue.
 const MAX_CONNECTIONS: u64 = 8192;
 /// The services, and the listener for numbers.
@@ -272,6 +264,8 @@ pub struct Service {
     pub url: PublicUrl,
     /// Its routes; health and the JSON 404 are added by [`serve`].
     pub router: Router,
+    /// The gRPC services among them, by their full names; where there are none, HTTP/2 is not spoken.
+    pub grpc: &'static [&'static str],
     /// Why it can serve no more, if so: only a restart helps then.
     pub failure: Failure,
     /// Run after the drain.
@@ -280,6 +274,8 @@ pub struct Service {
     pub counters: Arc<Counters>,
     /// Entries of its log, if it has one.
     pub entries: Option<Gauge>,
+    /// What only it counts.
+    pub counts: Vec<Count>,
 }
 
 impl Service {
@@ -290,10 +286,12 @@ impl Service {
             name,
             url,
             router,
+            grpc: &[],
             failure: Arc::new(|| None),
             close: None,
             counters: Arc::default(),
             entries: None,
+            counts: Vec::new(),
         }
     }
 }
@@ -323,9 +321,8 @@ impl Shutdown {
 
 /// Serves until asked to stop, then drains and closes what is behind the service.
 pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
-    let Service { name, router, failure, close, counters, .. } = service;
-    let router = finish(router, failure);
-    let graceful = GracefulShutdown::new();
+    let Service { name, router, grpc, failure, close, counters, .. } = service;
+    let router = finish(router, grpc, failure);
     let room = Arc::new(Semaphore::new(most_connections(getrlimit(Resource::Nofile).current)));
     let mut connections = JoinSet::new();
     let mut accepting = JoinSet::new();
@@ -365,31 +362,23 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
         let _ = stream.set_nodelay(true);
         let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
         let (router, counters) = (router.clone(), Arc::clone(&counters));
-        let handler = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        let handler = move |mut request: http::Request<hyper::body::Incoming>| {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
             let (router, counters) = (router.clone(), Arc::clone(&counters));
-            async move {
-                Ok::<_, std::convert::Infallible>(
-                    answer(name, router, &counters, request.map(Body::new)).await,
-                )
-            }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(Impatient::new(stream, READER_TIMEOUT)), handler);
-        let watched = graceful.watch(connection);
+            async move { answer(name, router, &counters, request.map(Body::new)).await }
+        };
+        let both = !grpc.is_empty();
+        let stop = shutdown.clone();
         connections.spawn(async move {
             let _permit = permit;
-            // A broken connection is the client's affair.
-            let _ = watched.await;
+            connection::serve(stream, both, Bounds::SERVING, handler, stop.asked()).await;
         });
     }
     accepting.shutdown().await;
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!(service = name, "connections still busy after {DRAIN:?} were cut");
     }
     connections.shutdown().await;
@@ -405,8 +394,12 @@ fn most_connections(files: Option<u64>) -> usize {
     usize::try_from(share.clamp(1, MAX_CONNECTIONS)).unwrap_or(1)
 }
 
-fn finish(router: Router, failure: Failure) -> Router {
+fn finish(router: Router, grpc: &'static [&'static str], failure: Failure) -> Router {
     const SERVING: &str = r#"{"status":"SERVING"}"#;
+    let router = match grpc {
+        [] => router,
+        names => router.merge(grpc::health(names, Arc::clone(&failure))),
+    };
     router
         .route("/healthz", get(async || json(StatusCode::OK, SERVING)))
         .route(
@@ -416,7 +409,10 @@ fn finish(router: Router, failure: Failure) -> Router {
                 false => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"NOT_SERVING"}"#),
             }),
         )
-        .fallback(async || ApiError::not_found())
+        .fallback(async |headers: HeaderMap| match grpc::is_grpc(&headers) {
+            true => ApiError::new(Code::Unimplemented, "no such method").into_grpc(),
+            false => ApiError::not_found().into_response(),
+        })
         .method_not_allowed_fallback(wrong_method)
 }
 
@@ -432,15 +428,19 @@ async fn answer(
 ) -> Response {
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let grpc = grpc::is_grpc(request.headers());
     let called = tower::Service::call(&mut router, request);
     let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, called).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
-        Err(_) => ApiError::internal("the answer took too long").into_response(),
+        Err(_) => {
+            let late = ApiError::internal("the answer took too long");
+            if grpc { late.into_grpc() } else { late.into_response() }
+        }
     };
     let reason = response.extensions_mut().remove::<Reason>().map(|Reason(text)| text);
     let reason = reason.as_deref().unwrap_or_default();
-    let status = response.status();
+    let status = response.extensions().get::<grpc::Counted>().map_or(response.status(), |counted| counted.0);
     let took = begun.elapsed();
     counters.answered(status, took);
     let took_us = took.as_micros();

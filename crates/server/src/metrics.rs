@@ -49,6 +49,17 @@ impl std::fmt::Debug for Counters {
     }
 }
 
+/// A counter of one service's own.
+#[derive(Clone)]
+pub struct Count {
+    /// Its name, `sealog_` first and `_total` last.
+    pub name: &'static str,
+    /// What it counts, in a sentence.
+    pub help: &'static str,
+    /// The number.
+    pub value: Gauge,
+}
+
 /// What a service shows.
 pub struct Shown {
     /// Its name.
@@ -57,6 +68,8 @@ pub struct Shown {
     pub counters: Arc<Counters>,
     /// Entries of its log, if it has one.
     pub entries: Option<Gauge>,
+    /// What only it counts.
+    pub counts: Vec<Count>,
 }
 
 /// The admin listener's routes.
@@ -97,6 +110,10 @@ fn text(shown: &[Shown]) -> String {
             let _ = writeln!(out, "sealog_log_entries{{log=\"{service}\"}} {}", entries());
         }
     }
+    for Count { name, help, value } in shown.iter().flat_map(|shown| &shown.counts) {
+        head(&mut out, name, "counter", help);
+        let _ = writeln!(out, "{name} {}", value());
+    }
     out
 }
 
@@ -109,7 +126,9 @@ mod tests {
         let counters = Arc::new(Counters::default());
         counters.answered(StatusCode::CREATED, Duration::from_millis(1500));
         counters.answered(StatusCode::BAD_REQUEST, Duration::from_micros(7));
-        let shown = [Shown { service: "rekor", counters, entries: Some(Arc::new(|| 42)) }];
+        let count = Count { name: "sealog_things_total", help: "Things.", value: Arc::new(|| 7) };
+        let shown =
+            [Shown { service: "rekor", counters, entries: Some(Arc::new(|| 42)), counts: vec![count] }];
         let text = text(&shown);
         for line in [
             "sealog_http_requests_total{service=\"rekor\",status=\"2xx\"} 1",
@@ -117,6 +136,8 @@ mod tests {
             "sealog_http_request_seconds_sum{service=\"rekor\"} 1.500007",
             "sealog_http_request_seconds_count{service=\"rekor\"} 2",
             "sealog_log_entries{log=\"rekor\"} 42",
+            "# TYPE sealog_things_total counter",
+            "sealog_things_total 7",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
         }

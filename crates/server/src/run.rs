@@ -163,6 +163,7 @@ fn admin(services: &[Service]) -> anyhow::Result<Service> {
             service: service.name,
             counters: Arc::clone(&service.counters),
             entries: service.entries.clone(),
+            counts: service.counts.clone(),
         })
         .collect();
     // Nobody is ever told this URL.

@@ -66,6 +66,13 @@ impl Dev {
         self.client_file("")
     }
 
+    /// Host and port of a service.
+    pub(crate) fn authority(&self, service: &str) -> Result<String> {
+        let url = self.ready.pointer(&format!("/services/{service}")).and_then(Value::as_str);
+        let url = url.with_context(|| format!("the ready line does not name {service}"))?;
+        Ok(url.trim_start_matches("http://").trim_end_matches('/').to_owned())
+    }
+
     /// An identity token for an address.
     pub(crate) fn email_token(&self, email: &str) -> Result<String> {
         self.token(&["--email", email])

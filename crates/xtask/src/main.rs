@@ -32,9 +32,9 @@ cargo xtask tidy                the rules of the house
 cargo xtask bench path          token in hand to bundle written, beside the peers
 cargo xtask bench verify [PART] bundle to verdict, beside the peers: warm, cold, large, many
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
-cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, openssl, browser
+cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, grpc, openssl, browser
 cargo xtask sign-in [NAME]      only people who sign in: mail, mail-without-tls, upstream, party, keycloak
-cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, fulcio, tsa
+cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, ca, claims, tsa
 cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or the verifier does not stand
 cargo xtask fuzz --merge [TARGET...]         keep in fuzz/corpus the few inputs that reach what was reached
 cargo xtask fuzz --worst        measure the inputs made to be slow

@@ -95,6 +95,12 @@ pub(crate) struct Peers {
     pub(crate) fsck: PathBuf,
     /// Our small verifier around the module sigstore-go.
     pub(crate) sigstore_go: PathBuf,
+    /// Our small client around the gRPC stubs of the module fulcio.
+    pub(crate) fulcio_grpc: PathBuf,
+    /// Our small reader of certificates by Go and by fulcio's module.
+    pub(crate) certificates: PathBuf,
+    /// The configuration of fulcio's public instance, as its module carries it.
+    pub(crate) fulcio_config: PathBuf,
     /// Our small verifier around the crate sigstore-verify.
     pub(crate) sigstore_rust: PathBuf,
     /// The Python of the virtual environment.
@@ -119,6 +125,9 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.timestamp_server,
         &peers.fsck,
         &peers.sigstore_go,
+        &peers.fulcio_grpc,
+        &peers.certificates,
+        &peers.fulcio_config,
         &peers.sigstore_rust,
         &peers.sigstore_python,
         &peers.node_modules,
@@ -140,7 +149,10 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     for peer in &GO_PEERS {
         go_program(&home, &go, peer)?;
     }
-    let sigstore_go = sigstore_go(house, &home, &go)?;
+    let sigstore_go = ours_in_go(house, &home, &go, ".", "sigstore-go-verify")?;
+    let fulcio_grpc = ours_in_go(house, &home, &go, "./grpc", "fulcio-grpc")?;
+    let certificates = ours_in_go(house, &home, &go, "./certificates", "certificates")?;
+    let fulcio_config = fulcio_config(house, &go)?;
     let sigstore_rust = sigstore_rust(house, &home)?;
     let chromium = of_the_machine(&CHROMIUM, "chromium")?;
     let bin = home.join("go-bin");
@@ -151,6 +163,9 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         timestamp_server: bin.join("timestamp-server"),
         fsck: bin.join("tessera/fsck"),
         sigstore_go,
+        fulcio_grpc,
+        certificates,
+        fulcio_config,
         sigstore_rust,
         sigstore_python: home.join("venv/bin/sigstore"),
         python,
@@ -320,19 +335,32 @@ fn is_module(said: &str, module: &str, version: &str) -> bool {
     })
 }
 
-/// Builds `tests/strangers/go`; Go itself knows whether anything changed.
-fn sigstore_go(house: &House, home: &Path, go: &Path) -> Result<PathBuf> {
-    let program = home.join("go-bin/sigstore-go-verify");
+/// Builds a package of `tests/strangers/go`; Go itself knows whether anything changed.
+fn ours_in_go(house: &House, home: &Path, go: &Path, package: &str, name: &str) -> Result<PathBuf> {
+    let program = home.join("go-bin").join(name);
     let mut build = Command::new(go);
-    build.args(["build", "-trimpath", "-mod=readonly", "-o"]).arg(&program).arg(".");
+    build.args(["build", "-trimpath", "-mod=readonly", "-o"]).arg(&program).arg(package);
     build.current_dir(house.path("tests/strangers/go")).env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
     let finished = process::run(&mut build, INSTALL_LIMIT)?;
     let took = finished.took;
-    finished.expect_success("building the verifier around sigstore-go")?;
+    finished.expect_success(&format!("building {name}"))?;
     if took > Duration::from_secs(5) {
-        println!("  built sigstore-go v1.3.0 in {}", short(took));
+        println!("  built {name} in {}", short(took));
     }
     Ok(program)
+}
+
+/// In Go's cache of modules since the programs above were built.
+fn fulcio_config(house: &House, go: &Path) -> Result<PathBuf> {
+    let mut list = Command::new(go);
+    list.args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "github.com/sigstore/fulcio"]);
+    list.current_dir(house.path("tests/strangers/go")).env("GOTOOLCHAIN", "local");
+    let folder = process::run(&mut list, ASK_LIMIT)?.expect_success("looking for fulcio's module")?;
+    let file = Path::new(folder.trim()).join("config/identity/config.yaml");
+    if !file.exists() {
+        bail!("{} is missing from fulcio's module", file.display());
+    }
+    Ok(file)
 }
 
 /// Builds `tests/strangers/rust`, a workspace of its own; cargo itself knows whether anything changed.

@@ -1,12 +1,13 @@
 """Fulcio: the same requests to `sealogd` and to fulcio, over one CA key, one chain, one CT log and the same issuers.
 
-    ca.py SEALOGD FULCIO FOLDER
+    ca.py SEALOGD FULCIO GRPC_CLIENT FOLDER
 """
 
 import base64
 import hashlib
 import hmac
 import json
+import subprocess
 import sys
 
 import jwt
@@ -395,6 +396,37 @@ def forms(authority, issuer, key):
     authority.certify("content type text/plain", body, {"Content-Type": "text/plain"})
 
 
+def first_version(authority, issuer, key):
+    """The paths of the first version, which answer with PEM."""
+    token, words = issuer.token("email", **EMAIL), EMAIL["email"]
+    bearer = {**JSON, "Authorization": f"Bearer {token}"}
+    proof = b64(possession(key, words))
+    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    request = signing_request(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def by(content, proof):
+        return {"publicKey": {"content": b64(content), "algorithm": "ecdsa"}, "signedEmailAddress": proof}
+
+    def certify(case, body, headers):
+        ours, theirs = authority.ask(case, "POST", "/api/v1/signingCert", json.dumps(body), headers)
+        if ours.status == theirs.status == 201:
+            chains = [x509.load_pem_x509_certificates(answer.body) for answer in (ours, theirs)]
+            authority.note(case, "chain after the leaf", *([one.serial_number for one in chain[1:]] for chain in chains))
+            authority.note(case, "ends in", ours.body[-10:].decode(), theirs.body[-10:].decode())
+            authority.compare_leaves(case, chains[0][0], chains[1][0])
+
+    certify("v1 by key", by(key_pem(key).encode(), proof), bearer)
+    certify("v1 by key in DER", by(der, proof), bearer)
+    certify("v1 by request", {"certificateSigningRequest": b64(request)}, bearer)
+    certify("v1 without a token", by(key_pem(key).encode(), proof), JSON)
+    certify("v1 without a key", {}, bearer)
+    certify("v1 without a proof", by(key_pem(key).encode(), ""), bearer)
+    certify("v1 proof of another key", by(key_pem(key).encode(), b64(possession(ec.generate_private_key(ec.SECP256R1()), words))), bearer)
+    certify("v1 key not PEM", by(b"no key", proof), bearer)
+    ours, theirs = authority.ask("v1 root", "GET", "/api/v1/rootCert")
+    authority.note("v1 root", "body", ours.body.decode(), theirs.body.decode())
+
+
 def trusted(answer, read):
     return [[read(pem) for pem in chain["certificates"]] for chain in answer.json["chains"]]
 
@@ -418,16 +450,45 @@ def reads(authority):
     authority.ask("path GET /no/such", "GET", "/no/such")
 
 
-def main(sealogd, peer, folder):
+def over_grpc(authority, issuer, client, ports, folder):
+    """The same client, fulcio's own, to both: ours on the port of HTTP, theirs on another."""
+
+    def ask(case, mode, argument):
+        said = [subprocess.run([client, mode, f"127.0.0.1:{port}", argument], capture_output=True, text=True, check=False) for port in ports]
+        codes = ["OK" if one.returncode == 0 else one.stderr.split(":")[0] for one in said]
+        authority.note(case, "gRPC code", *codes)
+        ours, theirs = (one.stderr.partition(": ")[2].strip() for one in said)
+        if codes[0] == codes[1] != "OK":
+            authority.note(case, "gRPC message", theirs if theirs and ours.startswith(theirs) else ours, theirs)
+
+    def with_token(case, mode, token):
+        file = folder / "grpc.token"
+        file.write_text(token)
+        ask(case, mode, file)
+
+    right = issuer.token("email", **EMAIL)
+    with_token("gRPC", "certify", right)
+    with_token("gRPC by a build", "certify", issuer.token("github", **GITHUB))
+    with_token("gRPC token in the metadata", "metadata", right)
+    with_token("gRPC token expired", "certify", issuer.token("email", exp=issuer.claims("email")["iat"] - 60, **EMAIL))
+    with_token("gRPC token signed by a stranger", "certify", issuer.token("email", key=issuer.stranger, **EMAIL))
+    with_token("gRPC token empty", "certify", "")
+    with_token("gRPC address not verified", "certify", issuer.token("email", **{**EMAIL, "email_verified": False}))
+    ask("gRPC health", "health", "")
+    ask("gRPC health of a service", "health", "dev.sigstore.fulcio.v2.CA")
+    ask("gRPC health of no such service", "health", "no.such.Service")
+
+
+def main(sealogd, peer, client, folder):
     with Servers(folder) as servers:
-        port, log, other, provider = free_port(), free_port(), free_port(), free_port()
+        port, log, other, provider, grpc = free_port(), free_port(), free_port(), free_port(), free_port()
         issuer = Issuer(provider)
         keys = servers.sealogd(sealogd, table("ctlog", log) + table("ca", port, our_issuers(issuer)))
         config = servers.folder / "fulcio.json"
         config.write_text(json.dumps(their_issuers(issuer)))
         servers.start(
             "fulcio",
-            [peer, "serve", "--host", "127.0.0.1", "--port", other, "--grpc-host", "127.0.0.1", "--grpc-port", free_port()]
+            [peer, "serve", "--host", "127.0.0.1", "--port", other, "--grpc-host", "127.0.0.1", "--grpc-port", grpc]
             + ["--metrics-port", free_port(), "--legacy-unix-domain-socket", f"@sealog-fulcio-{other}"]
             + ["--ca", "fileca", "--fileca-cert", keys / "ca.pem", "--fileca-key", keys / "ca.key", "--fileca-watch=false"]
             + ["--fileca-key-passwd", "none", "--ct-log-url", f"http://localhost:{log}"]
@@ -440,8 +501,10 @@ def main(sealogd, peer, folder):
         tokens(authority, issuer, key)
         machines(authority, issuer, key)
         forms(authority, issuer, key)
+        first_version(authority, issuer, key)
+        over_grpc(authority, issuer, client, (port, grpc), servers.folder)
         reads(authority)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

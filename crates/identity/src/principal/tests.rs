@@ -66,6 +66,19 @@ fn email() {
 }
 
 #[test]
+fn a_token_may_be_bound_to_a_key() {
+    let with = |cnf: Value| json!({"email": "me@example.com", "email_verified": true, "cnf": cnf});
+    let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
+    let jwk = jwk::encode(key.public_key(), "k", Algorithm::EdDsa).unwrap();
+    let bound = principal(&email_rule(), &with(json!({ "jwk": jwk }))).unwrap().bound_to.unwrap();
+    assert_eq!(bound.check(key.public_key()), Ok(()));
+    for wrong in [json!(null), json!("key"), json!([]), json!({}), json!({ "kid": "k" })] {
+        let found = principal(&email_rule(), &with(wrong));
+        assert_eq!(found, Err(PrincipalError::Confirmation(ConfirmationError::NotUnderstood)));
+    }
+}
+
+#[test]
 fn an_address_counts_only_when_its_issuer_verified_it() {
     let address = || "me@example.com".to_string();
     for verified in [json!(false), json!("false"), json!("True"), json!(1), json!(null), json!({})] {
@@ -173,6 +186,13 @@ fn kubernetes() {
     assert_eq!(found.challenge, "system:x");
     let slash = with(json!({"namespace": "a/serviceaccounts/b", "serviceaccount": {"name": "x"}}));
     assert!(matches!(slash, Err(PrincipalError::NotAKubernetesName { .. })));
+    // Kubernetes writes names as text; a number is not one that looks like it.
+    for inner in [
+        json!({"namespace": 7, "serviceaccount": {"name": "x"}}),
+        json!({"namespace": "prod", "serviceaccount": {"name": 7}}),
+    ] {
+        assert!(matches!(with(inner), Err(PrincipalError::ClaimType { found: "a number", .. })));
+    }
     for missing in [
         json!({}),
         json!({"namespace": "a"}),

@@ -1,14 +1,13 @@
 //! The wire of the certificate authority: `dev.sigstore.fulcio.v2.CA` by its HTTP annotations.
 //!
-//! Everything the caller did wrong is 400 with code 3, a bad token included; faults of ours and of the
-//! certificate log are 500 with code 13. The reference server's words come first, details after them.
+//! Beside it the two paths of its first version that clients of old still ask: they carry PEM, and the token in
+//! the header alone.
 
 use super::{
-    issue::Issuance,
-    request::Asked,
-    trust_token::{AUDIENCE, Disbelief, Tokens},
+    answer::{Believed, CaApi, MAX_REQUEST},
+    request::{Asked, RequestError},
 };
-use crate::http::{ApiError, json, read_body};
+use crate::http::{ApiError, content, json, read_body};
 use axum::{
     Router,
     extract::{Request, State},
@@ -19,18 +18,13 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::{HeaderMap, StatusCode, header};
-use sealog_identity::IssuerRule;
-use sealog_pki::{Certificate, IssueError};
-use serde::Deserialize;
+use http::StatusCode;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json as value};
 use std::sync::Arc;
 
-/// The reference server takes 4 MiB; no request has more than a few kilobytes, tokens 64 KiB.
-const MAX_BODY: usize = 4 * 1024 * 1024;
-const BAD_TOKEN: &str = "There was an error processing the identity token";
-const LOG_FAILED: &str = "Error entering certificate in CTL";
-const FAILED: &str = "error communicating with CA backend";
+/// What the first version answers with.
+const PEM_CHAIN: &str = "application/pem-certificate-chain";
 
 /// ProtoJSON: either alphabet, padding or not.
 const fn lenient(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
@@ -40,17 +34,13 @@ const fn lenient(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
 const STANDARD: GeneralPurpose = lenient(&alphabet::STANDARD);
 const URL_SAFE: GeneralPurpose = lenient(&alphabet::URL_SAFE);
 
-/// What the handlers share.
-pub(super) struct CaApi {
-    pub(super) issuance: Issuance,
-    pub(super) tokens: Tokens,
-}
-
 pub(super) fn router(api: Arc<CaApi>) -> Router {
     Router::new()
         .route("/api/v2/signingCert", post(signing_cert))
         .route("/api/v2/trustBundle", get(trust_bundle))
         .route("/api/v2/configuration", get(configuration))
+        .route("/api/v1/signingCert", post(signing_cert_v1))
+        .route("/api/v1/rootCert", get(root_cert_v1))
         .with_state(api)
 }
 
@@ -85,57 +75,63 @@ struct PublicKeyField {
     content: Option<String>,
 }
 
+/// The first version's `CreateSigningCertificateRequest`: the token is in the header.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SigningRequestV1 {
+    #[serde(alias = "public_key")]
+    public_key: Option<PublicKeyField>,
+    #[serde(alias = "signed_email_address")]
+    signed_email_address: Option<String>,
+    #[serde(alias = "certificate_signing_request")]
+    certificate_signing_request: Option<String>,
+}
+
 async fn signing_cert(State(api): State<Arc<CaApi>>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = read_body(body, MAX_BODY).await?;
-    let request: SigningRequest =
-        serde_json::from_slice(&body).map_err(|e| ApiError::invalid(format!("invalid request: {e}")))?;
-    let in_body = request.credentials.as_ref().and_then(|c| c.token.as_deref()).filter(|t| !t.is_empty());
-    let token = in_body.or_else(|| bearer(&parts.headers)).ok_or_else(|| disbelief(&Disbelief::NoToken))?;
-    let principal = api.tokens.principal(token).await.map_err(|e| disbelief(&e))?;
-    let asked = asked(&request)?;
-    let key = asked.proven(&principal.challenge).map_err(|e| ApiError::invalid(e.to_string()))?;
-    let leaf = api.issuance.issue(&principal, key).await.map_err(|error| match &error {
-        // A name the rules let through but X.509 cannot say.
-        super::issue::IssuanceError::Issue(IssueError::San(_)) => {
-            ApiError::invalid(format!("{BAD_TOKEN}: {error}"))
-        }
-        _ if error.is_log() => ApiError::internal(LOG_FAILED).because(error.reason()),
-        _ => ApiError::internal(FAILED).because(error.reason()),
-    })?;
-    let chain: Vec<String> = std::iter::once(&leaf).chain(&api.issuance.chain).map(pem).collect();
+    let request: SigningRequest = parse(&read_body(body, MAX_REQUEST).await?)?;
+    let token = request.credentials.as_ref().and_then(|credentials| credentials.token.as_deref());
+    let chain = api.certify(token, &parts.headers, || asked(&request)).await?;
     let answer = value!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": chain } } });
     Ok(json(StatusCode::OK, answer.to_string()))
 }
 
-/// What a caller did to its token is told; what an issuer did is told too, it is the caller's issuer.
-fn disbelief(error: &Disbelief) -> ApiError {
-    ApiError::invalid(format!("{BAD_TOKEN}: {error}"))
+async fn signing_cert_v1(State(api): State<Arc<CaApi>>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let request: SigningRequestV1 = parse(&read_body(body, MAX_REQUEST).await?)?;
+    let chain = api.certify(None, &parts.headers, || asked_v1(&request)).await?;
+    Ok(content(StatusCode::CREATED, PEM_CHAIN, chain.join("\n")))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()).filter(|token| !token.is_empty())
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::invalid(format!("invalid request: {error}")))
 }
 
-fn asked(request: &SigningRequest) -> Result<Asked, ApiError> {
-    use super::request::RequestError;
-    let refuse = |error: RequestError| ApiError::invalid(error.to_string());
+fn asked(request: &SigningRequest) -> Result<Asked, RequestError> {
     let csr = request.certificate_signing_request.as_deref().filter(|csr| !csr.is_empty());
     match (&request.public_key_request, csr) {
-        (Some(_), Some(_)) => Err(refuse(RequestError::TwoKeys)),
-        (None, None) => Err(refuse(RequestError::NoKey)),
-        (None, Some(csr)) => {
-            let pem = base64(csr).and_then(|bytes| String::from_utf8(bytes).ok());
-            Asked::csr(&pem.ok_or_else(|| refuse(RequestError::CsrEncoding))?).map_err(refuse)
-        }
+        (Some(_), Some(_)) => Err(RequestError::TwoKeys),
+        (None, None) => Err(RequestError::NoKey),
+        (None, Some(csr)) => Asked::csr(&base64(csr).ok_or(RequestError::CsrEncoding)?),
         (Some(asked), None) => {
             let content = asked.public_key.as_ref().and_then(|key| key.content.as_deref());
-            let content = content.ok_or_else(|| refuse(RequestError::NoKey))?;
             let proof = base64(asked.proof_of_possession.as_deref().unwrap_or_default());
             // Not base64 is no signature either.
-            Asked::key(content, proof.unwrap_or_default()).map_err(refuse)
+            Asked::key(content.ok_or(RequestError::NoKey)?.as_bytes(), proof.unwrap_or_default())
+        }
+    }
+}
+
+fn asked_v1(request: &SigningRequestV1) -> Result<Asked, RequestError> {
+    let csr = request.certificate_signing_request.as_deref().filter(|csr| !csr.is_empty());
+    match (&request.public_key, csr) {
+        (Some(_), Some(_)) => Err(RequestError::TwoKeys),
+        (None, None) => Err(RequestError::NoKey),
+        (None, Some(csr)) => Asked::csr(&base64(csr).ok_or(RequestError::CsrEncoding)?),
+        (Some(key), None) => {
+            let content = key.content.as_deref().and_then(base64).unwrap_or_default();
+            let proof = base64(request.signed_email_address.as_deref().unwrap_or_default());
+            Asked::key(&content, proof.unwrap_or_default())
         }
     }
 }
@@ -145,29 +141,27 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 async fn trust_bundle(State(api): State<Arc<CaApi>>) -> Response {
-    let chain: Vec<String> = api.issuance.chain.iter().map(pem).collect();
-    json(StatusCode::OK, value!({ "chains": [{ "certificates": chain }] }).to_string())
+    json(StatusCode::OK, value!({ "chains": [{ "certificates": api.chain() }] }).to_string())
+}
+
+async fn root_cert_v1(State(api): State<Arc<CaApi>>) -> Response {
+    content(StatusCode::OK, PEM_CHAIN, api.chain().join("\n"))
 }
 
 async fn configuration(State(api): State<Arc<CaApi>>) -> Response {
-    let issuers: Vec<Value> = api.tokens.rules.iter().map(describe).collect();
+    let issuers: Vec<Value> = api.believed().map(|issuer| describe(&issuer)).collect();
     json(StatusCode::OK, value!({ "issuers": issuers }).to_string())
 }
 
-fn describe(rule: &IssuerRule) -> Value {
-    let url = if rule.is_wildcard() { "wildcardIssuerUrl" } else { "issuerUrl" };
+fn describe(issuer: &Believed<'_>) -> Value {
+    let url = if issuer.is_wildcard { "wildcardIssuerUrl" } else { "issuerUrl" };
     value!({
-        url: rule.issuer(),
-        "audience": rule.audience().unwrap_or(AUDIENCE),
-        "challengeClaim": rule.challenge_claim(),
-        "spiffeTrustDomain": rule.spiffe_trust_domain().unwrap_or_default(),
-        "issuerType": rule.type_name(),
-        "subjectDomain": rule.subject_domain().unwrap_or_default(),
-        "skipEmailVerification": rule.skips_email_verification(),
+        url: issuer.url,
+        "audience": issuer.audience,
+        "challengeClaim": issuer.challenge_claim,
+        "spiffeTrustDomain": issuer.spiffe_trust_domain,
+        "issuerType": issuer.issuer_type,
+        "subjectDomain": issuer.subject_domain,
+        "skipEmailVerification": issuer.skip_email_verification,
     })
-}
-
-/// Without the final newline, as the reference server sends it.
-fn pem(certificate: &Certificate) -> String {
-    certificate.to_pem().trim_end().to_owned()
 }

@@ -1,14 +1,17 @@
-//! The certificate authority: Fulcio v2 over HTTP.
+//! The certificate authority: Fulcio v2 over HTTP and gRPC, on one port.
 //!
 //! A token says who, a key and its proof say with what, the certificate log hears of it first, and then
 //! there is a certificate for ten minutes. What may be lost: nothing is stored but the keys; the certificates
 //! are in the log. The root's key (`ca-root.key`) is used by `init` alone and may be moved away.
 
+mod answer;
 mod api;
 pub mod config;
+mod grpc;
 pub mod import;
 mod issue;
 mod request;
+mod reuse;
 mod trust_token;
 
 use crate::{
@@ -71,11 +74,15 @@ pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result
         log_url: parse_url(&log.url).context("the certificate log's URL")?,
         log_key: log.key,
     };
+    let reuse = Arc::new(reuse::Reuse::new()?);
+    let counts = reuse.counts();
     let tokens = trust_token::Tokens {
         rules: config.issuers.clone(),
         keys: KeyCache::new(instance.clock.clone()),
         clock: instance.clock.clone(),
+        reuse,
     };
-    let router = with_cors(api::router(Arc::new(api::CaApi { issuance, tokens })));
-    Ok(Service::new("ca", config.url.clone(), router))
+    let api = Arc::new(answer::CaApi { issuance, tokens });
+    let router = with_cors(api::router(Arc::clone(&api))).merge(grpc::router(api));
+    Ok(Service { grpc: &[grpc::SERVICE], counts, ..Service::new("ca", config.url.clone(), router) })
 }

@@ -72,9 +72,16 @@ impl std::fmt::Display for Hash {
 }
 
 impl Asked {
-    /// Parses a public key in PEM with its proof.
-    pub(super) fn key(pem: &str, proof: Vec<u8>) -> Result<Self, RequestError> {
-        match PublicKey::from_pem(pem) {
+    /// Parses a public key in PEM or DER with its proof.
+    pub(super) fn key(key: &[u8], proof: Vec<u8>) -> Result<Self, RequestError> {
+        /// A SubjectPublicKeyInfo begins so, and PEM does not.
+        const SEQUENCE: u8 = 0x30;
+        let parsed = match key {
+            [] => return Err(RequestError::NoKey),
+            [SEQUENCE, ..] => PublicKey::from_spki_der(key),
+            _ => PublicKey::from_pem(&String::from_utf8_lossy(key)),
+        };
+        match parsed {
             Ok(key) => Ok(Self::Key { key, proof }),
             Err(weak @ KeyError::WeakRsa { .. }) => Err(RequestError::Insecure(weak)),
             Err(other) => Err(RequestError::Key(other)),
@@ -82,8 +89,9 @@ impl Asked {
     }
 
     /// Parses a request in PEM.
-    pub(super) fn csr(pem: &str) -> Result<Self, RequestError> {
-        match Csr::from_pem(pem) {
+    pub(super) fn csr(pem: &[u8]) -> Result<Self, RequestError> {
+        // What is not text is not PEM either, and is refused as that.
+        match Csr::from_pem(&String::from_utf8_lossy(pem)) {
             Ok(csr) => Ok(Self::Csr(Box::new(csr))),
             Err(CsrError::Key(weak @ KeyError::WeakRsa { .. })) => Err(RequestError::Insecure(weak)),
             Err(other) => Err(RequestError::Csr(other)),
@@ -136,11 +144,11 @@ mod tests {
     fn a_proof_is_over_the_challenge_by_the_key() {
         let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let pem = key.public_key().to_pem();
-        let asked = Asked::key(&pem, key.sign(b"jane@example.com").unwrap()).unwrap();
+        let asked = Asked::key(pem.as_bytes(), key.sign(b"jane@example.com").unwrap()).unwrap();
         assert_eq!(asked.proven("jane@example.com").unwrap(), key.public_key());
         assert!(matches!(asked.proven("john@example.com"), Err(RequestError::Proof(_))));
         let other = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
-        let asked = Asked::key(&pem, other.sign(b"jane@example.com").unwrap()).unwrap();
+        let asked = Asked::key(pem.as_bytes(), other.sign(b"jane@example.com").unwrap()).unwrap();
         assert!(matches!(asked.proven("jane@example.com"), Err(RequestError::Proof(_))));
     }
 
@@ -149,10 +157,10 @@ mod tests {
         let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let mut der = Csr::build(&key).unwrap();
         let pem = |der: &[u8]| Csr::pem_of(der);
-        assert!(Asked::csr(&pem(&der)).unwrap().proven("").is_ok());
+        assert!(Asked::csr(pem(&der).as_bytes()).unwrap().proven("").is_ok());
         let last = der.last_mut().unwrap();
         *last ^= 1;
-        assert!(Asked::csr(&pem(&der)).unwrap().proven("").is_err());
-        assert!(matches!(Asked::csr("nonsense"), Err(RequestError::Csr(_))));
+        assert!(Asked::csr(pem(&der).as_bytes()).unwrap().proven("").is_err());
+        assert!(matches!(Asked::csr(b"nonsense"), Err(RequestError::Csr(_))));
     }
 }

@@ -1,10 +1,12 @@
 //! Who a token speaks of: the rule for its issuer, the issuer's keys, the checks, the principal.
 
+use super::reuse::Reuse;
 use crate::clock::Clock;
 use crate::issuer_keys::{FetchError, IssuerKeys, KeyCache};
 use sealog_identity::{
     Checks, Claims, IssuerRule, IssuerRules, Principal, PrincipalError, TokenError, UnverifiedToken, verify,
 };
+use std::sync::Arc;
 
 /// The audience of tokens for signing, where a rule does not name another.
 pub(super) const AUDIENCE: &str = "sigstore";
@@ -14,6 +16,7 @@ pub(super) struct Tokens {
     pub(super) rules: IssuerRules,
     pub(super) keys: KeyCache,
     pub(super) clock: Clock,
+    pub(super) reuse: Arc<Reuse>,
 }
 
 /// Why a token is not believed.
@@ -51,6 +54,7 @@ impl Tokens {
             }
             other => other?,
         };
+        self.reuse.note(&token, claims.expires(), self.clock.unix_seconds());
         Ok(rule.principal(&claims)?)
     }
 

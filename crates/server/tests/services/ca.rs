@@ -195,6 +195,61 @@ async fn a_token_that_is_not_good_is_refused() {
 }
 
 #[tokio::test]
+async fn a_token_that_comes_again_is_counted_and_served() {
+    const AGAIN: &str = "sealog_ca_tokens_used_again_total";
+    let sealog = Sealog::start().await;
+    let key = Key::p256();
+    let (token, other) = (sealog.issuer.email("jane@example.com"), sealog.issuer.email("john@example.com"));
+    for (token, expected) in [(&token, 0), (&other, 0), (&token, 1), (&token, 2), (&other, 3)] {
+        issued(&sealog.post("ca", SIGNING_CERT, with_csr(token, &key).to_string()).await);
+        assert_eq!(sealog.count(AGAIN).await, expected);
+    }
+    // Over gRPC as well, and whatever becomes of the request; what is not believed is not counted.
+    let grpc = super::grpc::Grpc::to(&sealog).await;
+    grpc.refuses_without_key(&token).await;
+    assert_eq!(sealog.count(AGAIN).await, 4);
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    for _ in 0..2 {
+        grpc.refuses_without_key(&format!("{signed}.AAAA")).await;
+    }
+    assert_eq!((sealog.count(AGAIN).await, sealog.count("sealog_ca_tokens_forgotten_total").await), (4, 0));
+}
+
+#[tokio::test]
+async fn a_token_bound_to_a_key_certifies_no_other() {
+    const BAD: &str = "There was an error processing the identity token: the identity token is bound to ";
+    let sealog = Sealog::start().await;
+    let (key, other) = (Key::p256(), Key::p256());
+    let point = key.read("pub.der");
+    let (x, y) = point[point.len() - 64..].split_at(32);
+    let part = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let jwk = json!({ "kty": "EC", "crv": "P-256", "x": part(x), "y": part(y) });
+    // RFC 7638, from its own words.
+    let text = format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, part(x), part(y));
+    let jkt = json!(part(&sha256(text.as_bytes())));
+    let bound = |cnf: Value| {
+        let mut claims = sealog.issuer.email_claims("jane@example.com");
+        claims["cnf"] = cnf;
+        sealog.issuer.sign(&claims)
+    };
+    for cnf in [json!({ "jkt": jkt }), json!({ "jwk": jwk }), json!({ "jwk": jwk, "jkt": jkt })] {
+        let token = bound(cnf);
+        issued(&sealog.post("ca", SIGNING_CERT, with_csr(&token, &key).to_string()).await);
+        let by_key = with_key(&token, &key, "jane@example.com").to_string();
+        issued(&sealog.post("ca", SIGNING_CERT, by_key).await);
+        for request in [with_csr(&token, &other), with_key(&token, &other, "jane@example.com")] {
+            let answer = sealog.post("ca", SIGNING_CERT, request.to_string()).await;
+            answer.refused(400, 3, BAD);
+            assert!(answer.text().contains("ask with the key the token was made for"), "{}", answer.text());
+        }
+    }
+    for cnf in [json!({}), json!("key"), json!({ "kid": "one" }), json!({ "x5t#S256": jkt })] {
+        let request = with_csr(&bound(cnf), &key).to_string();
+        sealog.post("ca", SIGNING_CERT, request).await.refused(400, 3, BAD);
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_is_not_proven_or_not_good_is_refused() {
     const PROOF: &str = "The signature supplied in the request could not be verified";
     const KEY: &str = "The public key supplied in the request could not be parsed";

@@ -19,6 +19,7 @@ pub(crate) struct Sealog {
     pub(crate) issuer: Issuer,
     pub(crate) dir: tempfile::TempDir,
     running: Option<Running>,
+    admin: u16,
     pub(crate) client: reqwest::Client,
 }
 
@@ -32,16 +33,17 @@ impl Sealog {
         let issuer = Issuer::start("").await;
         let dir = tempfile::tempdir().unwrap();
         let mut sockets = Sockets::new();
-        for name in ["ca", "rekor", "ctlog", "tsa"] {
+        for name in ["ca", "rekor", "ctlog", "tsa", "admin"] {
             sockets.insert(name, Bound::bind(Listen::Localhost(0)).unwrap());
         }
+        let admin = sockets["admin"].port();
         let path = dir.path().join("sealog.toml");
         std::fs::write(&path, configuration(&sockets, &issuer, rekor)).unwrap();
         let config = Config::load(&path).unwrap();
         setup::init(&config, Clock::system()).unwrap();
         let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { issuer, dir, running: Some(running), client }
+        Self { issuer, dir, running: Some(running), admin, client }
     }
 
     pub(crate) fn url(&self, service: &str) -> String {
@@ -56,6 +58,14 @@ impl Sealog {
 
     pub(crate) async fn get(&self, service: &str, path: &str) -> Answer {
         Answer::of(self.client.get(format!("{}{path}", self.url(service))).send().await.unwrap()).await
+    }
+
+    /// A counter, as the operator's monitoring reads it.
+    pub(crate) async fn count(&self, name: &str) -> u64 {
+        let url = format!("http://localhost:{}/metrics", self.admin);
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }
 
     /// Stops, and starts again from what is on disk, on other ports.
@@ -89,9 +99,10 @@ fn configuration(sockets: &Sockets, issuer: &Issuer, rekor: &str) -> String {
     );
     for (name, bound) in sockets {
         let port = bound.port();
-        text.push_str(&format!(
-            "\n[{name}]\nlisten = \"localhost:{port}\"\nurl = \"http://localhost:{port}\"\n"
-        ));
+        text.push_str(&format!("\n[{name}]\nlisten = \"localhost:{port}\"\n"));
+        if *name != "admin" {
+            text.push_str(&format!("url = \"http://localhost:{port}\"\n"));
+        }
         if *name == "rekor" {
             text.push_str(rekor);
         }

@@ -3,6 +3,8 @@
 
 mod ca;
 mod ctlog;
+mod floods;
+mod grpc;
 mod harness;
 mod hostile;
 mod openssl;

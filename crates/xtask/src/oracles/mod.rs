@@ -24,7 +24,7 @@ use differences::Differences;
 /// The longest one server's comparison may take.
 const LIMIT: Duration = Duration::from_secs(180);
 /// The servers, by the name of the program that compares them.
-const SERVERS: [&str; 3] = ["rekor", "ca", "tsa"];
+const SERVERS: [&str; 4] = ["rekor", "ca", "claims", "tsa"];
 /// Where accepted differences stand.
 const DOCUMENT: &str = "docs/reference/differences.md";
 
@@ -58,7 +58,8 @@ fn compare(house: &House, peers: &Peers, server: &str) -> Result<(Vec<Value>, Du
     let scratch = Scratch::new(&format!("oracle-{server}"))?;
     let programs = match server {
         "rekor" => vec![&peers.rekor, &peers.fsck],
-        "ca" => vec![&peers.fulcio],
+        "ca" => vec![&peers.fulcio, &peers.fulcio_grpc],
+        "claims" => vec![&peers.fulcio, &peers.fulcio_config, &peers.certificates],
         _ => vec![&peers.timestamp_server],
     };
     let mut command = Command::new(&peers.python);

@@ -7,6 +7,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod clients;
+mod grpc;
 mod openssl;
 mod report;
 
@@ -32,7 +33,7 @@ const ANOTHER_ISSUER: &str = "https://accounts.example.com";
 /// The predicate of every attestation.
 pub(crate) const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// What can be asked for by name.
-const PARTS: [&str; 6] = ["cosign", "python", "js", "go", "openssl", "browser"];
+const PARTS: [&str; 7] = ["cosign", "python", "js", "go", "grpc", "openssl", "browser"];
 
 /// Installs the peers and runs the parts asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
@@ -56,6 +57,9 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
         if wanted(client.name()) {
             against(&stage, &ours, client.as_ref(), &signed, &mut report);
         }
+    }
+    if wanted("grpc") {
+        grpc::run(&stage, &mut report);
     }
     if wanted("openssl") {
         openssl::run(&stage, &signed, &mut report);
