@@ -15,6 +15,7 @@
 extern crate alloc;
 
 mod backend;
+mod device;
 mod digest;
 mod key;
 #[cfg(not(target_family = "wasm"))]
@@ -26,6 +27,7 @@ mod scheme;
 mod seal;
 mod signer;
 
+pub use device::ecdsa_signature;
 pub use digest::{Digest, DigestError, HashAlgorithm, Hasher, sha256};
 pub use key::{KeyError, KeyKind, PublicKey, SignatureError};
 #[cfg(not(target_family = "wasm"))]
