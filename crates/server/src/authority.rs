@@ -5,11 +5,12 @@
 
 use crate::{instance::Instance, setup::Made};
 use anyhow::Context as _;
-use sealog_crypto::{KeyKind, PrivateKey, PublicKey, Signer, random_array};
+use sealog_crypto::{KeyKind, PublicKey, Signer, random_array};
 use sealog_pki::{
     Certificate, IssueError,
     issue::{AuthorityProfile, Below, Serial, intermediate, self_signed_root, tsa_leaf},
 };
+use std::sync::Arc;
 
 /// How long an authority lasts.
 const VALIDITY_SECONDS: i64 = 15 * 365 * 86_400;
@@ -86,8 +87,8 @@ pub fn init(instance: &Instance, kind: &Kind) -> anyhow::Result<Made> {
             not_after: not_before.saturating_add(VALIDITY_SECONDS),
         })
     };
-    let root_cert = self_signed_root(&profile(kind.root_common_name)?, &root_key)?;
-    let below = (kind.issue)(&profile(kind.common_name)?, key.public_key(), &root_cert, &root_key)?;
+    let root_cert = self_signed_root(&profile(kind.root_common_name)?, root_key.as_ref())?;
+    let below = (kind.issue)(&profile(kind.common_name)?, key.public_key(), &root_cert, root_key.as_ref())?;
     // The chain last: without it the authority does not exist, and `init` goes on where it stopped.
     instance.keys.store_chain(kind.key, &format!("{}{}", below.to_pem(), root_cert.to_pem()))?;
     Ok(Made::New)
@@ -97,16 +98,16 @@ pub fn init(instance: &Instance, kind: &Kind) -> anyhow::Result<Made> {
 ///
 /// # Errors
 /// When they are missing or do not belong together.
-pub fn load(instance: &Instance, kind: &Kind) -> anyhow::Result<(PrivateKey, Vec<Certificate>)> {
-    let key = instance.keys.load(kind.key)?;
+pub fn load(instance: &Instance, kind: &Kind) -> anyhow::Result<(Arc<dyn Signer>, Vec<Certificate>)> {
+    let key = instance.keys.signer(kind.key)?;
     let chain = chain(instance, kind)?;
     let path = instance.keys.path(kind.key, "pem");
     let Some(first) = chain.first() else { anyhow::bail!("{} holds no certificate", path.display()) };
     if first.spki_der() != key.public_key().spki_der() {
         anyhow::bail!(
-            "the first certificate in {} is not for the key in {}",
+            "the first certificate in {} is not for the key {}",
             path.display(),
-            instance.keys.path(kind.key, "key").display()
+            instance.keys.place(kind.key)
         );
     }
     for (below, above) in chain.iter().zip(chain.iter().skip(1)) {
@@ -127,17 +128,17 @@ pub fn chain(instance: &Instance, kind: &Kind) -> anyhow::Result<Vec<Certificate
         .with_context(|| format!("reading {}", instance.keys.path(kind.key, "pem").display()))
 }
 
-fn key(instance: &Instance, name: &str, kind: KeyKind) -> anyhow::Result<PrivateKey> {
+fn key(instance: &Instance, name: &str, kind: KeyKind) -> anyhow::Result<Arc<dyn Signer>> {
     Ok(match instance.keys.contains(name) {
         // Left by an `init` that was interrupted before there was a chain.
-        true => instance.keys.load(name)?,
-        false => instance.keys.generate(name, kind)?,
+        true => instance.keys.signer(name)?,
+        false => instance.keys.make(name, kind)?,
     })
 }
 
 /// Lines for `check`: the working certificate's name, key and last day.
 #[must_use]
-pub fn describe(service: &str, key: &PrivateKey, chain: &[Certificate]) -> Vec<String> {
+pub fn describe(service: &str, key: &dyn Signer, chain: &[Certificate]) -> Vec<String> {
     chain
         .first()
         .map(|certificate| {

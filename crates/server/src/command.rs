@@ -13,6 +13,7 @@ use crate::{
     keys::KeyStoreError,
     listen::BindError,
     oidc,
+    pkcs11::TokenError,
     run::{Running, Signals, Sockets},
     setup::{self, Made},
 };
@@ -326,8 +327,16 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             }
             KeyStoreError::Newer { .. } => (USAGE, Some("run the newer sealogd that made it")),
             KeyStoreError::Exists(_) => (USAGE, None),
+            KeyStoreError::Misplaced(_) => {
+                (USAGE, Some("take the key out of [pkcs11.keys], or move the file away once the token has it"))
+            }
+            KeyStoreError::Token(error) => return advice(error),
             _ => (FAILED, None),
         });
+    }
+    if let Some(error) = cause.downcast_ref::<TokenError>() {
+        let status = if error.is_setting() { USAGE } else { FAILED };
+        return Some((status, error.hint()));
     }
     if let Some(error) = cause.downcast_ref::<OpenError>() {
         return Some((FAILED, error.hint()));

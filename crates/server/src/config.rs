@@ -6,6 +6,7 @@
 use crate::{
     files,
     keys::{self, KeyStoreError, Protection},
+    pkcs11::{self, Token},
 };
 use sealog_crypto::Zeroizing;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -39,6 +40,8 @@ pub struct Config {
     /// Keys in the clear: for `dev` and tests.
     #[serde(default)]
     pub plain_keys: bool,
+    /// The security module in which some keys live.
+    pub pkcs11: Option<pkcs11::config::Config>,
     /// The organization in certificate subjects, and the operator in the signing configuration.
     #[serde(default = "default_organization")]
     pub organization: String,
@@ -91,7 +94,7 @@ pub enum ConfigError {
         /// What is wrong.
         what: String,
     },
-    /// The passphrase file is exposed or unreadable.
+    /// The passphrase or PIN file is exposed or unreadable, or the token refuses.
     #[error(transparent)]
     Passphrase(#[from] KeyStoreError),
 }
@@ -163,12 +166,25 @@ impl Config {
         Ok(Protection::Passphrase(Zeroizing::new(line.to_vec())))
     }
 
+    /// The token in which some keys live, opened.
+    ///
+    /// # Errors
+    /// When there is to be one and it cannot be opened.
+    pub fn token(&self) -> Result<Option<Token>, ConfigError> {
+        let Some(table) = &self.pkcs11 else { return Ok(None) };
+        Ok(Some(Token::open(table, table.pin()?).map_err(KeyStoreError::from)?))
+    }
+
     fn resolve(&mut self, base: &Path) {
         let absolute = |path: &mut PathBuf| *path = base.join(&*path);
         absolute(&mut self.data_dir);
         self.keys_dir.iter_mut().for_each(absolute);
         self.client_dir.iter_mut().for_each(absolute);
         self.passphrase_file.iter_mut().for_each(absolute);
+        if let Some(pkcs11) = &mut self.pkcs11 {
+            absolute(&mut pkcs11.module);
+            absolute(&mut pkcs11.pin_file);
+        }
         if let Some(ctlog) = &mut self.ctlog {
             ctlog.roots.iter_mut().for_each(absolute);
         }
@@ -186,6 +202,9 @@ impl Config {
         }
         if self.passphrase_credential.as_deref().is_some_and(|n| n.is_empty() || n.contains(['/', '\0'])) {
             return Err("`passphrase_credential` is the name of a credential, not a path".to_owned());
+        }
+        if let Some(pkcs11) = &self.pkcs11 {
+            pkcs11.check()?;
         }
         if self.organization.is_empty() || self.organization.len() > 64 {
             return Err("`organization` must have 1 to 64 bytes (RFC 5280 upper bound)".to_owned());

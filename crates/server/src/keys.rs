@@ -5,13 +5,18 @@
 //! start derives once however many keys there are. `NAME.pub` keeps the public half and `NAME.pem` a
 //! certificate chain, both readable by anyone.
 //!
+//! A key that `[pkcs11]` names lives in a security module; its other files lie here as well.
+//!
 //! Nothing here is ever overwritten, and a key file that others can read is refused: it may have leaked.
 
-use crate::files;
+use crate::{
+    files,
+    pkcs11::{Token, TokenError},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sealog_crypto::{
-    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer as _, Zeroizing,
-    random_array,
+    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer,
+    Zeroizing, random_array,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -19,6 +24,7 @@ use std::{
     num::NonZeroU32,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Rounds of PBKDF2-HMAC-SHA256 for new stores (OWASP 2023).
@@ -43,11 +49,14 @@ pub enum Protection {
     Passphrase(Zeroizing<Vec<u8>>),
 }
 
-/// An opened key store.
+/// An opened key store. Cheap to clone.
+#[derive(Clone)]
 pub struct KeyStore {
     dir: PathBuf,
     /// None: keys in plain.
-    sealing: Option<SealingKey>,
+    sealing: Option<Arc<SealingKey>>,
+    /// Where the keys are that lie in no file.
+    token: Option<Token>,
 }
 
 /// Why the key store refuses.
@@ -113,6 +122,12 @@ pub enum KeyStoreError {
     /// The public half is unusable.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A key file for a key that is said to be in a token.
+    #[error("{} exists, but [pkcs11.keys] says that this key is in a security module", .0.display())]
+    Misplaced(PathBuf),
+    /// The security module refuses.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// `sealing.toml`.
@@ -153,7 +168,7 @@ impl KeyStore {
             .map_err(|_| malformed(&parameters, "cannot be written as TOML"))?;
             files::write_new(&parameters, text.as_bytes(), files::MODE_SECRET)
                 .map_err(|e| io_error(&parameters, e))?;
-            return Ok(Self { dir: dir.to_owned(), sealing: Some(sealing) });
+            return Ok(Self { dir: dir.to_owned(), sealing: Some(Arc::new(sealing)), token: None });
         }
         Self::open(dir, protection)
     }
@@ -172,9 +187,15 @@ impl KeyStore {
             (Protection::Plain, false) => None,
             (Protection::Plain, true) => return Err(KeyStoreError::NeedsPassphrase(dir.to_owned())),
             (Protection::Passphrase(_), false) => return Err(KeyStoreError::NotSealed(dir.to_owned())),
-            (Protection::Passphrase(passphrase), true) => Some(derive(&parameters, &passphrase)?),
+            (Protection::Passphrase(passphrase), true) => Some(Arc::new(derive(&parameters, &passphrase)?)),
         };
-        Ok(Self { dir: dir.to_owned(), sealing })
+        Ok(Self { dir: dir.to_owned(), sealing, token: None })
+    }
+
+    /// With the token in which some of its keys live.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
     }
 
     /// Whether private keys lie here in plain.
@@ -189,13 +210,62 @@ impl KeyStore {
         &self.dir
     }
 
-    /// Whether there is a private key of that name.
+    /// Whether a private key of that name was made.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.path(name, "key").exists()
+        match self.label(name) {
+            Some(_) => self.path(name, "pub").exists(),
+            None => self.path(name, "key").exists(),
+        }
     }
 
-    /// Makes a key and stores both halves.
+    /// Makes a key where it is to live, and stores its public half.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
+    pub fn make(&self, name: &str, kind: KeyKind) -> Result<Arc<dyn Signer>, KeyStoreError> {
+        let Some((token, label)) = self.label(name) else { return Ok(Arc::new(self.generate(name, kind)?)) };
+        let public = self.path(name, "pub");
+        if public.exists() {
+            return Err(KeyStoreError::Exists(public));
+        }
+        self.refuse_misplaced(name)?;
+        let key = token.make(&label, kind)?;
+        files::write_new(&public, key.public_key().to_pem().as_bytes(), files::MODE_PUBLIC)
+            .map_err(|e| io_error(&public, e))?;
+        Ok(key)
+    }
+
+    /// What signs with a key, wherever it lives.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`].
+    pub fn signer(&self, name: &str) -> Result<Arc<dyn Signer>, KeyStoreError> {
+        let Some((token, label)) = self.label(name) else { return Ok(Arc::new(self.load(name)?)) };
+        self.refuse_misplaced(name)?;
+        Ok(token.find(&label, self.public(name)?, &self.path(name, "pub"))?)
+    }
+
+    /// Where a private key lives, for people.
+    #[must_use]
+    pub fn place(&self, name: &str) -> String {
+        match self.label(name) {
+            Some((token, label)) => format!("\"{label}\" in {token}"),
+            None => self.path(name, "key").display().to_string(),
+        }
+    }
+
+    fn label(&self, name: &str) -> Option<(&Token, String)> {
+        let token = self.token.as_ref()?;
+        Some((token, token.label(name)?))
+    }
+
+    fn refuse_misplaced(&self, name: &str) -> Result<(), KeyStoreError> {
+        let path = self.path(name, "key");
+        if path.exists() { Err(KeyStoreError::Misplaced(path)) } else { Ok(()) }
+    }
+
+    /// Makes a key in a file and stores both halves.
     ///
     /// # Errors
     /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
@@ -218,7 +288,7 @@ impl KeyStore {
         Ok(key)
     }
 
-    /// Reads a private key.
+    /// Reads a private key from its file.
     ///
     /// # Errors
     /// See [`KeyStoreError`].

@@ -27,6 +27,7 @@ pub mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod oidc;
+pub mod pkcs11;
 pub mod rekor;
 pub mod run;
 pub mod setup;

@@ -8,7 +8,7 @@ use sealog_client::{
     ct::{CtError, add_pre_chain},
     http::Client,
 };
-use sealog_crypto::{PrivateKey, PublicKey, RandomError, sha256};
+use sealog_crypto::{PublicKey, RandomError, Signer, sha256};
 use sealog_identity::Principal;
 use sealog_pki::{Certificate, IssueError, LeafProfile, issue};
 use sealog_tlog::ct::{CtEntry, SctError, SctList};
@@ -25,7 +25,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The authority at work.
 pub(super) struct Issuance {
-    pub(super) key: PrivateKey,
+    pub(super) key: Arc<dyn Signer>,
     /// The issuing certificate first, the root last.
     pub(super) chain: Vec<Certificate>,
     pub(super) clock: Clock,
@@ -86,7 +86,7 @@ impl Issuance {
             san: &principal.san,
             extensions: &principal.extensions,
         };
-        let precert = issue::precertificate(&profile, issuer, &self.key)?;
+        let precert = issue::precertificate(&profile, issuer, self.key.as_ref())?;
         let mut submitted = vec![precert.certificate().der()];
         submitted.extend(self.chain.iter().map(Certificate::der));
         let asked = add_pre_chain(&self.client, &self.log_url, &submitted);
@@ -98,6 +98,6 @@ impl Issuance {
             precert: Vec::new(),
         };
         sct.verify(&entry, &self.log_key)?;
-        Ok(issue::finish(&precert, &SctList(vec![sct]), issuer, &self.key)?)
+        Ok(issue::finish(&precert, &SctList(vec![sct]), issuer, self.key.as_ref())?)
     }
 }

@@ -47,7 +47,7 @@ pub fn init(instance: &Instance) -> anyhow::Result<Made> {
 /// When it could not start.
 pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
     let (key, chain) = authority::load(instance, &SIGNING)?;
-    let mut lines = authority::describe("ca", &key, &chain);
+    let mut lines = authority::describe("ca", key.as_ref(), &chain);
     lines.extend(
         config
             .issuers

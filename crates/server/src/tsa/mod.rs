@@ -30,7 +30,7 @@ pub fn init(instance: &Instance) -> anyhow::Result<Made> {
 /// When it could not start.
 pub fn check(instance: &Instance) -> anyhow::Result<Vec<String>> {
     let (key, chain) = authority::load(instance, &TIMESTAMPING)?;
-    Ok(authority::describe("tsa", &key, &chain))
+    Ok(authority::describe("tsa", key.as_ref(), &chain))
 }
 
 /// Loads the keys and gives the service.

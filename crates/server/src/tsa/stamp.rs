@@ -4,16 +4,19 @@
 //! one of the two must be wrong.
 
 use crate::{authority, clock::Clock};
-use sealog_crypto::{PrivateKey, RandomError};
+use sealog_crypto::{RandomError, Signer};
 use sealog_pki::{
     Certificate,
     timestamp::{ACCURACY_SECONDS, POLICY, RespondError, TimeStampReq, TsaIdentity, respond},
 };
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 /// Key, certificates and clock.
 pub(super) struct Stamper {
-    key: PrivateKey,
+    key: Arc<dyn Signer>,
     chain: Vec<Certificate>,
     clock: Clock,
     /// Latest second signed so far in this process.
@@ -40,7 +43,7 @@ pub(super) enum StampError {
 }
 
 impl Stamper {
-    pub(super) fn new(key: PrivateKey, chain: Vec<Certificate>, clock: Clock) -> Self {
+    pub(super) fn new(key: Arc<dyn Signer>, chain: Vec<Certificate>, clock: Clock) -> Self {
         Self { key, chain, clock, latest: AtomicI64::new(i64::MIN) }
     }
 
@@ -51,7 +54,7 @@ impl Stamper {
         if now.saturating_add(i64::from(ACCURACY_SECONDS)) < latest {
             return Err(StampError::ClockWentBack { found: now, latest });
         }
-        let tsa = TsaIdentity { signer: &self.key, chain: &self.chain };
+        let tsa = TsaIdentity { signer: self.key.as_ref(), chain: &self.chain };
         Ok(respond(request, &tsa, now, authority::serial()?.as_bytes(), &POLICY)?)
     }
 
@@ -65,9 +68,9 @@ impl Stamper {
 mod tests {
     use super::*;
     use crate::authority::TIMESTAMPING;
-    use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
+    use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey};
     use sealog_pki::issue::{AuthorityProfile, Serial, self_signed_root};
-    use std::sync::{Arc, atomic::AtomicU64};
+    use std::sync::atomic::AtomicU64;
 
     #[test]
     fn a_clock_that_went_back_is_not_believed() {
@@ -87,7 +90,7 @@ mod tests {
         let now = Arc::new(AtomicU64::new(1_800_000_000_999));
         let clock = Arc::clone(&now);
         let clock = Clock::of(move || clock.load(Ordering::SeqCst));
-        let stamper = Stamper::new(key, vec![leaf, root_cert], clock);
+        let stamper = Stamper::new(Arc::new(key), vec![leaf, root_cert], clock);
         let request = TimeStampReq::new(HashAlgorithm::Sha256.digest(b"data"));
         stamper.stamp(&request).unwrap();
         // Within the accuracy it states, a step back means nothing.
