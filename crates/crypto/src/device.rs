@@ -64,7 +64,8 @@ impl PublicKey {
         let curve = der::asn1::AnyRef::try_from(curve.as_slice()).map_err(|_| KeyError::Malformed)?;
         let spki = SubjectPublicKeyInfoRef {
             algorithm: AlgorithmIdentifierRef { oid: ID_EC_PUBLIC_KEY, parameters: Some(curve) },
-            subject_public_key: der::asn1::BitStringRef::from_bytes(point).map_err(|_| KeyError::Malformed)?,
+            subject_public_key: der::asn1::BitStringRef::from_bytes(point)
+                .map_err(|_| KeyError::Malformed)?,
         };
         Self::from_spki_der(&spki.to_der().map_err(|_| KeyError::Malformed)?)
     }

@@ -327,9 +327,10 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             }
             KeyStoreError::Newer { .. } => (USAGE, Some("run the newer sealogd that made it")),
             KeyStoreError::Exists(_) => (USAGE, None),
-            KeyStoreError::Misplaced(_) => {
-                (USAGE, Some("take the key out of [pkcs11.keys], or move the file away once the token has it"))
-            }
+            KeyStoreError::Misplaced(_) => (
+                USAGE,
+                Some("take the key out of [pkcs11.keys], or move the file away once the token has it"),
+            ),
             KeyStoreError::Token(error) => return advice(error),
             _ => (FAILED, None),
         });

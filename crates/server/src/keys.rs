@@ -15,8 +15,8 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sealog_crypto::{
-    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer,
-    Zeroizing, random_array,
+    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer, Zeroizing,
+    random_array,
 };
 use serde::{Deserialize, Serialize};
 use std::{

@@ -95,7 +95,8 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
         format!("clients  {}", config.client_dir().display()),
     ];
     if let Some(table) = &config.pkcs11 {
-        let keys: Vec<String> = table.keys.iter().map(|(name, label)| format!("{name} \"{label}\"")).collect();
+        let keys: Vec<String> =
+            table.keys.iter().map(|(name, label)| format!("{name} \"{label}\"")).collect();
         lines.push(format!("pkcs11   token \"{}\" with {}", table.token, keys.join(", ")));
     }
     let mut say = |name: &str, url: &dyn std::fmt::Display, listen: &dyn std::fmt::Display| {

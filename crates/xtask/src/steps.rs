@@ -42,6 +42,11 @@ pub(crate) fn test(house: &House, extent: Extent) -> Result<bool> {
         run.check("licences, duplicates, sources", cargo_deny)?;
         // What a signing process writes is shown by tracing it; without a tracer that test is left out.
         run.check("strace", |_| peers::of_the_machine(&["strace"], "strace").map(drop))?;
+        // A security module in software, and the tool that shows what is in it.
+        run.check("SoftHSM2", |_| {
+            peers::of_the_machine(&["softhsm2-util"], "softhsm2")?;
+            peers::of_the_machine(&["pkcs11-tool"], "opensc").map(drop)
+        })?;
     }
     run.count("tests", cargo_test)?;
     if extent == Extent::Whole {

@@ -54,7 +54,9 @@ impl Config {
             return Err(format!("[pkcs11] `sessions` must be from 1 to {MAX_SESSIONS}"));
         }
         if self.keys.is_empty() {
-            return Err("[pkcs11.keys] names no key: say `NAME = \"LABEL\"`, or leave [pkcs11] out".to_owned());
+            return Err(
+                "[pkcs11.keys] names no key: say `NAME = \"LABEL\"`, or leave [pkcs11] out".to_owned()
+            );
         }
         for (name, label) in &self.keys {
             if name == "oidc" {
@@ -67,7 +69,9 @@ impl Config {
                 ));
             }
             if label.is_empty() || label.len() > MAX_KEY_LABEL {
-                return Err(format!("[pkcs11.keys] the label of `{name}` must have 1 to {MAX_KEY_LABEL} bytes"));
+                return Err(format!(
+                    "[pkcs11.keys] the label of `{name}` must have 1 to {MAX_KEY_LABEL} bytes"
+                ));
             }
             // Two names for one key: a log would sign what an authority is asked to, and so on.
             if let Some((other, _)) = self.keys.iter().find(|(n, l)| *l == label && *n != name) {
@@ -113,19 +117,21 @@ mod tests {
     use super::*;
 
     fn table(keys: &str) -> Config {
-        toml::from_str(&format!(
-            "module = \"m.so\"\ntoken = \"t\"\npin_file = \"p\"\n[keys]\n{keys}"
-        ))
-        .unwrap()
+        toml::from_str(&format!("module = \"m.so\"\ntoken = \"t\"\npin_file = \"p\"\n[keys]\n{keys}"))
+            .unwrap()
     }
 
     #[test]
     fn a_renewed_key_has_its_generation_in_its_label() {
         let table = table("ca = \"signing\"\n\"ca-root\" = \"root\"");
         table.check().unwrap();
-        for (name, label) in
-            [("ca", Some("signing")), ("ca-2", Some("signing-2")), ("ca-root", Some("root")), ("tsa", None), ("tsa-2", None)]
-        {
+        for (name, label) in [
+            ("ca", Some("signing")),
+            ("ca-2", Some("signing-2")),
+            ("ca-root", Some("root")),
+            ("tsa", None),
+            ("tsa-2", None),
+        ] {
             assert_eq!(table.label(name).as_deref(), label, "{name}");
         }
     }

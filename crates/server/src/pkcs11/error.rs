@@ -143,7 +143,10 @@ impl TokenError {
     /// Whether the configuration, or what it points at, must change before it can work.
     #[must_use]
     pub fn is_setting(&self) -> bool {
-        !matches!(self, Self::Busy { .. } | Self::Failed { .. } | Self::WrongSignature { .. } | Self::Random(_))
+        !matches!(
+            self,
+            Self::Busy { .. } | Self::Failed { .. } | Self::WrongSignature { .. } | Self::Random(_)
+        )
     }
 
     /// What to do about it.

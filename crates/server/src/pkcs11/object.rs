@@ -8,13 +8,14 @@ use super::{
     pool::{Failure, Opened},
 };
 use cryptoki::{
-    error::Error,
+    context::Function,
+    error::{Error, RvError},
     mechanism::{
         Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
     },
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
-    session::Session,
+    session::{Session, SessionState},
 };
 use sealog_crypto::{HashAlgorithm, KeyKind, PublicKey, Scheme, ecdsa_signature};
 
@@ -39,10 +40,7 @@ pub(super) fn generate(session: &Session, token: &str, label: &str, kind: KeyKin
         KeyKind::Rsa { bits } => {
             let bits = u64::try_from(bits).map_err(|_| unsupported())?;
             let size = Attribute::ModulusBits(bits.into());
-            (
-                Mechanism::RsaPkcsKeyPairGen,
-                vec![vec![size, Attribute::PublicExponent(RSA_EXPONENT.to_vec())]],
-            )
+            (Mechanism::RsaPkcsKeyPairGen, vec![vec![size, Attribute::PublicExponent(RSA_EXPONENT.to_vec())]])
         }
         _ => return Err(unsupported().into()),
     };
@@ -77,6 +75,13 @@ pub(super) fn generate(session: &Session, token: &str, label: &str, kind: KeyKin
 pub(super) fn private(opened: &mut Opened, token: &str, label: &str) -> Result<ObjectHandle, Failure> {
     if let Some(handle) = opened.keys.get(label) {
         return Ok(*handle);
+    }
+    // Without a login private objects are not refused, they are not there.
+    if !matches!(
+        opened.session.get_session_info()?.session_state(),
+        SessionState::RwUser | SessionState::RoUser
+    ) {
+        return Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::GetSessionInfo).into());
     }
     let handle = find(&opened.session, ObjectClass::PRIVATE_KEY, "private key", token, label)?
         .ok_or_else(|| TokenError::NoKey { token: token.to_owned(), label: label.to_owned() })?;
@@ -177,7 +182,9 @@ pub(super) fn sign(
             let pure = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
             Ok(session.sign(&pure, handle, message)?)
         }
-        Scheme::RsaPkcs1(HashAlgorithm::Sha256) => Ok(session.sign(&Mechanism::Sha256RsaPkcs, handle, message)?),
+        Scheme::RsaPkcs1(HashAlgorithm::Sha256) => {
+            Ok(session.sign(&Mechanism::Sha256RsaPkcs, handle, message)?)
+        }
         _ => Err(Error::NotSupported.into()),
     }
 }

@@ -29,14 +29,18 @@ impl Sealog {
 
     /// With more settings for the log of signatures.
     pub(crate) async fn start_with(rekor: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "", rekor).await
+    }
+
+    /// In a directory that may hold something already, with more settings at the top and at the end.
+    pub(crate) async fn start_in(dir: tempfile::TempDir, top: &str, rekor: &str) -> Self {
         let issuer = Issuer::start("").await;
-        let dir = tempfile::tempdir().unwrap();
         let mut sockets = Sockets::new();
         for name in ["ca", "rekor", "ctlog", "tsa"] {
             sockets.insert(name, Bound::bind(Listen::Localhost(0)).unwrap());
         }
         let path = dir.path().join("sealog.toml");
-        std::fs::write(&path, configuration(&sockets, &issuer, rekor)).unwrap();
+        std::fs::write(&path, configuration(&sockets, &issuer, top, rekor)).unwrap();
         let config = Config::load(&path).unwrap();
         setup::init(&config, Clock::system()).unwrap();
         let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
@@ -83,10 +87,11 @@ impl Sealog {
     }
 }
 
-fn configuration(sockets: &Sockets, issuer: &Issuer, rekor: &str) -> String {
+fn configuration(sockets: &Sockets, issuer: &Issuer, top: &str, rekor: &str) -> String {
     let mut text = String::from(
         "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\nplain_keys = true\norganization = \"tests\"\n",
     );
+    text.push_str(top);
     for (name, bound) in sockets {
         let port = bound.port();
         text.push_str(&format!(
