@@ -61,7 +61,7 @@ impl Token {
                 Ok(_) => tracing::warn!(token, label, "the token has such a key already: it is used"),
                 Err(error) => return Err(error),
             }
-            Ok(object::public(&opened.session, token, label)?)
+            object::public(&opened.session, token, label)
         })?;
         let public = public
             .ok_or_else(|| TokenError::NoPublicHalf { token: token.clone(), label: label.to_owned() })?;
