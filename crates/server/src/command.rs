@@ -4,6 +4,11 @@
 //! 3 could not (port taken, directory in use, disk or network). Data goes to stdout, talk to stderr.
 
 use crate::{
+    authority::{
+        command::{self as authority, AuthorityCommand, NotConfigured},
+        offline::OfflineError,
+        renewal::RenewalError,
+    },
     ca::import,
     clock::Clock,
     config::{Config, ConfigError},
@@ -87,6 +92,9 @@ enum Command {
         #[arg(long, group = "log")]
         url: Option<String>,
     },
+    /// Request, sign and install the certificates of an authority, its root staying offline
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// Write `[[ca.issuers]]` tables from a configuration of Fulcio's, and say what could not be carried
     ImportFulcio {
         /// Its YAML or JSON file
@@ -172,6 +180,14 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Fsck { url, .. } => data(&fsck::of_url(&url.unwrap_or_default()).await?.to_string()),
+        Command::Authority(command) => {
+            let done = authority::obey(&command, &clock)?;
+            done.talk.iter().try_for_each(talk)?;
+            match done.data.is_empty() {
+                true => Ok(()),
+                false => data(done.data.trim_end()),
+            }
+        }
         Command::ImportFulcio { file } => import_fulcio(&file),
         Command::Token { dir, email, claims, audience } => {
             let config = Config::load(&dev::config_path(&dir))?;
@@ -269,7 +285,7 @@ fn tell(error: &anyhow::Error) -> ExitCode {
 
 /// Exit status and hint, where the error is one we know.
 fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'static str>)> {
-    if cause.is::<NothingToDo>() {
+    if cause.is::<NothingToDo>() || cause.is::<NotConfigured>() || cause.is::<OfflineError>() {
         return Some((USAGE, None));
     }
     if cause.is::<NotFulcios>() {
@@ -334,6 +350,14 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             KeyStoreError::Token(error) => return advice(error),
             _ => (FAILED, None),
         });
+    }
+    if let Some(error) = cause.downcast_ref::<RenewalError>() {
+        return match error {
+            RenewalError::Keys(inner) => advice(inner),
+            RenewalError::Request(_) => None,
+            RenewalError::Chain(_) => Some((REFUSED, error.hint())),
+            _ => Some((USAGE, error.hint())),
+        };
     }
     if let Some(error) = cause.downcast_ref::<TokenError>() {
         let status = if error.is_setting() { USAGE } else { FAILED };

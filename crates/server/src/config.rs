@@ -141,29 +141,15 @@ impl Config {
         if self.plain_keys {
             return Ok(Protection::Plain);
         }
-        let path = match (&self.passphrase_file, &self.passphrase_credential) {
-            (Some(path), _) => {
-                keys::refuse_exposed(path, files::MODE_SECRET)?;
-                path.clone()
-            }
+        match (&self.passphrase_file, &self.passphrase_credential) {
+            (Some(path), _) => passphrase(path),
             // systemd guards its credentials directory itself.
-            (None, Some(name)) => credentials_dir()?.join(name),
-            (None, None) => {
-                return Err(ConfigError::Wrong {
-                    path: self.keys_dir(),
-                    what: "no passphrase is configured for the keys".to_owned(),
-                });
-            }
-        };
-        let content = files::read_bounded(&path, MAX_PASSPHRASE)
-            .map(Zeroizing::new)
-            .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
-        let line = content.split(|b| *b == b'\n').next().unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            return Err(ConfigError::Wrong { path, what: "the passphrase is empty".to_owned() });
+            (None, Some(name)) => read_passphrase(credentials_dir()?.join(name)),
+            (None, None) => Err(ConfigError::Wrong {
+                path: self.keys_dir(),
+                what: "no passphrase is configured for the keys".to_owned(),
+            }),
         }
-        Ok(Protection::Passphrase(Zeroizing::new(line.to_vec())))
     }
 
     /// The token in which some keys live, opened.
@@ -243,6 +229,27 @@ impl Config {
         .into_iter()
         .flatten()
     }
+}
+
+/// What the first line of this file seals and opens.
+///
+/// # Errors
+/// When it is exposed, empty, or cannot be read.
+pub fn passphrase(path: &Path) -> Result<Protection, ConfigError> {
+    keys::refuse_exposed(path, files::MODE_SECRET)?;
+    read_passphrase(path.to_owned())
+}
+
+fn read_passphrase(path: PathBuf) -> Result<Protection, ConfigError> {
+    let content = files::read_bounded(&path, MAX_PASSPHRASE)
+        .map(Zeroizing::new)
+        .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+    let line = content.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(ConfigError::Wrong { path, what: "the passphrase is empty".to_owned() });
+    }
+    Ok(Protection::Passphrase(Zeroizing::new(line.to_vec())))
 }
 
 fn credentials_dir() -> Result<PathBuf, ConfigError> {

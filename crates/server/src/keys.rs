@@ -255,6 +255,12 @@ impl KeyStore {
         }
     }
 
+    /// Whether a key of that name lives in a token.
+    #[must_use]
+    pub fn in_token(&self, name: &str) -> bool {
+        self.label(name).is_some()
+    }
+
     fn label(&self, name: &str) -> Option<(&Token, String)> {
         let token = self.token.as_ref()?;
         Some((token, token.label(name)?))
@@ -270,11 +276,23 @@ impl KeyStore {
     /// # Errors
     /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
     pub fn generate(&self, name: &str, kind: KeyKind) -> Result<PrivateKey, KeyStoreError> {
+        if self.path(name, "key").exists() {
+            return Err(KeyStoreError::Exists(self.path(name, "key")));
+        }
+        let key = PrivateKey::generate(kind)?;
+        self.import(name, &key)?;
+        Ok(key)
+    }
+
+    /// Stores both halves of a key that was made elsewhere.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
+    pub fn import(&self, name: &str, key: &PrivateKey) -> Result<(), KeyStoreError> {
         let path = self.path(name, "key");
         if path.exists() {
             return Err(KeyStoreError::Exists(path));
         }
-        let key = PrivateKey::generate(kind)?;
         let der = key.to_pkcs8_der()?;
         let text = match &self.sealing {
             Some(sealing) => pem(PEM_SEALED, &sealing.seal(name, &der)?),
@@ -284,8 +302,7 @@ impl KeyStore {
         let public = self.path(name, "pub");
         files::replace(&public, key.public_key().to_pem().as_bytes(), files::MODE_PUBLIC)
             .map_err(|e| io_error(&public, e))?;
-        files::write_new(&path, text.as_bytes(), files::MODE_SECRET).map_err(|e| io_error(&path, e))?;
-        Ok(key)
+        files::write_new(&path, text.as_bytes(), files::MODE_SECRET).map_err(|e| io_error(&path, e))
     }
 
     /// Reads a private key from its file.
@@ -308,10 +325,7 @@ impl KeyStore {
                 })?;
                 Ok(PrivateKey::from_pkcs8_der(&der)?)
             }
-            None => {
-                let der = unpem(PEM_PLAIN, text).ok_or_else(|| malformed(&path, "not PKCS#8 in PEM"))?;
-                Ok(PrivateKey::from_pkcs8_der(&der)?)
-            }
+            None => read_plain(&path, &content),
         }
     }
 
@@ -354,6 +368,16 @@ impl fmt::Debug for KeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyStore({})", self.dir.display())
     }
+}
+
+/// Reads a private key in plain; `path` is where it was.
+///
+/// # Errors
+/// [`KeyStoreError::Malformed`] when it is not PKCS#8 in PEM.
+pub(crate) fn read_plain(path: &Path, content: &[u8]) -> Result<PrivateKey, KeyStoreError> {
+    let der = std::str::from_utf8(content).ok().and_then(|text| unpem(PEM_PLAIN, text));
+    let der = der.ok_or_else(|| malformed(path, "not PKCS#8 in PEM, unencrypted"))?;
+    Ok(PrivateKey::from_pkcs8_der(&der)?)
 }
 
 /// Reads a public key from a store that need not be opened.

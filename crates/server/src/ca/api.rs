@@ -95,7 +95,7 @@ async fn signing_cert(State(api): State<Arc<CaApi>>, request: Request) -> Result
     let principal = api.tokens.principal(token).await.map_err(|e| disbelief(&e))?;
     let asked = asked(&request)?;
     let key = asked.proven(&principal.challenge).map_err(|e| ApiError::invalid(e.to_string()))?;
-    let leaf = api.issuance.issue(&principal, key).await.map_err(|error| match &error {
+    let issued = api.issuance.issue(&principal, key).await.map_err(|error| match &error {
         // A name the rules let through but X.509 cannot say.
         super::issue::IssuanceError::Issue(IssueError::San(_)) => {
             ApiError::invalid(format!("{BAD_TOKEN}: {error}"))
@@ -103,7 +103,7 @@ async fn signing_cert(State(api): State<Arc<CaApi>>, request: Request) -> Result
         _ if error.is_log() => ApiError::internal(LOG_FAILED).because(error.reason()),
         _ => ApiError::internal(FAILED).because(error.reason()),
     })?;
-    let chain: Vec<String> = std::iter::once(&leaf).chain(&api.issuance.chain).map(pem).collect();
+    let chain: Vec<String> = issued.iter().map(pem).collect();
     let answer = value!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": chain } } });
     Ok(json(StatusCode::OK, answer.to_string()))
 }
@@ -145,8 +145,10 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 async fn trust_bundle(State(api): State<Arc<CaApi>>) -> Response {
-    let chain: Vec<String> = api.issuance.chain.iter().map(pem).collect();
-    json(StatusCode::OK, value!({ "chains": [{ "certificates": chain }] }).to_string())
+    let chains = api.issuance.authority.chains();
+    let chains =
+        chains.iter().map(|chain| value!({ "certificates": chain.iter().map(pem).collect::<Vec<_>>() }));
+    json(StatusCode::OK, value!({ "chains": chains.collect::<Vec<_>>() }).to_string())
 }
 
 async fn configuration(State(api): State<Arc<CaApi>>) -> Response {

@@ -8,7 +8,7 @@ mod api;
 pub mod config;
 
 use crate::{
-    authority::{self, SIGNING},
+    authority::{SIGNING, generation},
     files,
     http::{Service, with_cors},
     instance::Instance,
@@ -101,11 +101,13 @@ fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyh
     Ok(settings)
 }
 
-/// Our own authority's root, where there is one, and those configured.
+/// Our own authority's roots, where there are any, and those configured.
 fn roots(instance: &Instance, config: &Config) -> anyhow::Result<Roots> {
     let mut accepted = Vec::new();
     if instance.keys.path(SIGNING.key, "pem").exists() {
-        accepted.extend(authority::chain(instance, &SIGNING)?.into_iter().next_back());
+        for generation in generation::all(instance, &SIGNING)? {
+            accepted.extend(generation.chain.into_iter().next_back());
+        }
     }
     for path in &config.roots {
         let pem = files::read_bounded(path, MAX_ROOTS_FILE)

@@ -161,7 +161,7 @@ impl Signer for TokenKey {
 }
 
 /// Does what waits for a device; other tasks of this thread's go on elsewhere meanwhile.
-fn waiting<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn waiting<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {

@@ -3,21 +3,20 @@
 //! RFC 3161 §2.2. It doubts its own clock: a time before the last one it put its name to is refused, since
 //! one of the two must be wrong.
 
-use crate::{authority, clock::Clock};
-use sealog_crypto::{RandomError, Signer};
+use crate::{
+    authority::{self, Authority},
+    clock::Clock,
+};
+use sealog_crypto::RandomError;
 use sealog_pki::{
     Certificate,
     timestamp::{ACCURACY_SECONDS, POLICY, RespondError, TimeStampReq, TsaIdentity, respond},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Key, certificates and clock.
+/// The authority and its clock.
 pub(super) struct Stamper {
-    key: Arc<dyn Signer>,
-    chain: Vec<Certificate>,
+    authority: Authority,
     clock: Clock,
     /// Latest second signed so far in this process.
     latest: AtomicI64,
@@ -43,8 +42,8 @@ pub(super) enum StampError {
 }
 
 impl Stamper {
-    pub(super) fn new(key: Arc<dyn Signer>, chain: Vec<Certificate>, clock: Clock) -> Self {
-        Self { key, chain, clock, latest: AtomicI64::new(i64::MIN) }
+    pub(super) fn new(authority: Authority, clock: Clock) -> Self {
+        Self { authority, clock, latest: AtomicI64::new(i64::MIN) }
     }
 
     /// Signs the present time: a TimeStampResp in DER.
@@ -54,13 +53,14 @@ impl Stamper {
         if now.saturating_add(i64::from(ACCURACY_SECONDS)) < latest {
             return Err(StampError::ClockWentBack { found: now, latest });
         }
-        let tsa = TsaIdentity { signer: self.key.as_ref(), chain: &self.chain };
+        let working = self.authority.at_work();
+        let tsa = TsaIdentity { signer: working.signer.as_ref(), chain: &working.chain };
         Ok(respond(request, &tsa, now, authority::serial()?.as_bytes(), &POLICY)?)
     }
 
     /// The chain in PEM, the working certificate first.
     pub(super) fn chain_pem(&self) -> String {
-        self.chain.iter().map(Certificate::to_pem).collect()
+        self.authority.at_work().chain.iter().map(Certificate::to_pem).collect()
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use crate::authority::TIMESTAMPING;
     use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey};
     use sealog_pki::issue::{AuthorityProfile, Serial, self_signed_root};
-    use std::sync::atomic::AtomicU64;
+    use std::sync::{Arc, atomic::AtomicU64};
 
     #[test]
     fn a_clock_that_went_back_is_not_believed() {
@@ -90,7 +90,8 @@ mod tests {
         let now = Arc::new(AtomicU64::new(1_800_000_000_999));
         let clock = Arc::clone(&now);
         let clock = Clock::of(move || clock.load(Ordering::SeqCst));
-        let stamper = Stamper::new(Arc::new(key), vec![leaf, root_cert], clock);
+        let authority = Authority::of(&TIMESTAMPING, Arc::new(key), vec![leaf, root_cert], clock.clone());
+        let stamper = Stamper::new(authority, clock);
         let request = TimeStampReq::new(HashAlgorithm::Sha256.digest(b"data"));
         stamper.stamp(&request).unwrap();
         // Within the accuracy it states, a step back means nothing.

@@ -3,6 +3,8 @@
 //! Its library reads `SOFTHSM2_CONF` from the environment, which a running test must not change: a test that
 //! needs the library in its own process runs again in a process of its own ([`alone`]).
 
+#![allow(clippy::print_stderr, reason = "says why it was skipped")]
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,

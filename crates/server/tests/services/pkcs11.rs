@@ -37,8 +37,11 @@ fn open(hsm: &Hsm) -> Token {
 }
 
 #[track_caller]
-fn refused(result: Result<Token, TokenError>) -> TokenError {
-    result.err().expect("a refusal")
+fn told<T>(result: Result<T, TokenError>) -> String {
+    match result {
+        Ok(_) => panic!("not refused"),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn library() -> Pkcs11 {
@@ -183,7 +186,7 @@ fn sixteen_threads_share_four_sessions() {
 fn a_wrong_pin_is_tried_once() {
     alone("pkcs11::a_wrong_pin_is_tried_once", |hsm| {
         let wrong = Token::open(&config(hsm, "sealog"), Zeroizing::new("wrong-1234".to_owned()));
-        let error = refused(wrong).to_string();
+        let error = told(wrong);
         assert!(
             error.contains("token \"sealog\" refuses the PIN") && error.contains("not tried again"),
             "{error}"
@@ -215,7 +218,6 @@ fn a_key_must_be_the_one_that_was_made() {
         let key = token.make("signing", KeyKind::EcdsaP384).unwrap();
         let other = token.make("other", KeyKind::EcdsaP384).unwrap();
         token.find("signing", key.public_key().clone(), path).unwrap().sign(b"message").unwrap();
-        let told = |result: Result<Arc<dyn Signer>, TokenError>| result.err().unwrap().to_string();
         let error = told(token.find("signing", other.public_key().clone(), path));
         assert_eq!(error, "the key labelled \"signing\" in token \"sealog\" is not the one of keys/ca.pub");
         let error = told(token.find("absent", key.public_key().clone(), path));
