@@ -78,6 +78,7 @@ pub enum AuthorityCommand {
         /// Where its key and certificate are put; made where there is none
         #[arg(long)]
         dir: PathBuf,
+        /// How the key lies on disk
         #[command(flatten)]
         protection: Sealing,
         /// The organization in its name
@@ -101,6 +102,7 @@ pub enum AuthorityCommand {
         /// A PEM file with its certificate, and those above it if there are any
         #[arg(long)]
         root_cert: PathBuf,
+        /// How the key lies on disk
         #[command(flatten)]
         protection: Sealing,
         /// The request

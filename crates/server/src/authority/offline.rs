@@ -63,7 +63,7 @@ pub fn root(
         true => keys.load(ROOT)?,
         false => keys.generate(ROOT, kind.root_key_kind)?,
     };
-    let certificate = self_signed_root(&profile(names, now)?, &key)?;
+    let certificate = self_signed_root(&profile(names, i64::MIN, now)?, &key)?;
     keys.store_chain(ROOT, &certificate.to_pem())?;
     Ok(certificate)
 }
@@ -109,8 +109,8 @@ pub fn sign(
         given => given.to_owned(),
     };
     let names = Names { organization: &organization, ..*names };
-    let made =
-        (kind.issue)(&profile(&names, now)?, request.public_key(), issuer, &key).with_context(|| {
+    let made = (kind.issue)(&profile(&names, issuer.validity().0, now)?, request.public_key(), issuer, &key)
+        .with_context(|| {
             format!(
                 "a certificate for {} days below \"{}\"",
                 names.days,
@@ -126,8 +126,13 @@ pub fn fingerprint(key: &PublicKey) -> String {
     hex::encode(sealog_crypto::sha256(key.spki_der()))
 }
 
-fn profile<'a>(names: &Names<'a>, now: i64) -> Result<AuthorityProfile<'a>, sealog_crypto::RandomError> {
-    let not_before = now.saturating_sub(BACKDATE_SECONDS);
+/// `earliest`: before that nothing above is valid.
+fn profile<'a>(
+    names: &Names<'a>,
+    earliest: i64,
+    now: i64,
+) -> Result<AuthorityProfile<'a>, sealog_crypto::RandomError> {
+    let not_before = now.saturating_sub(BACKDATE_SECONDS).max(earliest);
     Ok(AuthorityProfile {
         organization: names.organization,
         common_name: names.common_name,

@@ -81,7 +81,9 @@ impl Issuance {
         // One generation from here to the end.
         let working = self.authority.at_work();
         let issuer = working.chain.first().ok_or(IssuanceError::NoCertificate)?;
-        let not_before = self.clock.unix_seconds().saturating_sub(BACKDATE_SECONDS);
+        // But not before its issuer, which may be of this very second.
+        let (issuer_from, _) = issuer.validity();
+        let not_before = self.clock.unix_seconds().saturating_sub(BACKDATE_SECONDS).max(issuer_from);
         let profile = LeafProfile {
             serial: authority::serial()?,
             not_before,

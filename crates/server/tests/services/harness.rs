@@ -32,8 +32,18 @@ impl Sealog {
         Self::start_in(tempfile::tempdir().unwrap(), "", rekor).await
     }
 
-    /// In a directory that may hold something already, with more settings at the top and at the end.
+    /// In a directory of the test's, with more settings at the top and for the log of signatures.
     pub(crate) async fn start_in(dir: tempfile::TempDir, top: &str, rekor: &str) -> Self {
+        Self::start_prepared(dir, top, rekor, |_| ()).await
+    }
+
+    /// The same, and something to be done with the configuration's file before `init`.
+    pub(crate) async fn start_prepared(
+        dir: tempfile::TempDir,
+        top: &str,
+        rekor: &str,
+        prepare: impl FnOnce(&std::path::Path),
+    ) -> Self {
         let issuer = Issuer::start("").await;
         let mut sockets = Sockets::new();
         for name in ["ca", "rekor", "ctlog", "tsa"] {
@@ -41,6 +51,7 @@ impl Sealog {
         }
         let path = dir.path().join("sealog.toml");
         std::fs::write(&path, configuration(&sockets, &issuer, top, rekor)).unwrap();
+        prepare(&path);
         let config = Config::load(&path).unwrap();
         setup::init(&config, Clock::system()).unwrap();
         let running = Running::start(&config, Clock::system(), sockets).await.unwrap();

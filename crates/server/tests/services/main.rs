@@ -1,6 +1,7 @@
 //! The services as strangers see them: real sockets, OpenSSL as the client, an issuer of our own.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
 
+mod authority;
 mod ca;
 mod ctlog;
 mod harness;

@@ -195,7 +195,7 @@ fn a_directory_in_use_and_a_port_taken_are_said() {
 }
 
 /// A configuration with sealed keys and no identity provider.
-fn configured(dir: &Path) -> String {
+pub(crate) fn configured(dir: &Path) -> String {
     let sockets: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let mut text = String::from(
         "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\npassphrase_file = \"passphrase\"\n",
