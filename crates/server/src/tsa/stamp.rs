@@ -68,7 +68,7 @@ impl Stamper {
 mod tests {
     use super::*;
     use crate::authority::TIMESTAMPING;
-    use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey};
+    use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey, Signer as _};
     use sealog_pki::issue::{AuthorityProfile, Serial, self_signed_root};
     use std::sync::{Arc, atomic::AtomicU64};
 
