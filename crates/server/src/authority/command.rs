@@ -66,9 +66,9 @@ pub enum AuthorityCommand {
         /// A private key (PKCS#8 in PEM, not encrypted) that comes with it, where no request was made
         #[arg(long)]
         key: Option<PathBuf>,
-        /// When it takes over, such as 2027-01-31T12:00:00Z; in seven days unless said
-        #[arg(long, value_parser = time)]
-        starts: Option<UnixTime>,
+        /// When it takes over: `now`, or a time such as 2027-01-31T12:00:00Z; in seven days unless said
+        #[arg(long, value_parser = start)]
+        starts: Option<Start>,
         /// Which authority
         #[arg(long = "for", value_enum, default_value_t)]
         authority: Which,
@@ -166,8 +166,22 @@ impl Sealing {
 #[error("the configuration has no [{0}] table")]
 pub struct NotConfigured(&'static str);
 
-fn time(text: &str) -> Result<UnixTime, &'static str> {
-    UnixTime::parse_rfc3339(text).ok_or("expected a time such as 2027-01-31T12:00:00Z")
+/// When a chain takes over.
+#[derive(Clone, Copy, Debug)]
+pub enum Start {
+    /// When the command is given.
+    Now,
+    /// At this time.
+    At(UnixTime),
+}
+
+fn start(text: &str) -> Result<Start, &'static str> {
+    if text == "now" {
+        return Ok(Start::Now);
+    }
+    UnixTime::parse_rfc3339(text)
+        .map(Start::At)
+        .ok_or("expected `now`, or a time such as 2027-01-31T12:00:00Z")
 }
 
 /// Does what was asked.
@@ -191,7 +205,11 @@ pub fn obey(command: &AuthorityCommand, clock: &Clock) -> anyhow::Result<Done> {
             let (config, instance) = open(config, authority.kind(), clock)?;
             let key = key.as_deref().map(private_key).transpose()?;
             let pem = text(chain)?;
-            let installed = renewal::install(&instance, authority.kind(), &pem, key.as_ref(), *starts)?;
+            let starts = starts.map(|start| match start {
+                Start::Now => UnixTime::from_seconds(clock.unix_seconds()),
+                Start::At(time) => time,
+            });
+            let installed = renewal::install(&instance, authority.kind(), &pem, key.as_ref(), starts)?;
             Ok(Done { data: String::new(), talk: told(&config, &instance, authority.kind(), &installed)? })
         }
         AuthorityCommand::Root { dir, protection, organization, common_name, days, authority } => {
