@@ -19,6 +19,8 @@ mod device;
 mod digest;
 mod key;
 #[cfg(not(target_family = "wasm"))]
+mod mac;
+#[cfg(not(target_family = "wasm"))]
 mod private_key;
 #[cfg(not(target_family = "wasm"))]
 mod random;
@@ -30,6 +32,8 @@ mod signer;
 pub use device::ecdsa_signature;
 pub use digest::{Digest, DigestError, HashAlgorithm, Hasher, sha256};
 pub use key::{KeyError, KeyKind, PublicKey, SignatureError};
+#[cfg(not(target_family = "wasm"))]
+pub use mac::hmac_sha256;
 #[cfg(not(target_family = "wasm"))]
 pub use private_key::PrivateKey;
 #[cfg(not(target_family = "wasm"))]

@@ -9,6 +9,7 @@ use crate::{
         offline::OfflineError,
         renewal::RenewalError,
     },
+    aws_kms::CloudKeyError,
     ca::import,
     clock::Clock,
     config::{Config, ConfigError},
@@ -343,10 +344,10 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             }
             KeyStoreError::Newer { .. } => (USAGE, Some("run the newer sealogd that made it")),
             KeyStoreError::Exists(_) => (USAGE, None),
-            KeyStoreError::Misplaced(_) => (
-                USAGE,
-                Some("take the key out of [pkcs11.keys], or move the file away once the token has it"),
-            ),
+            KeyStoreError::Misplaced { .. } => {
+                (USAGE, Some("correct the table of keys, or move the file away once the key is there"))
+            }
+            KeyStoreError::Cloud(error) => return advice(error),
             KeyStoreError::Token(error) => return advice(error),
             _ => (FAILED, None),
         });
@@ -358,6 +359,9 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             RenewalError::Chain(_) => Some((REFUSED, error.hint())),
             _ => Some((USAGE, error.hint())),
         };
+    }
+    if let Some(error) = cause.downcast_ref::<CloudKeyError>() {
+        return Some((if error.is_setting() { USAGE } else { FAILED }, error.hint()));
     }
     if let Some(error) = cause.downcast_ref::<TokenError>() {
         let status = if error.is_setting() { USAGE } else { FAILED };

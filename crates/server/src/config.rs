@@ -4,8 +4,9 @@
 //! world knows it by are two settings. Relative paths are taken from the file's own directory.
 
 use crate::{
+    aws_kms::{self, AwsKms},
     files,
-    keys::{self, KeyStoreError, Protection},
+    keys::{self, Elsewhere, KeyStoreError, Protection},
     pkcs11::{self, Token},
 };
 use sealog_crypto::Zeroizing;
@@ -14,6 +15,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// A longer file is not a configuration.
@@ -42,6 +44,8 @@ pub struct Config {
     pub plain_keys: bool,
     /// The security module in which some keys live.
     pub pkcs11: Option<pkcs11::config::Config>,
+    /// The service in which some keys live.
+    pub aws_kms: Option<aws_kms::config::Config>,
     /// The organization in certificate subjects, and the operator in the signing configuration.
     #[serde(default = "default_organization")]
     pub organization: String,
@@ -152,13 +156,19 @@ impl Config {
         }
     }
 
-    /// The token in which some keys live, opened.
+    /// Those who have the keys that lie in no file, opened.
     ///
     /// # Errors
-    /// When there is to be one and it cannot be opened.
-    pub fn token(&self) -> Result<Option<Token>, ConfigError> {
-        let Some(table) = &self.pkcs11 else { return Ok(None) };
-        Ok(Some(Token::open(table, table.pin()?).map_err(KeyStoreError::from)?))
+    /// When one of them cannot be opened.
+    pub fn elsewhere(&self) -> Result<Vec<Arc<dyn Elsewhere>>, ConfigError> {
+        let mut all: Vec<Arc<dyn Elsewhere>> = Vec::new();
+        if let Some(table) = &self.pkcs11 {
+            all.push(Arc::new(Token::open(table, table.pin()?).map_err(KeyStoreError::from)?));
+        }
+        if let Some(table) = &self.aws_kms {
+            all.push(Arc::new(AwsKms::open(table).map_err(KeyStoreError::from)?));
+        }
+        Ok(all)
     }
 
     fn resolve(&mut self, base: &Path) {
@@ -191,6 +201,16 @@ impl Config {
         }
         if let Some(pkcs11) = &self.pkcs11 {
             pkcs11.check()?;
+        }
+        if let Some(aws_kms) = &self.aws_kms {
+            aws_kms.check()?;
+            let both = aws_kms
+                .keys
+                .keys()
+                .find(|name| self.pkcs11.as_ref().is_some_and(|t| t.label(name).is_some()));
+            if let Some(name) = both {
+                return Err(format!("[pkcs11.keys] and [aws_kms.keys] both name `{name}`"));
+            }
         }
         if self.organization.is_empty() || self.organization.len() > 64 {
             return Err("`organization` must have 1 to 64 bytes (RFC 5280 upper bound)".to_owned());

@@ -5,14 +5,11 @@
 //! start derives once however many keys there are. `NAME.pub` keeps the public half and `NAME.pem` a
 //! certificate chain, both readable by anyone.
 //!
-//! A key that `[pkcs11]` names lives in a security module; its other files lie here as well.
+//! A key that `[pkcs11]` or `[aws_kms]` names lives elsewhere; its other files lie here as well.
 //!
 //! Nothing here is ever overwritten, and a key file that others can read is refused: it may have leaked.
 
-use crate::{
-    files,
-    pkcs11::{Token, TokenError},
-};
+use crate::{aws_kms::CloudKeyError, files, pkcs11::TokenError};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sealog_crypto::{
     KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer, Zeroizing,
@@ -20,6 +17,7 @@ use sealog_crypto::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     num::NonZeroU32,
     os::unix::fs::PermissionsExt as _,
@@ -55,8 +53,66 @@ pub struct KeyStore {
     dir: PathBuf,
     /// None: keys in plain.
     sealing: Option<Arc<SealingKey>>,
-    /// Where the keys are that lie in no file.
-    token: Option<Token>,
+    /// Who has the keys that lie in no file.
+    elsewhere: Vec<Arc<dyn Elsewhere>>,
+}
+
+/// Something that has private keys and does not give them out: a security module, a service.
+pub trait Elsewhere: Send + Sync {
+    /// Whether a key of this name is meant to live there.
+    fn holds(&self, name: &str) -> bool;
+
+    /// Where that is, for people.
+    fn place(&self, name: &str) -> String;
+
+    /// Makes the key, or takes note of the one that is there.
+    ///
+    /// # Errors
+    /// When it has none of this kind.
+    fn make(&self, name: &str, kind: KeyKind) -> Result<Arc<dyn Signer>, KeyStoreError>;
+
+    /// The key, which must be the one whose public half is given; `path` is where that lies.
+    ///
+    /// # Errors
+    /// When it is another one, or cannot be used.
+    fn find(&self, name: &str, public: PublicKey, path: &Path) -> Result<Arc<dyn Signer>, KeyStoreError>;
+}
+
+/// The names keys have, without the generation that follows a renewed one. `oidc` is not among them: its
+/// service signs with keys of files only.
+const NAMES: [&str; 6] = ["ca", "ca-root", "tsa", "tsa-root", "rekor", "ctlog"];
+
+/// Checks a table of keys that live elsewhere, by name.
+///
+/// # Errors
+/// In words, for a person who wrote it into the configuration.
+pub fn check_table(table: &str, keys: &BTreeMap<String, String>, longest: usize) -> Result<(), String> {
+    if keys.is_empty() {
+        return Err(format!("[{table}.keys] names no key: say `NAME = \"…\"`, or leave [{table}] out"));
+    }
+    for (name, value) in keys {
+        if name == "oidc" {
+            return Err(format!("[{table}.keys] `oidc`: the identity provider's key lives in a file"));
+        }
+        if !NAMES.contains(&name.as_str()) && !generation_of(name).is_some_and(|first| NAMES.contains(&first))
+        {
+            return Err(format!("[{table}.keys] `{name}` is no key: expected one of {}", NAMES.join(", ")));
+        }
+        if value.is_empty() || value.len() > longest {
+            return Err(format!("[{table}.keys] what stands for `{name}` must have 1 to {longest} bytes"));
+        }
+        // Two names for one key: a log would sign what an authority is asked to, and so on.
+        if let Some((other, _)) = keys.iter().find(|(n, v)| *v == value && *n != name) {
+            return Err(format!("[{table}.keys] `{name}` and `{other}` are the same key"));
+        }
+    }
+    Ok(())
+}
+
+/// The name that a renewed key's name begins with.
+pub(crate) fn generation_of(name: &str) -> Option<&str> {
+    let (first, generation) = name.rsplit_once('-')?;
+    generation.parse::<u32>().ok().map(|_| first)
 }
 
 /// Why the key store refuses.
@@ -122,12 +178,20 @@ pub enum KeyStoreError {
     /// The public half is unusable.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A key file for a key that is said to be in a token.
-    #[error("{} exists, but [pkcs11.keys] says that this key is in a security module", .0.display())]
-    Misplaced(PathBuf),
+    /// A key file for a key that is said to be elsewhere.
+    #[error("{} exists, but the configuration says that this key is {place}", path.display())]
+    Misplaced {
+        /// The file.
+        path: PathBuf,
+        /// Where the key should be.
+        place: String,
+    },
     /// The security module refuses.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The service refuses.
+    #[error(transparent)]
+    Cloud(#[from] CloudKeyError),
 }
 
 /// `sealing.toml`.
@@ -168,7 +232,7 @@ impl KeyStore {
             .map_err(|_| malformed(&parameters, "cannot be written as TOML"))?;
             files::write_new(&parameters, text.as_bytes(), files::MODE_SECRET)
                 .map_err(|e| io_error(&parameters, e))?;
-            return Ok(Self { dir: dir.to_owned(), sealing: Some(Arc::new(sealing)), token: None });
+            return Ok(Self { dir: dir.to_owned(), sealing: Some(Arc::new(sealing)), elsewhere: Vec::new() });
         }
         Self::open(dir, protection)
     }
@@ -189,13 +253,13 @@ impl KeyStore {
             (Protection::Passphrase(_), false) => return Err(KeyStoreError::NotSealed(dir.to_owned())),
             (Protection::Passphrase(passphrase), true) => Some(Arc::new(derive(&parameters, &passphrase)?)),
         };
-        Ok(Self { dir: dir.to_owned(), sealing, token: None })
+        Ok(Self { dir: dir.to_owned(), sealing, elsewhere: Vec::new() })
     }
 
-    /// With the token in which some of its keys live.
+    /// With those who have some of its keys.
     #[must_use]
-    pub fn with_token(self, token: Option<Token>) -> Self {
-        Self { token, ..self }
+    pub fn with(self, elsewhere: Vec<Arc<dyn Elsewhere>>) -> Self {
+        Self { elsewhere, ..self }
     }
 
     /// Whether private keys lie here in plain.
@@ -213,7 +277,7 @@ impl KeyStore {
     /// Whether a private key of that name was made.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        match self.label(name) {
+        match self.holder(name) {
             Some(_) => self.path(name, "pub").exists(),
             None => self.path(name, "key").exists(),
         }
@@ -224,13 +288,13 @@ impl KeyStore {
     /// # Errors
     /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
     pub fn make(&self, name: &str, kind: KeyKind) -> Result<Arc<dyn Signer>, KeyStoreError> {
-        let Some((token, label)) = self.label(name) else { return Ok(Arc::new(self.generate(name, kind)?)) };
+        let Some(holder) = self.holder(name) else { return Ok(Arc::new(self.generate(name, kind)?)) };
         let public = self.path(name, "pub");
         if public.exists() {
             return Err(KeyStoreError::Exists(public));
         }
         self.refuse_misplaced(name)?;
-        let key = token.make(&label, kind)?;
+        let key = holder.make(name, kind)?;
         files::write_new(&public, key.public_key().to_pem().as_bytes(), files::MODE_PUBLIC)
             .map_err(|e| io_error(&public, e))?;
         Ok(key)
@@ -241,34 +305,36 @@ impl KeyStore {
     /// # Errors
     /// See [`KeyStoreError`].
     pub fn signer(&self, name: &str) -> Result<Arc<dyn Signer>, KeyStoreError> {
-        let Some((token, label)) = self.label(name) else { return Ok(Arc::new(self.load(name)?)) };
+        let Some(holder) = self.holder(name) else { return Ok(Arc::new(self.load(name)?)) };
         self.refuse_misplaced(name)?;
-        Ok(token.find(&label, self.public(name)?, &self.path(name, "pub"))?)
+        holder.find(name, self.public(name)?, &self.path(name, "pub"))
     }
 
     /// Where a private key lives, for people.
     #[must_use]
     pub fn place(&self, name: &str) -> String {
-        match self.label(name) {
-            Some((token, label)) => format!("\"{label}\" in {token}"),
+        match self.holder(name) {
+            Some(holder) => holder.place(name),
             None => self.path(name, "key").display().to_string(),
         }
     }
 
-    /// Whether a key of that name lives in a token.
+    /// Whether a key of that name lives elsewhere than in a file.
     #[must_use]
-    pub fn in_token(&self, name: &str) -> bool {
-        self.label(name).is_some()
+    pub fn is_elsewhere(&self, name: &str) -> bool {
+        self.holder(name).is_some()
     }
 
-    fn label(&self, name: &str) -> Option<(&Token, String)> {
-        let token = self.token.as_ref()?;
-        Some((token, token.label(name)?))
+    fn holder(&self, name: &str) -> Option<&dyn Elsewhere> {
+        self.elsewhere.iter().find(|holder| holder.holds(name)).map(|holder| holder.as_ref())
     }
 
     fn refuse_misplaced(&self, name: &str) -> Result<(), KeyStoreError> {
         let path = self.path(name, "key");
-        if path.exists() { Err(KeyStoreError::Misplaced(path)) } else { Ok(()) }
+        match path.exists() {
+            true => Err(KeyStoreError::Misplaced { path, place: self.place(name) }),
+            false => Ok(()),
+        }
     }
 
     /// Makes a key in a file and stores both halves.

@@ -11,6 +11,7 @@
 //! sequenced and stored (`log-engine`), outward HTTP (`client`).
 
 pub mod authority;
+pub mod aws_kms;
 pub mod ca;
 pub mod clock;
 pub mod command;

@@ -29,9 +29,9 @@ pub enum RenewalError {
     /// A key for a name that has one.
     #[error("the key {0} exists already, so none is taken from a file")]
     KeyExists(String),
-    /// A file with a private key for a name that lives in a token.
-    #[error("[pkcs11.keys] says that this key is {0}: import it there with the module's own tools")]
-    KeyInToken(String),
+    /// A file with a private key for a name that lives elsewhere.
+    #[error("the configuration says that this key is {0}: import it there with that place's own tools")]
+    KeyElsewhere(String),
     /// The chain breaks a rule.
     #[error("this chain cannot be put to work; nothing was changed")]
     Chain(#[from] ChainRule),
@@ -164,7 +164,7 @@ pub fn install(
     let place = keys.place(&name);
     match (key, keys.contains(&name)) {
         (Some(_), true) => return Err(RenewalError::KeyExists(place).into()),
-        (Some(_), false) if keys.in_token(&name) => return Err(RenewalError::KeyInToken(place).into()),
+        (Some(_), false) if keys.is_elsewhere(&name) => return Err(RenewalError::KeyElsewhere(place).into()),
         (Some(key), false) => {
             rules::check(kind, key, &place, &chain, starts).map_err(RenewalError::from)?;
             keys.import(&name, key)?;

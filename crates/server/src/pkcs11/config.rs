@@ -16,10 +16,6 @@ const MAX_PIN: u64 = 256;
 const MAX_TOKEN_LABEL: usize = 32;
 const MAX_KEY_LABEL: usize = 128;
 
-/// The names keys have, without the generation that follows a renewed one. `oidc` is not among them: its
-/// service signs with keys of files only.
-const NAMES: [&str; 6] = ["ca", "ca-root", "tsa", "tsa-root", "rekor", "ctlog"];
-
 /// Settings of the security module.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,32 +49,7 @@ impl Config {
         if !(1..=MAX_SESSIONS).contains(&self.sessions) {
             return Err(format!("[pkcs11] `sessions` must be from 1 to {MAX_SESSIONS}"));
         }
-        if self.keys.is_empty() {
-            return Err(
-                "[pkcs11.keys] names no key: say `NAME = \"LABEL\"`, or leave [pkcs11] out".to_owned()
-            );
-        }
-        for (name, label) in &self.keys {
-            if name == "oidc" {
-                return Err("[pkcs11.keys] `oidc`: the identity provider's key lives in a file".to_owned());
-            }
-            if !NAMES.contains(&name.as_str()) {
-                return Err(format!(
-                    "[pkcs11.keys] `{name}` is no key: expected one of {}",
-                    NAMES.join(", ")
-                ));
-            }
-            if label.is_empty() || label.len() > MAX_KEY_LABEL {
-                return Err(format!(
-                    "[pkcs11.keys] the label of `{name}` must have 1 to {MAX_KEY_LABEL} bytes"
-                ));
-            }
-            // Two names for one key: a log would sign what an authority is asked to, and so on.
-            if let Some((other, _)) = self.keys.iter().find(|(n, l)| *l == label && *n != name) {
-                return Err(format!("[pkcs11.keys] `{name}` and `{other}` have the same label"));
-            }
-        }
-        Ok(())
+        keys::check_table("pkcs11", &self.keys, MAX_KEY_LABEL)
     }
 
     /// The label of a key: as the table says, with the generation of a renewed key at its end.
@@ -87,9 +58,9 @@ impl Config {
         if let Some(label) = self.keys.get(name) {
             return Some(label.clone());
         }
-        let (first, generation) = name.rsplit_once('-')?;
-        generation.parse::<u32>().ok()?;
-        self.keys.get(first).map(|label| format!("{label}-{generation}"))
+        let first = keys::generation_of(name)?;
+        let generation = name.strip_prefix(first)?;
+        self.keys.get(first).map(|label| format!("{label}{generation}"))
     }
 
     /// Reads the PIN.
@@ -142,8 +113,8 @@ mod tests {
             ("", "names no key"),
             ("oidc = \"o\"", "lives in a file"),
             ("rekro = \"o\"", "`rekro` is no key: expected one of ca, ca-root,"),
-            ("ca = \"\"", "the label of `ca` must have"),
-            ("ca = \"x\"\ntsa = \"x\"", "have the same label"),
+            ("ca = \"\"", "what stands for `ca` must have"),
+            ("ca = \"x\"\ntsa = \"x\"", "are the same key"),
         ] {
             let found = table(keys).check().unwrap_err();
             assert!(found.contains(expected), "{found}");

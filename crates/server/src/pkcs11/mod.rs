@@ -13,6 +13,7 @@ mod pool;
 
 pub use error::TokenError;
 
+use crate::keys::{Elsewhere, KeyStoreError};
 use config::Config;
 use pool::{Failure, Pool};
 use sealog_crypto::{KeyKind, PublicKey, Scheme, SignError, Signer, Zeroizing, random_array};
@@ -37,12 +38,6 @@ impl Token {
         let pool = Pool::new(config.module.clone(), config.token.clone(), pin, config.sessions);
         pool.with_session(|opened| Ok(opened.session.get_session_info()?))?;
         Ok(Self { config: Arc::new(config.clone()), pool: Arc::new(pool) })
-    }
-
-    /// The label of a key that lives here.
-    #[must_use]
-    pub fn label(&self, name: &str) -> Option<String> {
-        self.config.label(name)
     }
 
     /// Makes a key, or takes the one of this label that is there already: made beforehand by its owner, or
@@ -109,15 +104,27 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({})", self.pool.token)
+impl Elsewhere for Token {
+    fn holds(&self, name: &str) -> bool {
+        self.config.label(name).is_some()
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("\"{}\" in token \"{}\"", self.config.label(name).unwrap_or_default(), self.pool.token)
+    }
+
+    fn make(&self, name: &str, kind: KeyKind) -> Result<Arc<dyn Signer>, KeyStoreError> {
+        Ok(Self::make(self, &self.config.label(name).unwrap_or_default(), kind)?)
+    }
+
+    fn find(&self, name: &str, public: PublicKey, path: &Path) -> Result<Arc<dyn Signer>, KeyStoreError> {
+        Ok(Self::find(self, &self.config.label(name).unwrap_or_default(), public, path)?)
     }
 }
 
-impl fmt::Display for Token {
+impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "token \"{}\"", self.pool.token)
+        write!(f, "Token({})", self.pool.token)
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     openssl::{self, Key},
     operator::{configured, said, sealogd, sealogd_in},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sealog_bundle::{Bundle, KeyMaterial, TrustedRoot, UnixTime};
 use sealog_client::{
     http::Client,
@@ -94,6 +95,21 @@ fn a_root_that_is_never_online() {
         refused(&[&sign[..], &["--plain-key"], &which].concat(), 2, "no passphrase is configured");
         let other = [&sign[..3], &["--root-cert", &request, "--request", &request], &sealing].concat();
         refused(&other, 3, "reading");
+
+        // Somebody who does not hold the key asks for it.
+        let body = fs::read_to_string(&request).unwrap();
+        let mut der =
+            STANDARD.decode(body.lines().filter(|l| !l.starts_with('-')).collect::<String>()).unwrap();
+        *der.last_mut().unwrap() ^= 1;
+        let forged = path_in(dir, "forged");
+        let label = "CERTIFICATE REQUEST";
+        fs::write(
+            &forged,
+            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der)),
+        )
+        .unwrap();
+        let sign = ["sign", "--root-key", &key, "--root-cert", &cert, "--request", &forged];
+        refused(&[&sign[..], &sealing, &which].concat(), 3, "does not hold its key");
 
         let chain = path_in(dir, "chain.pem");
         let install = ["install", "--config", &config, "--chain", &chain];

@@ -223,6 +223,9 @@ fn a_key_must_be_the_one_that_was_made() {
         token.find("signing", key.public_key().clone(), path).unwrap().sign(b"message").unwrap();
         let error = told(token.find("signing", other.public_key().clone(), path));
         assert_eq!(error, "the key labelled \"signing\" in token \"sealog\" is not the one of keys/ca.pub");
+        let curve = token.make("curve", KeyKind::EcdsaP256).unwrap();
+        let error = told(token.find("signing", curve.public_key().clone(), path));
+        assert!(error.contains("is not the one of keys/ca.pub"), "{error}");
         let error = told(token.find("absent", key.public_key().clone(), path));
         assert_eq!(error, "token \"sealog\" has no private key labelled \"absent\"");
 
@@ -308,7 +311,10 @@ fn what_is_wrong_with_a_token_is_told() {
 
     // A key file that should not be there.
     fs::write(dir.path().join("keys/ca.key"), "").unwrap();
-    assert!(said(&run("check"), 2).contains("ca.key exists, but [pkcs11.keys] says"));
+    assert!(
+        said(&run("check"), 2)
+            .contains("ca.key exists, but the configuration says that this key is \"signing\" in token")
+    );
     fs::remove_file(dir.path().join("keys/ca.key")).unwrap();
 
     let text = fs::read_to_string(&path).unwrap().replace(Hsm::library(), "/nowhere.so");
