@@ -24,6 +24,8 @@ use url::Url;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Answers are a key or a signature.
 const LIMIT: usize = 64 << 10;
+/// Bytes of a message that the service hashes itself.
+const MAX_MESSAGE: usize = 4096;
 /// The service answers in some milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Waits before another try at a service that throttles or fails.
@@ -145,10 +147,10 @@ impl Kms {
             Scheme::Ed25519 => "ED25519_SHA_512",
             other => return Err(KmsError::Scheme(other)),
         };
-        // Messages are bounded by 4 KB, digests are not.
         let (kind, bytes_of) = match scheme.prehash() {
-            Some(hash) => ("DIGEST", hash.digest(message).as_bytes().to_vec()),
-            None => ("RAW", message.to_vec()),
+            // The service takes short messages only; of longer ones it wants the digest.
+            Some(hash) if message.len() > MAX_MESSAGE => ("DIGEST", hash.digest(message).as_bytes().to_vec()),
+            _ => ("RAW", message.to_vec()),
         };
         let asked = json!({
             "KeyId": id, "Message": BASE64.encode(bytes_of), "MessageType": kind, "SigningAlgorithm": algorithm,
@@ -259,3 +261,6 @@ fn refusal(status: u16, answer: Option<&Value>) -> KmsError {
     let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(300).collect();
     KmsError::Refused { code: shown(code), message: shown(message) }
 }
+
+#[cfg(test)]
+mod tests;

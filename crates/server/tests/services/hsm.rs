@@ -117,11 +117,15 @@ pub(crate) fn alone(test: &str, body: impl FnOnce(&Hsm)) {
         return body(&Hsm { dir: PathBuf::from(dir), _own: None });
     }
     let Some(hsm) = Hsm::with_token("sealog") else { return };
-    let (name, conf) = hsm.conf();
+    again(test, &[hsm.conf(), (HOME, hsm.dir.clone())]);
+}
+
+/// Runs a test again in a process of its own, with more in its environment.
+#[track_caller]
+pub(crate) fn again(test: &str, environment: &[(&str, PathBuf)]) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(name, conf)
-        .env(HOME, &hsm.dir)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
     let said =

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
 
 mod authority;
+mod aws_kms;
 mod ca;
 mod ctlog;
 mod harness;

@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Output, sync::Arc};
 const ALL: &str = "ca = \"signing\"\n\"ca-root\" = \"signing root\"\ntsa = \"time\"\n\
                    \"tsa-root\" = \"time root\"\nctlog = \"ct\"\nrekor = \"rekor\"\n";
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
@@ -110,7 +110,7 @@ fn certificates_and_timestamps_are_signed_in_the_token() {
     });
 }
 
-async fn certificate_verifies(sealog: &Sealog) {
+pub(crate) async fn certificate_verifies(sealog: &Sealog) {
     let key = Key::p256();
     let request = with_csr(&sealog.issuer.email("jane@example.com"), &key).to_string();
     let chain = issued(&sealog.post("ca", SIGNING_CERT, request).await);
@@ -129,7 +129,7 @@ async fn entry_is_logged(sealog: &Sealog) {
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
-async fn timestamp_verifies(sealog: &Sealog) {
+pub(crate) async fn timestamp_verifies(sealog: &Sealog) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("data"), "data").unwrap();
     openssl::run(dir.path(), &["ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "query"]);
