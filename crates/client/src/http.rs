@@ -175,6 +175,17 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether a URL points at this machine's own link, where clouds answer for the machine: no proxy leads there.
+fn is_link_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_link_local(),
+        Some(Host::Ipv6(address)) => {
+            address.is_unicast_link_local() || address.segments().starts_with(&[0xfd00, 0xec2])
+        }
+        _ => false,
+    }
+}
+
 /// Parses a URL a service can be asked at.
 ///
 /// # Errors
@@ -202,8 +213,10 @@ pub struct Request {
     body: Option<(&'static str, Vec<u8>)>,
     accept: &'static str,
     authorization: Option<HeaderValue>,
-    /// One more header, where a service wants to see it.
-    header: Option<(&'static str, &'static str)>,
+    /// PUT in place of GET.
+    put: bool,
+    /// More headers, where a service wants to see them.
+    headers: Vec<(&'static str, HeaderValue)>,
     limit: usize,
     timeout: Duration,
 }
@@ -217,7 +230,8 @@ impl Request {
             body: None,
             accept: "*/*",
             authorization: None,
-            header: None,
+            put: false,
+            headers: Vec::new(),
             limit: DEFAULT_LIMIT,
             timeout: DEFAULT_TIMEOUT,
         }
@@ -253,10 +267,21 @@ impl Request {
         self
     }
 
-    /// A header that the service wants to see.
+    /// A header that the service wants to see; text that cannot be one is left out.
     #[must_use]
-    pub const fn header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            // Some are secrets, and none is worth showing.
+            value.set_sensitive(true);
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// A PUT without a body, in place of a read.
+    #[must_use]
+    pub const fn put(mut self) -> Self {
+        self.put = true;
         self
     }
 
@@ -361,7 +386,10 @@ impl Client {
         let mut followed = 0;
         loop {
             let response = self.exchange_once(&url, request).await?;
-            if !(300..=399).contains(&response.status) || request.body.is_some() || followed == MAX_REDIRECTS
+            if !(300..=399).contains(&response.status)
+                || request.body.is_some()
+                || request.put
+                || followed == MAX_REDIRECTS
             {
                 return Ok(response);
             }
@@ -391,6 +419,7 @@ impl Client {
         }
         let client = self.client_for(url)?;
         let mut ask = match &request.body {
+            None if request.put => client.put(url.clone()),
             None => client.get(url.clone()),
             Some((content_type, body)) => {
                 client.post(url.clone()).header(header::CONTENT_TYPE, *content_type).body(body.clone())
@@ -400,8 +429,8 @@ impl Client {
         if let Some(authorization) = &request.authorization {
             ask = ask.header(header::AUTHORIZATION, authorization.clone());
         }
-        if let Some((name, value)) = request.header {
-            ask = ask.header(name, value);
+        for (name, value) in &request.headers {
+            ask = ask.header(*name, value.clone());
         }
         let mut response = ask.send().await.map_err(failed)?;
         let text_of = |name| response.headers().get(name).and_then(|v| v.to_str().ok());
@@ -422,7 +451,7 @@ impl Client {
     }
 
     fn client_for(&self, url: &Url) -> Result<&reqwest::Client, HttpError> {
-        let (here, plain) = (is_loopback(url), url.scheme() == "http");
+        let (here, plain) = (is_loopback(url) || is_link_local(url), url.scheme() == "http");
         let slot = match (here, plain) {
             (true, true) => &self.direct,
             (true, false) => &self.direct_tls,

@@ -101,7 +101,7 @@ pub enum KeyError {
 const MAX_PEM_BYTES: usize = 1 << 16;
 
 /// First octet of an elliptic curve point written as both coordinates (SEC 1 §2.3.3).
-const UNCOMPRESSED: u8 = 4;
+pub(crate) const UNCOMPRESSED: u8 = 4;
 
 /// A signature that does not verify, whatever the reason: libraries do not say, on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

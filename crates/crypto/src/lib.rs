@@ -15,8 +15,11 @@
 extern crate alloc;
 
 mod backend;
+mod device;
 mod digest;
 mod key;
+#[cfg(not(target_family = "wasm"))]
+mod mac;
 #[cfg(not(target_family = "wasm"))]
 mod private_key;
 #[cfg(not(target_family = "wasm"))]
@@ -26,8 +29,11 @@ mod scheme;
 mod seal;
 mod signer;
 
+pub use device::ecdsa_signature;
 pub use digest::{Digest, DigestError, HashAlgorithm, Hasher, sha256};
 pub use key::{KeyError, KeyKind, PublicKey, SignatureError};
+#[cfg(not(target_family = "wasm"))]
+pub use mac::hmac_sha256;
 #[cfg(not(target_family = "wasm"))]
 pub use private_key::PrivateKey;
 #[cfg(not(target_family = "wasm"))]

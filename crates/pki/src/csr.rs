@@ -5,7 +5,9 @@
 
 use crate::{
     algorithm::{self, Algorithm},
-    asn1::{self, DerError, Element, SEQUENCE},
+    asn1::{self, DerError, Element, SEQUENCE, SET},
+    issue::{self, Below},
+    name, oids,
     pem::{self, PemError},
 };
 use alloc::{string::String, vec::Vec};
@@ -55,6 +57,15 @@ pub enum BuildCsrError {
     /// The key failed.
     #[error(transparent)]
     Sign(#[from] SignError),
+}
+
+/// What an authority asks to be certified as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A CA below which only leaves of one purpose stand.
+    Intermediate(Below),
+    /// A timestamp authority's own key.
+    TimestampAuthority,
 }
 
 /// A parsed request.
@@ -131,13 +142,37 @@ impl Csr {
     /// # Errors
     /// See [`BuildCsrError`].
     pub fn build(signer: &dyn Signer) -> Result<Vec<u8>, BuildCsrError> {
+        Self::signed(&asn1::sequence(&[]), &[], signer)
+    }
+
+    /// An authority's request, in DER: with its name, and the extensions it needs as the attribute that other
+    /// people's authorities copy them from (RFC 2985 §5.4.2).
+    ///
+    /// # Errors
+    /// See [`BuildCsrError`].
+    pub fn build_for_authority(
+        organization: &str,
+        common_name: &str,
+        asked: Asked,
+        signer: &dyn Signer,
+    ) -> Result<Vec<u8>, BuildCsrError> {
+        let extensions = match asked {
+            Asked::Intermediate(below) => issue::intermediate_extensions(below),
+            Asked::TimestampAuthority => issue::tsa_extensions(),
+        };
+        let values = asn1::wrap(SET, &[&asn1::sequence(&[&extensions])]);
+        let attribute = asn1::sequence(&[&asn1::oid(&oids::EXTENSION_REQUEST), &values]);
+        Self::signed(&name::encode(organization, common_name), &attribute, signer)
+    }
+
+    fn signed(subject: &[u8], attributes: &[u8], signer: &dyn Signer) -> Result<Vec<u8>, BuildCsrError> {
         let algorithm =
             algorithm::signature(signer.scheme()).ok_or(BuildCsrError::Scheme(signer.scheme()))?;
         let info = asn1::sequence(&[
             &asn1::unsigned(&[0]),
-            &asn1::sequence(&[]),
+            subject,
             signer.public_key().spki_der(),
-            &asn1::wrap(asn1::constructed(0), &[]),
+            &asn1::wrap(asn1::constructed(0), &[attributes]),
         ]);
         let signature = signer.sign(&info)?;
         Ok(asn1::sequence(&[&info, &algorithm, &asn1::bit_string(&signature)]))

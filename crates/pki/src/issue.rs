@@ -255,13 +255,16 @@ pub fn intermediate(
     issuer: &Certificate,
     signer: &dyn Signer,
 ) -> Result<Certificate, IssueError> {
-    let extensions = [
+    authority(profile, &intermediate_extensions(below), public_key, issuer, signer)
+}
+
+pub(crate) fn intermediate_extensions(below: Below) -> Vec<u8> {
+    [
         known(&oids::KEY_USAGE, true, &USAGE_CERT_SIGN),
         purposes(&below.purpose(), false),
         ca_constraints(Some(0)),
     ]
-    .concat();
-    authority(profile, &extensions, public_key, issuer, signer)
+    .concat()
 }
 
 /// Makes the certificate of a timestamp authority's key (RFC 3161 §2.3: one purpose, critical).
@@ -274,10 +277,11 @@ pub fn tsa_leaf(
     issuer: &Certificate,
     signer: &dyn Signer,
 ) -> Result<Certificate, IssueError> {
-    let extensions =
-        [known(&oids::KEY_USAGE, true, &USAGE_DIGITAL_SIGNATURE), purposes(&oids::TIME_STAMPING, true)]
-            .concat();
-    authority(profile, &extensions, public_key, issuer, signer)
+    authority(profile, &tsa_extensions(), public_key, issuer, signer)
+}
+
+pub(crate) fn tsa_extensions() -> Vec<u8> {
+    [known(&oids::KEY_USAGE, true, &USAGE_DIGITAL_SIGNATURE), purposes(&oids::TIME_STAMPING, true)].concat()
 }
 
 fn authority(

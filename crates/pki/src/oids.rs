@@ -28,6 +28,8 @@ pub(crate) use const_oid::db::{
     rfc8410::ID_ED_25519 as ED25519,
 };
 
+/// extensionRequest, an attribute of PKCS#10 requests (RFC 2985 §5.4.2).
+pub(crate) const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
 /// id-ct-TSTInfo (RFC 3161 §2.4.2).
 pub(crate) const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
 /// The arc of the Fulcio certificate extensions.

@@ -4,6 +4,12 @@
 //! 3 could not (port taken, directory in use, disk or network). Data goes to stdout, talk to stderr.
 
 use crate::{
+    authority::{
+        command::{self as authority, AuthorityCommand, NotConfigured},
+        offline::OfflineError,
+        renewal::RenewalError,
+    },
+    aws_kms::CloudKeyError,
     ca::import,
     clock::Clock,
     config::{Config, ConfigError},
@@ -13,6 +19,7 @@ use crate::{
     keys::KeyStoreError,
     listen::BindError,
     oidc,
+    pkcs11::TokenError,
     run::{Running, Signals, Sockets},
     setup::{self, Made},
 };
@@ -86,6 +93,9 @@ enum Command {
         #[arg(long, group = "log")]
         url: Option<String>,
     },
+    /// Request, sign and install the certificates of an authority, its root staying offline
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// Write `[[ca.issuers]]` tables from a configuration of Fulcio's, and say what could not be carried
     ImportFulcio {
         /// Its YAML or JSON file
@@ -171,6 +181,14 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Fsck { url, .. } => data(&fsck::of_url(&url.unwrap_or_default()).await?.to_string()),
+        Command::Authority(command) => {
+            let done = authority::obey(&command, &clock)?;
+            done.talk.iter().try_for_each(talk)?;
+            match done.data.is_empty() {
+                true => Ok(()),
+                false => data(done.data.trim_end()),
+            }
+        }
         Command::ImportFulcio { file } => import_fulcio(&file),
         Command::Token { dir, email, claims, audience } => {
             let config = Config::load(&dev::config_path(&dir))?;
@@ -268,7 +286,7 @@ fn tell(error: &anyhow::Error) -> ExitCode {
 
 /// Exit status and hint, where the error is one we know.
 fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'static str>)> {
-    if cause.is::<NothingToDo>() {
+    if cause.is::<NothingToDo>() || cause.is::<NotConfigured>() || cause.is::<OfflineError>() {
         return Some((USAGE, None));
     }
     if cause.is::<NotFulcios>() {
@@ -326,8 +344,28 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             }
             KeyStoreError::Newer { .. } => (USAGE, Some("run the newer sealogd that made it")),
             KeyStoreError::Exists(_) => (USAGE, None),
+            KeyStoreError::Misplaced { .. } => {
+                (USAGE, Some("correct the table of keys, or move the file away once the key is there"))
+            }
+            KeyStoreError::Cloud(error) => return advice(error),
+            KeyStoreError::Token(error) => return advice(error),
             _ => (FAILED, None),
         });
+    }
+    if let Some(error) = cause.downcast_ref::<RenewalError>() {
+        return match error {
+            RenewalError::Keys(inner) => advice(inner),
+            RenewalError::Request(_) => None,
+            RenewalError::Chain(_) => Some((REFUSED, error.hint())),
+            _ => Some((USAGE, error.hint())),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<CloudKeyError>() {
+        return Some((if error.is_setting() { USAGE } else { FAILED }, error.hint()));
+    }
+    if let Some(error) = cause.downcast_ref::<TokenError>() {
+        let status = if error.is_setting() { USAGE } else { FAILED };
+        return Some((status, error.hint()));
     }
     if let Some(error) = cause.downcast_ref::<OpenError>() {
         return Some((FAILED, error.hint()));

@@ -4,8 +4,10 @@
 //! world knows it by are two settings. Relative paths are taken from the file's own directory.
 
 use crate::{
+    aws_kms::{self, AwsKms},
     files,
-    keys::{self, KeyStoreError, Protection},
+    keys::{self, Elsewhere, KeyStoreError, Protection},
+    pkcs11::{self, Token},
 };
 use sealog_crypto::Zeroizing;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,6 +15,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// A longer file is not a configuration.
@@ -39,6 +42,10 @@ pub struct Config {
     /// Keys in the clear: for `dev` and tests.
     #[serde(default)]
     pub plain_keys: bool,
+    /// The security module in which some keys live.
+    pub pkcs11: Option<pkcs11::config::Config>,
+    /// The service in which some keys live.
+    pub aws_kms: Option<aws_kms::config::Config>,
     /// The organization in certificate subjects, and the operator in the signing configuration.
     #[serde(default = "default_organization")]
     pub organization: String,
@@ -91,7 +98,7 @@ pub enum ConfigError {
         /// What is wrong.
         what: String,
     },
-    /// The passphrase file is exposed or unreadable.
+    /// The passphrase or PIN file is exposed or unreadable, or the token refuses.
     #[error(transparent)]
     Passphrase(#[from] KeyStoreError),
 }
@@ -138,29 +145,30 @@ impl Config {
         if self.plain_keys {
             return Ok(Protection::Plain);
         }
-        let path = match (&self.passphrase_file, &self.passphrase_credential) {
-            (Some(path), _) => {
-                keys::refuse_exposed(path, files::MODE_SECRET)?;
-                path.clone()
-            }
+        match (&self.passphrase_file, &self.passphrase_credential) {
+            (Some(path), _) => passphrase(path),
             // systemd guards its credentials directory itself.
-            (None, Some(name)) => credentials_dir()?.join(name),
-            (None, None) => {
-                return Err(ConfigError::Wrong {
-                    path: self.keys_dir(),
-                    what: "no passphrase is configured for the keys".to_owned(),
-                });
-            }
-        };
-        let content = files::read_bounded(&path, MAX_PASSPHRASE)
-            .map(Zeroizing::new)
-            .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
-        let line = content.split(|b| *b == b'\n').next().unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            return Err(ConfigError::Wrong { path, what: "the passphrase is empty".to_owned() });
+            (None, Some(name)) => read_passphrase(credentials_dir()?.join(name)),
+            (None, None) => Err(ConfigError::Wrong {
+                path: self.keys_dir(),
+                what: "no passphrase is configured for the keys".to_owned(),
+            }),
         }
-        Ok(Protection::Passphrase(Zeroizing::new(line.to_vec())))
+    }
+
+    /// Those who have the keys that lie in no file, opened.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened.
+    pub fn elsewhere(&self) -> Result<Vec<Arc<dyn Elsewhere>>, ConfigError> {
+        let mut all: Vec<Arc<dyn Elsewhere>> = Vec::new();
+        if let Some(table) = &self.pkcs11 {
+            all.push(Arc::new(Token::open(table, table.pin()?).map_err(KeyStoreError::from)?));
+        }
+        if let Some(table) = &self.aws_kms {
+            all.push(Arc::new(AwsKms::open(table).map_err(KeyStoreError::from)?));
+        }
+        Ok(all)
     }
 
     fn resolve(&mut self, base: &Path) {
@@ -169,6 +177,10 @@ impl Config {
         self.keys_dir.iter_mut().for_each(absolute);
         self.client_dir.iter_mut().for_each(absolute);
         self.passphrase_file.iter_mut().for_each(absolute);
+        if let Some(pkcs11) = &mut self.pkcs11 {
+            absolute(&mut pkcs11.module);
+            absolute(&mut pkcs11.pin_file);
+        }
         if let Some(ctlog) = &mut self.ctlog {
             ctlog.roots.iter_mut().for_each(absolute);
         }
@@ -189,6 +201,19 @@ impl Config {
         }
         if self.passphrase_credential.as_deref().is_some_and(|n| n.is_empty() || n.contains(['/', '\0'])) {
             return Err("`passphrase_credential` is the name of a credential, not a path".to_owned());
+        }
+        if let Some(pkcs11) = &self.pkcs11 {
+            pkcs11.check()?;
+        }
+        if let Some(aws_kms) = &self.aws_kms {
+            aws_kms.check()?;
+            let both = aws_kms
+                .keys
+                .keys()
+                .find(|name| self.pkcs11.as_ref().is_some_and(|t| t.label(name).is_some()));
+            if let Some(name) = both {
+                return Err(format!("[pkcs11.keys] and [aws_kms.keys] both name `{name}`"));
+            }
         }
         if self.organization.is_empty() || self.organization.len() > 64 {
             return Err("`organization` must have 1 to 64 bytes (RFC 5280 upper bound)".to_owned());
@@ -225,6 +250,27 @@ impl Config {
         .into_iter()
         .flatten()
     }
+}
+
+/// What the first line of this file seals and opens.
+///
+/// # Errors
+/// When it is exposed, empty, or cannot be read.
+pub fn passphrase(path: &Path) -> Result<Protection, ConfigError> {
+    keys::refuse_exposed(path, files::MODE_SECRET)?;
+    read_passphrase(path.to_owned())
+}
+
+fn read_passphrase(path: PathBuf) -> Result<Protection, ConfigError> {
+    let content = files::read_bounded(&path, MAX_PASSPHRASE)
+        .map(Zeroizing::new)
+        .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+    let line = content.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(ConfigError::Wrong { path, what: "the passphrase is empty".to_owned() });
+    }
+    Ok(Protection::Passphrase(Zeroizing::new(line.to_vec())))
 }
 
 fn credentials_dir() -> Result<PathBuf, ConfigError> {

@@ -114,7 +114,7 @@ impl Instance {
                 description.created
             }
         };
-        let keys = KeyStore::create(&config.keys_dir(), config.protection()?)?;
+        let keys = KeyStore::create(&config.keys_dir(), config.protection()?)?.with(config.elsewhere()?);
         Ok(Self::of(config, clock, created, keys, Some(lock)))
     }
 
@@ -130,7 +130,7 @@ impl Instance {
         // The format before anything else: a newer one may lock and seal in other ways.
         let created = read(&path)?.created;
         let lock = lock(&config.data_dir)?;
-        let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?;
+        let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?.with(config.elsewhere()?);
         Ok(Self::of(config, clock, created, keys, Some(lock)))
     }
 
@@ -144,7 +144,7 @@ impl Instance {
             return Err(InstanceError::Missing(config.data_dir.clone()));
         }
         let created = read(&path)?.created;
-        let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?;
+        let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?.with(config.elsewhere()?);
         Ok(Self::of(config, clock, created, keys, None))
     }
 

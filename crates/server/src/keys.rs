@@ -5,20 +5,24 @@
 //! start derives once however many keys there are. `NAME.pub` keeps the public half and `NAME.pem` a
 //! certificate chain, both readable by anyone.
 //!
+//! A key that `[pkcs11]` or `[aws_kms]` names lives elsewhere; its other files lie here as well.
+//!
 //! Nothing here is ever overwritten, and a key file that others can read is refused: it may have leaked.
 
-use crate::files;
+use crate::{aws_kms::CloudKeyError, files, pkcs11::TokenError};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sealog_crypto::{
-    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer as _, Zeroizing,
+    KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer, Zeroizing,
     random_array,
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     num::NonZeroU32,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Rounds of PBKDF2-HMAC-SHA256 for new stores (OWASP 2023).
@@ -43,11 +47,72 @@ pub enum Protection {
     Passphrase(Zeroizing<Vec<u8>>),
 }
 
-/// An opened key store.
+/// An opened key store. Cheap to clone.
+#[derive(Clone)]
 pub struct KeyStore {
     dir: PathBuf,
     /// None: keys in plain.
-    sealing: Option<SealingKey>,
+    sealing: Option<Arc<SealingKey>>,
+    /// Who has the keys that lie in no file.
+    elsewhere: Vec<Arc<dyn Elsewhere>>,
+}
+
+/// Something that has private keys and does not give them out: a security module, a service.
+pub trait Elsewhere: Send + Sync {
+    /// Whether a key of this name is meant to live there.
+    fn holds(&self, name: &str) -> bool;
+
+    /// Where that is, for people.
+    fn place(&self, name: &str) -> String;
+
+    /// Makes the key, or takes note of the one that is there.
+    ///
+    /// # Errors
+    /// When it has none of this kind.
+    fn make(&self, name: &str, kind: KeyKind) -> Result<Arc<dyn Signer>, KeyStoreError>;
+
+    /// The key, which must be the one whose public half is given; `path` is where that lies.
+    ///
+    /// # Errors
+    /// When it is another one, or cannot be used.
+    fn find(&self, name: &str, public: PublicKey, path: &Path) -> Result<Arc<dyn Signer>, KeyStoreError>;
+}
+
+/// The names keys have, without the generation that follows a renewed one. `oidc` is not among them: its
+/// service signs with keys of files only.
+const NAMES: [&str; 6] = ["ca", "ca-root", "tsa", "tsa-root", "rekor", "ctlog"];
+
+/// Checks a table of keys that live elsewhere, by name.
+///
+/// # Errors
+/// In words, for a person who wrote it into the configuration.
+pub fn check_table(table: &str, keys: &BTreeMap<String, String>, longest: usize) -> Result<(), String> {
+    if keys.is_empty() {
+        return Err(format!("[{table}.keys] names no key: say `NAME = \"…\"`, or leave [{table}] out"));
+    }
+    for (name, value) in keys {
+        if name == "oidc" {
+            return Err(format!("[{table}.keys] `oidc`: the identity provider's key lives in a file"));
+        }
+        if !NAMES.contains(&name.as_str()) && !generation_of(name).is_some_and(|first| NAMES.contains(&first))
+        {
+            return Err(format!("[{table}.keys] `{name}` is no key: expected one of {}", NAMES.join(", ")));
+        }
+        if value.is_empty() || value.len() > longest {
+            return Err(format!("[{table}.keys] what stands for `{name}` must have 1 to {longest} bytes"));
+        }
+        // Two names for one key: a log would sign what an authority is asked to, and so on.
+        if let Some((other, _)) = keys.iter().find(|(n, v)| *v == value && *n != name) {
+            return Err(format!("[{table}.keys] `{name}` and `{other}` are the same key"));
+        }
+    }
+    Ok(())
+}
+
+/// The name that a renewed key's name begins with.
+pub(crate) fn generation_of(name: &str) -> Option<&str> {
+    let (first, generation) = name.rsplit_once('-')?;
+    generation.parse::<u32>().ok().map(|_| first)
 }
 
 /// Why the key store refuses.
@@ -113,6 +178,20 @@ pub enum KeyStoreError {
     /// The public half is unusable.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A key file for a key that is said to be elsewhere.
+    #[error("{} exists, but the configuration says that this key is {place}", path.display())]
+    Misplaced {
+        /// The file.
+        path: PathBuf,
+        /// Where the key should be.
+        place: String,
+    },
+    /// The security module refuses.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The service refuses.
+    #[error(transparent)]
+    Cloud(#[from] CloudKeyError),
 }
 
 /// `sealing.toml`.
@@ -153,7 +232,7 @@ impl KeyStore {
             .map_err(|_| malformed(&parameters, "cannot be written as TOML"))?;
             files::write_new(&parameters, text.as_bytes(), files::MODE_SECRET)
                 .map_err(|e| io_error(&parameters, e))?;
-            return Ok(Self { dir: dir.to_owned(), sealing: Some(sealing) });
+            return Ok(Self { dir: dir.to_owned(), sealing: Some(Arc::new(sealing)), elsewhere: Vec::new() });
         }
         Self::open(dir, protection)
     }
@@ -172,9 +251,15 @@ impl KeyStore {
             (Protection::Plain, false) => None,
             (Protection::Plain, true) => return Err(KeyStoreError::NeedsPassphrase(dir.to_owned())),
             (Protection::Passphrase(_), false) => return Err(KeyStoreError::NotSealed(dir.to_owned())),
-            (Protection::Passphrase(passphrase), true) => Some(derive(&parameters, &passphrase)?),
+            (Protection::Passphrase(passphrase), true) => Some(Arc::new(derive(&parameters, &passphrase)?)),
         };
-        Ok(Self { dir: dir.to_owned(), sealing })
+        Ok(Self { dir: dir.to_owned(), sealing, elsewhere: Vec::new() })
+    }
+
+    /// With those who have some of its keys.
+    #[must_use]
+    pub fn with(self, elsewhere: Vec<Arc<dyn Elsewhere>>) -> Self {
+        Self { elsewhere, ..self }
     }
 
     /// Whether private keys lie here in plain.
@@ -189,22 +274,91 @@ impl KeyStore {
         &self.dir
     }
 
-    /// Whether there is a private key of that name.
+    /// Whether a private key of that name was made.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.path(name, "key").exists()
+        match self.holder(name) {
+            Some(_) => self.path(name, "pub").exists(),
+            None => self.path(name, "key").exists(),
+        }
     }
 
-    /// Makes a key and stores both halves.
+    /// Makes a key where it is to live, and stores its public half.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
+    pub fn make(&self, name: &str, kind: KeyKind) -> Result<Arc<dyn Signer>, KeyStoreError> {
+        let Some(holder) = self.holder(name) else { return Ok(Arc::new(self.generate(name, kind)?)) };
+        let public = self.path(name, "pub");
+        if public.exists() {
+            return Err(KeyStoreError::Exists(public));
+        }
+        self.refuse_misplaced(name)?;
+        let key = holder.make(name, kind)?;
+        files::write_new(&public, key.public_key().to_pem().as_bytes(), files::MODE_PUBLIC)
+            .map_err(|e| io_error(&public, e))?;
+        Ok(key)
+    }
+
+    /// What signs with a key, wherever it lives.
+    ///
+    /// # Errors
+    /// See [`KeyStoreError`].
+    pub fn signer(&self, name: &str) -> Result<Arc<dyn Signer>, KeyStoreError> {
+        let Some(holder) = self.holder(name) else { return Ok(Arc::new(self.load(name)?)) };
+        self.refuse_misplaced(name)?;
+        holder.find(name, self.public(name)?, &self.path(name, "pub"))
+    }
+
+    /// Where a private key lives, for people.
+    #[must_use]
+    pub fn place(&self, name: &str) -> String {
+        match self.holder(name) {
+            Some(holder) => holder.place(name),
+            None => self.path(name, "key").display().to_string(),
+        }
+    }
+
+    /// Whether a key of that name lives elsewhere than in a file.
+    #[must_use]
+    pub fn is_elsewhere(&self, name: &str) -> bool {
+        self.holder(name).is_some()
+    }
+
+    fn holder(&self, name: &str) -> Option<&dyn Elsewhere> {
+        self.elsewhere.iter().find(|holder| holder.holds(name)).map(|holder| holder.as_ref())
+    }
+
+    fn refuse_misplaced(&self, name: &str) -> Result<(), KeyStoreError> {
+        let path = self.path(name, "key");
+        match path.exists() {
+            true => Err(KeyStoreError::Misplaced { path, place: self.place(name) }),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes a key in a file and stores both halves.
     ///
     /// # Errors
     /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
     pub fn generate(&self, name: &str, kind: KeyKind) -> Result<PrivateKey, KeyStoreError> {
+        if self.path(name, "key").exists() {
+            return Err(KeyStoreError::Exists(self.path(name, "key")));
+        }
+        let key = PrivateKey::generate(kind)?;
+        self.import(name, &key)?;
+        Ok(key)
+    }
+
+    /// Stores both halves of a key that was made elsewhere.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] when there is one of that name, which stays as it is.
+    pub fn import(&self, name: &str, key: &PrivateKey) -> Result<(), KeyStoreError> {
         let path = self.path(name, "key");
         if path.exists() {
             return Err(KeyStoreError::Exists(path));
         }
-        let key = PrivateKey::generate(kind)?;
         let der = key.to_pkcs8_der()?;
         let text = match &self.sealing {
             Some(sealing) => pem(PEM_SEALED, &sealing.seal(name, &der)?),
@@ -214,11 +368,10 @@ impl KeyStore {
         let public = self.path(name, "pub");
         files::replace(&public, key.public_key().to_pem().as_bytes(), files::MODE_PUBLIC)
             .map_err(|e| io_error(&public, e))?;
-        files::write_new(&path, text.as_bytes(), files::MODE_SECRET).map_err(|e| io_error(&path, e))?;
-        Ok(key)
+        files::write_new(&path, text.as_bytes(), files::MODE_SECRET).map_err(|e| io_error(&path, e))
     }
 
-    /// Reads a private key.
+    /// Reads a private key from its file.
     ///
     /// # Errors
     /// See [`KeyStoreError`].
@@ -238,10 +391,7 @@ impl KeyStore {
                 })?;
                 Ok(PrivateKey::from_pkcs8_der(&der)?)
             }
-            None => {
-                let der = unpem(PEM_PLAIN, text).ok_or_else(|| malformed(&path, "not PKCS#8 in PEM"))?;
-                Ok(PrivateKey::from_pkcs8_der(&der)?)
-            }
+            None => read_plain(&path, &content),
         }
     }
 
@@ -284,6 +434,16 @@ impl fmt::Debug for KeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyStore({})", self.dir.display())
     }
+}
+
+/// Reads a private key in plain; `path` is where it was.
+///
+/// # Errors
+/// [`KeyStoreError::Malformed`] when it is not PKCS#8 in PEM.
+pub(crate) fn read_plain(path: &Path, content: &[u8]) -> Result<PrivateKey, KeyStoreError> {
+    let der = std::str::from_utf8(content).ok().and_then(|text| unpem(PEM_PLAIN, text));
+    let der = der.ok_or_else(|| malformed(path, "not PKCS#8 in PEM, unencrypted"))?;
+    Ok(PrivateKey::from_pkcs8_der(&der)?)
 }
 
 /// Reads a public key from a store that need not be opened.
@@ -376,51 +536,4 @@ fn unpem(label: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn passphrase(text: &str) -> Protection {
-        Protection::Passphrase(Zeroizing::new(text.as_bytes().to_vec()))
-    }
-
-    #[test]
-    fn plain_keys_come_back_and_are_never_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = KeyStore::create(&dir.path().join("keys"), Protection::Plain).unwrap();
-        let made = keys.generate("rekor", KeyKind::Ed25519).unwrap();
-        assert_eq!(keys.load("rekor").unwrap().public_key(), made.public_key());
-        assert_eq!(&keys.public("rekor").unwrap(), made.public_key());
-        assert!(matches!(keys.generate("rekor", KeyKind::Ed25519), Err(KeyStoreError::Exists(_))));
-        assert!(matches!(keys.load("ctlog"), Err(KeyStoreError::Missing(_))));
-        assert!(matches!(KeyStore::open(keys.dir(), passphrase("x")), Err(KeyStoreError::NotSealed(_))));
-    }
-
-    #[test]
-    fn sealed_keys_need_their_passphrase_and_their_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("keys");
-        let keys = KeyStore::create(&path, passphrase("correct horse")).unwrap();
-        let made = keys.generate("ca", KeyKind::EcdsaP384).unwrap();
-        drop(keys);
-        let text = fs::read_to_string(path.join("ca.key")).unwrap();
-        assert!(text.starts_with("-----BEGIN SEALOG SEALED"), "{text}");
-        assert!(matches!(KeyStore::open(&path, passphrase("wrong")), Err(KeyStoreError::WrongPassphrase(_))));
-        assert!(matches!(KeyStore::open(&path, Protection::Plain), Err(KeyStoreError::NeedsPassphrase(_))));
-        let keys = KeyStore::open(&path, passphrase("correct horse")).unwrap();
-        assert_eq!(keys.load("ca").unwrap().public_key(), made.public_key());
-        fs::copy(path.join("ca.key"), path.join("tsa.key")).unwrap();
-        assert!(matches!(keys.load("tsa"), Err(KeyStoreError::Malformed { .. })));
-    }
-
-    #[test]
-    fn a_key_others_can_read_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = KeyStore::create(&dir.path().join("keys"), Protection::Plain).unwrap();
-        keys.generate("tsa", KeyKind::EcdsaP256).unwrap();
-        let path = keys.path("tsa", "key");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = keys.load("tsa").unwrap_err();
-        assert!(error.to_string().contains("mode 0640, expected 0600"), "{error}");
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@
 //! sequenced and stored (`log-engine`), outward HTTP (`client`).
 
 pub mod authority;
+pub mod aws_kms;
 pub mod ca;
 pub mod clock;
 pub mod command;
@@ -28,6 +29,7 @@ pub mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod oidc;
+pub mod pkcs11;
 pub mod rekor;
 pub mod run;
 pub mod setup;

@@ -5,8 +5,8 @@
 
 use crate::{ca, clock::Clock, config::Config, ctlog, instance::Instance, oidc, rekor, trust, tsa};
 use anyhow::Context as _;
-use sealog_crypto::{KeyKind, PrivateKey};
-use std::path::Path;
+use sealog_crypto::{KeyKind, Signer};
+use std::{path::Path, sync::Arc};
 
 /// Whether a service's keys were made just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,22 +23,20 @@ pub enum Made {
 /// When a log has lost its key, or a key its log.
 pub fn state_of_log(instance: &Instance, key: &str, dir: &Path) -> anyhow::Result<Made> {
     let remembered = instance.keys.path(key, "seen").exists();
-    let key_path = instance.keys.path(key, "key");
+    let place = instance.keys.place(key);
     match (instance.keys.contains(key), dir.exists()) {
         (true, true) => Ok(Made::Existing),
         // A key that never signed a checkpoint was left by an `init` that was interrupted.
         (_, false) if !remembered => Ok(Made::New),
         (_, false) => anyhow::bail!(
-            "key {} has signed for a log, but {} does not exist: restore the log from a backup; a new log \
+            "key {place} has signed for a log, but {} does not exist: restore the log from a backup; a new log \
              needs a new name and a new key",
-            key_path.display(),
             dir.display()
         ),
         (false, true) => anyhow::bail!(
-            "log {} exists, but its key {} does not: restore the key from a backup; another key cannot \
+            "log {} exists, but its key {place} does not: restore the key from a backup; another key cannot \
              continue the log",
             dir.display(),
-            key_path.display()
         ),
     }
 }
@@ -47,10 +45,10 @@ pub fn state_of_log(instance: &Instance, key: &str, dir: &Path) -> anyhow::Resul
 ///
 /// # Errors
 /// When it can be neither made nor loaded.
-pub fn key_of_log(instance: &Instance, name: &str, kind: KeyKind) -> anyhow::Result<PrivateKey> {
+pub fn key_of_log(instance: &Instance, name: &str, kind: KeyKind) -> anyhow::Result<Arc<dyn Signer>> {
     Ok(match instance.keys.contains(name) {
-        true => instance.keys.load(name)?,
-        false => instance.keys.generate(name, kind)?,
+        true => instance.keys.signer(name)?,
+        false => instance.keys.make(name, kind)?,
     })
 }
 
@@ -96,6 +94,15 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
         ),
         format!("clients  {}", config.client_dir().display()),
     ];
+    if let Some(table) = &config.pkcs11 {
+        let keys: Vec<String> =
+            table.keys.iter().map(|(name, label)| format!("{name} \"{label}\"")).collect();
+        lines.push(format!("pkcs11   token \"{}\" with {}", table.token, keys.join(", ")));
+    }
+    if let Some(table) = &config.aws_kms {
+        let keys: Vec<String> = table.keys.iter().map(|(name, id)| format!("{name} {id}")).collect();
+        lines.push(format!("aws_kms  {} with {}", table.region, keys.join(", ")));
+    }
     let mut say = |name: &str, url: &dyn std::fmt::Display, listen: &dyn std::fmt::Display| {
         lines.push(format!("{name:<8} {url} listening on {listen}"));
     };

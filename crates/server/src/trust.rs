@@ -5,7 +5,7 @@
 //! in what they tolerate, and this is what they share.
 
 use crate::{
-    authority::{self, Kind, SIGNING, TIMESTAMPING},
+    authority::{Kind, SIGNING, TIMESTAMPING, generation, generation::Generation},
     config::{Config, PublicUrl},
     ctlog, files,
     instance::Instance,
@@ -75,9 +75,9 @@ fn documents(config: &Config, instance: &Instance) -> anyhow::Result<Option<Clie
     let tsa_endpoint = format!("{}/api/v1/timestamp", tsa.url);
     let trusted_root = TrustedRoot {
         tlogs: vec![log(&rekor.url, &rekor_key, key_id_full(rekor::origin(rekor), &rekor_key)?)?],
-        certificate_authorities: vec![authority_of(instance, &SIGNING, ca.url.as_str(), valid_for)?],
+        certificate_authorities: authorities_of(instance, &SIGNING, ca.url.as_str())?,
         ctlogs: vec![log(&ctlog.url, &ctlog_key, log_id(&ctlog_key))?],
-        timestamp_authorities: vec![authority_of(instance, &TIMESTAMPING, &tsa_endpoint, valid_for)?],
+        timestamp_authorities: authorities_of(instance, &TIMESTAMPING, &tsa_endpoint)?,
     };
     let service = |url: &str, major_api_version| Service {
         url: url.to_owned(),
@@ -105,21 +105,19 @@ fn sign_in(config: &Config) -> Option<String> {
     rules.find(|rule| matches!(rule.kind(), IssuerKind::Email { .. })).map(|rule| rule.issuer().to_owned())
 }
 
-fn authority_of(
-    instance: &Instance,
-    kind: &Kind,
-    uri: &str,
-    valid_for: ValidFor,
-) -> anyhow::Result<CertificateAuthority> {
-    let chain = authority::chain(instance, kind)?;
-    // Clients show the name of whom they trust: the root's.
-    let root_cert = chain.last().context("an authority without a certificate")?;
-    Ok(CertificateAuthority {
-        organization: root_cert.organization().unwrap_or_default(),
-        common_name: root_cert.common_name().unwrap_or_default(),
-        uri: uri.to_owned(),
-        cert_chain: chain.iter().map(|certificate| certificate.der().to_vec()).collect(),
-        valid_for,
-        operator: String::new(),
-    })
+/// Every generation of an authority, superseded and coming ones too.
+fn authorities_of(instance: &Instance, kind: &Kind, uri: &str) -> anyhow::Result<Vec<CertificateAuthority>> {
+    let of = |(generation, valid_for): (Generation, ValidFor)| {
+        // Clients show the name of whom they trust: the root's.
+        let root_cert = generation.chain.last().context("an authority without a certificate")?;
+        Ok(CertificateAuthority {
+            organization: root_cert.organization().unwrap_or_default(),
+            common_name: root_cert.common_name().unwrap_or_default(),
+            uri: uri.to_owned(),
+            cert_chain: generation.chain.iter().map(|certificate| certificate.der().to_vec()).collect(),
+            valid_for,
+            operator: String::new(),
+        })
+    };
+    generation::windows(instance, kind)?.into_iter().map(of).collect()
 }

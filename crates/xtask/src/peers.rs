@@ -197,20 +197,32 @@ fn is_moved(venv: &Path) -> bool {
 
 /// The virtual environment with everything of `tests/strangers/python/requirements.txt`.
 fn python(house: &House, home: &Path) -> Result<PathBuf> {
-    let venv = home.join("venv");
+    environment(house, &home.join("venv"), "requirements.txt", "sigstore-python, Node and what they need")
+}
+
+/// moto's server, in an environment of its own: what it needs is none of the others' business.
+pub(crate) fn moto(house: &House) -> Result<PathBuf> {
+    let venv = house.path("target/peers/moto");
+    std::fs::create_dir_all(house.path("target/peers"))?;
+    environment(house, &venv, "moto.txt", "moto")?;
+    Ok(venv.join("bin/moto_server"))
+}
+
+/// A virtual environment with everything that a list of ours names.
+fn environment(house: &House, venv: &Path, list: &str, what: &str) -> Result<PathBuf> {
     let python = venv.join("bin/python");
-    if is_moved(&venv) {
+    if is_moved(venv) {
         println!(
             "  the Python environment was made in another place, which its programs name: it is made again"
         );
-        std::fs::remove_dir_all(&venv)?;
+        std::fs::remove_dir_all(venv)?;
     }
     if !python.exists() {
-        installing("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))
+        installing("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(venv))
             .context("Python 3 with its venv module is needed (Debian: python3-venv)")?;
     }
-    let wanted = house.path("tests/strangers/python/requirements.txt");
-    let list = std::fs::read_to_string(&wanted).context("tests/strangers/python/requirements.txt")?;
+    let wanted = house.path("tests/strangers/python").join(list);
+    let list = std::fs::read_to_string(&wanted).with_context(|| wanted.display().to_string())?;
     let frozen = ask(Command::new(&python).args(["-m", "pip", "freeze", "--disable-pip-version-check"]))
         .map(|finished| finished.stdout)
         .unwrap_or_default();
@@ -218,7 +230,7 @@ fn python(house: &House, home: &Path) -> Result<PathBuf> {
     if missing {
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&wanted);
-        installing("sigstore-python, Node and what they need", &mut pip)?;
+        installing(what, &mut pip)?;
     }
     Ok(python)
 }

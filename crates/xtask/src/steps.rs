@@ -28,6 +28,8 @@ const DEMO_LIMIT: Duration = Duration::from_secs(30);
 const CARGO_DENY: &str = "0.20.2";
 /// Real bundles of others, kept outside the repository.
 pub(crate) const CONFORMANCE: &str = "SEALOG_CONFORMANCE_DIR";
+/// Tells the tests where moto's server is.
+const MOTO: &str = "SEALOG_MOTO_SERVER";
 
 /// Runs the steps; `false` if anything failed.
 pub(crate) fn test(house: &House, extent: Extent) -> Result<bool> {
@@ -42,8 +44,21 @@ pub(crate) fn test(house: &House, extent: Extent) -> Result<bool> {
         run.check("licences, duplicates, sources", cargo_deny)?;
         // What a signing process writes is shown by tracing it; without a tracer that test is left out.
         run.check("strace", |_| peers::of_the_machine(&["strace"], "strace").map(drop))?;
+        // A security module in software, and the tool that shows what is in it.
+        run.check("SoftHSM2", |_| {
+            peers::of_the_machine(&["softhsm2-util"], "softhsm2")?;
+            peers::of_the_machine(&["pkcs11-tool"], "opensc").map(drop)
+        })?;
     }
-    run.count("tests", cargo_test)?;
+    let mut moto = None;
+    if extent == Extent::Whole {
+        // AWS on this machine, for the keys in its Key Management Service.
+        run.check("moto", |house| {
+            moto = Some(peers::moto(house)?);
+            Ok(())
+        })?;
+    }
+    run.count("tests", |house| cargo_test(house, moto.as_deref()))?;
     if extent == Extent::Whole {
         run.whole()?;
     }
@@ -160,9 +175,12 @@ fn cargo_deny(house: &House) -> Result<()> {
     if process::show(&mut check)? { Ok(()) } else { bail!("cargo deny refused; what it said stands above") }
 }
 
-fn cargo_test(house: &House) -> Result<Tally> {
+fn cargo_test(house: &House, moto: Option<&Path>) -> Result<Tally> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(&house.root);
+    if let Some(moto) = moto {
+        command.env(MOTO, moto);
+    }
     let finished = process::run(&mut command, STEP_LIMIT)?;
     let (passed, failed) = cargo_results(&finished.stdout);
     let mut tally = Tally::default();

@@ -45,18 +45,18 @@ impl CaApi {
         if let Some(bound_to) = &principal.bound_to {
             bound_to.check(key).map_err(|error| ApiError::invalid(format!("{BAD_TOKEN}: {error}")))?;
         }
-        let leaf = self.issuance.issue(&principal, key).await.map_err(|error| match &error {
+        let issued = self.issuance.issue(&principal, key).await.map_err(|error| match &error {
             // A name the rules let through but X.509 cannot say.
             IssuanceError::Issue(IssueError::San(_)) => ApiError::invalid(format!("{BAD_TOKEN}: {error}")),
             _ if error.is_log() => ApiError::internal(LOG_FAILED).because(error.reason()),
             _ => ApiError::internal(FAILED).because(error.reason()),
         })?;
-        Ok(std::iter::once(&leaf).chain(&self.issuance.chain).map(pem).collect())
+        Ok(issued.iter().map(pem).collect())
     }
 
-    /// The authority's own certificates, the root last, in PEM.
-    pub(super) fn chain(&self) -> Vec<String> {
-        self.issuance.chain.iter().map(pem).collect()
+    /// The authority's own certificates, chain by chain, each with its root last, in PEM; the one at work first.
+    pub(super) fn chains(&self) -> Vec<Vec<String>> {
+        self.issuance.authority.chains().iter().map(|chain| chain.iter().map(pem).collect()).collect()
     }
 
     /// Whom it believes about what.

@@ -141,11 +141,13 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 async fn trust_bundle(State(api): State<Arc<CaApi>>) -> Response {
-    json(StatusCode::OK, value!({ "chains": [{ "certificates": api.chain() }] }).to_string())
+    let chains: Vec<Value> =
+        api.chains().into_iter().map(|chain| value!({ "certificates": chain })).collect();
+    json(StatusCode::OK, value!({ "chains": chains }).to_string())
 }
 
 async fn root_cert_v1(State(api): State<Arc<CaApi>>) -> Response {
-    content(StatusCode::OK, PEM_CHAIN, api.chain().join("\n"))
+    content(StatusCode::OK, PEM_CHAIN, api.chains().first().map(|chain| chain.join("\n")).unwrap_or_default())
 }
 
 async fn configuration(State(api): State<Arc<CaApi>>) -> Response {

@@ -59,7 +59,8 @@ fn asked(key: Option<Key>) -> Result<Asked, RequestError> {
 
 async fn get_trust_bundle(State(api): State<Arc<CaApi>>, request: Request) -> Response {
     unary(request, MAX_REQUEST, async move |_, _: Empty| {
-        Ok(TrustBundle { chains: vec![CertificateChain { certificates: api.chain() }] })
+        let chains = api.chains().into_iter().map(|certificates| CertificateChain { certificates });
+        Ok(TrustBundle { chains: chains.collect() })
     })
     .await
 }

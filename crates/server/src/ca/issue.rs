@@ -3,12 +3,16 @@
 //! Precertificate, submission, SCT checked with the log's own key, final certificate: RFC 6962 §3.1. A
 //! certificate without an SCT never leaves this file.
 
-use crate::{authority, clock::Clock, http::chain};
+use crate::{
+    authority::{self, Authority},
+    clock::Clock,
+    http::chain,
+};
 use sealog_client::{
     ct::{CtError, add_pre_chain},
     http::Client,
 };
-use sealog_crypto::{PrivateKey, PublicKey, RandomError, sha256};
+use sealog_crypto::{PublicKey, RandomError, sha256};
 use sealog_identity::Principal;
 use sealog_pki::{Certificate, IssueError, LeafProfile, issue};
 use sealog_tlog::ct::{CtEntry, SctError, SctList};
@@ -25,9 +29,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The authority at work.
 pub(super) struct Issuance {
-    pub(super) key: PrivateKey,
-    /// The issuing certificate first, the root last.
-    pub(super) chain: Vec<Certificate>,
+    pub(super) authority: Authority,
     pub(super) clock: Clock,
     pub(super) client: Arc<Client>,
     pub(super) log_url: Url,
@@ -70,14 +72,18 @@ impl IssuanceError {
 }
 
 impl Issuance {
-    /// Issues a certificate; the chain's own certificates follow it in every answer.
+    /// Issues a certificate, which comes first, with the chain that it was issued below.
     pub(super) async fn issue(
         &self,
         principal: &Principal,
         key: &PublicKey,
-    ) -> Result<Certificate, IssuanceError> {
-        let issuer = self.chain.first().ok_or(IssuanceError::NoCertificate)?;
-        let not_before = self.clock.unix_seconds().saturating_sub(BACKDATE_SECONDS);
+    ) -> Result<Vec<Certificate>, IssuanceError> {
+        // One generation from here to the end.
+        let working = self.authority.at_work();
+        let issuer = working.chain.first().ok_or(IssuanceError::NoCertificate)?;
+        // But not before its issuer, which may be of this very second.
+        let (issuer_from, _) = issuer.validity();
+        let not_before = self.clock.unix_seconds().saturating_sub(BACKDATE_SECONDS).max(issuer_from);
         let profile = LeafProfile {
             serial: authority::serial()?,
             not_before,
@@ -86,9 +92,9 @@ impl Issuance {
             san: &principal.san,
             extensions: &principal.extensions,
         };
-        let precert = issue::precertificate(&profile, issuer, &self.key)?;
+        let precert = issue::precertificate(&profile, issuer, working.signer.as_ref())?;
         let mut submitted = vec![precert.certificate().der()];
-        submitted.extend(self.chain.iter().map(Certificate::der));
+        submitted.extend(working.chain.iter().map(Certificate::der));
         let asked = add_pre_chain(&self.client, &self.log_url, &submitted);
         let sct =
             tokio::time::timeout(LOG_TIMEOUT, asked).await.map_err(|_| IssuanceError::LogTimedOut)??;
@@ -98,6 +104,7 @@ impl Issuance {
             precert: Vec::new(),
         };
         sct.verify(&entry, &self.log_key)?;
-        Ok(issue::finish(&precert, &SctList(vec![sct]), issuer, &self.key)?)
+        let leaf = issue::finish(&precert, &SctList(vec![sct]), issuer, working.signer.as_ref())?;
+        Ok(std::iter::once(leaf).chain(working.chain.iter().cloned()).collect())
     }
 }

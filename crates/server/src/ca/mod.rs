@@ -2,7 +2,7 @@
 //!
 //! A token says who, a key and its proof say with what, the certificate log hears of it first, and then
 //! there is a certificate for ten minutes. What may be lost: nothing is stored but the keys; the certificates
-//! are in the log. The root's key (`ca-root.key`) is used by `init` alone and may be moved away.
+//! are in the log. The root's key need never be on this machine.
 
 mod answer;
 mod api;
@@ -15,7 +15,7 @@ mod reuse;
 mod trust_token;
 
 use crate::{
-    authority::{self, SIGNING},
+    authority::{self, Authority, SIGNING},
     http::{Service, with_cors},
     instance::Instance,
     issuer_keys::KeyCache,
@@ -49,8 +49,7 @@ pub fn init(instance: &Instance) -> anyhow::Result<Made> {
 /// # Errors
 /// When it could not start.
 pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
-    let (key, chain) = authority::load(instance, &SIGNING)?;
-    let mut lines = authority::describe("ca", &key, &chain);
+    let mut lines = authority::check(instance, &SIGNING)?;
     lines.extend(
         config
             .issuers
@@ -65,10 +64,8 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 /// # Errors
 /// When they cannot be loaded.
 pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result<Service> {
-    let (key, chain) = authority::load(instance, &SIGNING)?;
     let issuance = issue::Issuance {
-        key,
-        chain,
+        authority: Authority::open(instance, &SIGNING)?,
         clock: instance.clock.clone(),
         client: Arc::new(Client::new()),
         log_url: parse_url(&log.url).context("the certificate log's URL")?,

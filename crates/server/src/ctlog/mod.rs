@@ -8,7 +8,7 @@ mod api;
 pub mod config;
 
 use crate::{
-    authority::{self, SIGNING},
+    authority::{SIGNING, generation},
     files,
     http::{Service, with_cors},
     instance::Instance,
@@ -42,7 +42,7 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
     let dir = instance.dir_of(KEY);
     let state = state_of_log(instance, KEY, &dir)?;
     if state == Made::New {
-        let key: Arc<dyn Signer> = Arc::new(key_of_log(instance, KEY, KEY_KIND)?);
+        let key = key_of_log(instance, KEY, KEY_KIND)?;
         let log = Log::<CtLeaf>::create(&dir, settings(instance, config, &key)?, None)?;
         log.close()?;
     }
@@ -54,7 +54,7 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
 /// # Errors
 /// When it could not start.
 pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
-    let key = instance.keys.load(KEY)?;
+    let key = instance.keys.signer(KEY)?;
     let roots = roots(instance, config)?;
     Ok(vec![
         format!("{KEY:<8} origin {}, log id {}", origin(config), hex::encode(log_id(key.public_key()))),
@@ -67,7 +67,7 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 /// # Errors
 /// When log, key or roots cannot be opened.
 pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
-    let key: Arc<dyn Signer> = Arc::new(instance.keys.load(KEY)?);
+    let key = instance.keys.signer(KEY)?;
     let settings = settings(instance, config, &key)?;
     let roots = roots(instance, config)?;
     let dir = instance.dir_of(KEY);
@@ -101,11 +101,13 @@ fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyh
     Ok(settings)
 }
 
-/// Our own authority's root, where there is one, and those configured.
+/// Our own authority's roots, where there are any, and those configured.
 fn roots(instance: &Instance, config: &Config) -> anyhow::Result<Roots> {
     let mut accepted = Vec::new();
     if instance.keys.path(SIGNING.key, "pem").exists() {
-        accepted.extend(authority::chain(instance, &SIGNING)?.into_iter().next_back());
+        for generation in generation::all(instance, &SIGNING)? {
+            accepted.extend(generation.chain.into_iter().next_back());
+        }
     }
     for path in &config.roots {
         let pem = files::read_bounded(path, MAX_ROOTS_FILE)

@@ -37,7 +37,7 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
     let state = state_of_log(instance, KEY, &dir)?;
     if state == Made::New {
         let first = seed::first_entry(origin(config))?;
-        let key: Arc<dyn Signer> = Arc::new(key_of_log(instance, KEY, KEY_KIND)?);
+        let key = key_of_log(instance, KEY, KEY_KIND)?;
         let log = Log::<EntryLeaf>::create(&dir, settings(instance, config, &key)?, Some(first))?;
         log.close()?;
     }
@@ -49,7 +49,7 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
 /// # Errors
 /// When it could not start.
 pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
-    let key = instance.keys.load(KEY)?;
+    let key = instance.keys.signer(KEY)?;
     let verifier = KeyVerifier::for_log(origin(config), key.public_key().clone())?;
     let vkey = verifier.to_vkey().unwrap_or_default();
     Ok(vec![format!("{KEY:<8} origin {}, verifier key {vkey}", origin(config))])
@@ -60,7 +60,7 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 /// # Errors
 /// When log or key cannot be opened.
 pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
-    let key: Arc<dyn Signer> = Arc::new(instance.keys.load(KEY)?);
+    let key = instance.keys.signer(KEY)?;
     let log_id = key_id_full(origin(config), key.public_key())?;
     let settings = settings(instance, config, &key)?;
     let dir = instance.dir_of(KEY);

@@ -8,7 +8,7 @@ pub mod config;
 mod stamp;
 
 use crate::{
-    authority::{self, TIMESTAMPING},
+    authority::{self, Authority, TIMESTAMPING},
     http::Service,
     instance::Instance,
     setup::Made,
@@ -29,8 +29,7 @@ pub fn init(instance: &Instance) -> anyhow::Result<Made> {
 /// # Errors
 /// When it could not start.
 pub fn check(instance: &Instance) -> anyhow::Result<Vec<String>> {
-    let (key, chain) = authority::load(instance, &TIMESTAMPING)?;
-    Ok(authority::describe("tsa", &key, &chain))
+    authority::check(instance, &TIMESTAMPING)
 }
 
 /// Loads the keys and gives the service.
@@ -38,7 +37,7 @@ pub fn check(instance: &Instance) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// When they cannot be loaded.
 pub fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
-    let (key, chain) = authority::load(instance, &TIMESTAMPING)?;
-    let stamper = stamp::Stamper::new(key, chain, instance.clock.clone());
+    let authority = Authority::open(instance, &TIMESTAMPING)?;
+    let stamper = stamp::Stamper::new(authority, instance.clock.clone());
     Ok(Service::new("tsa", config.url.clone(), api::router(Arc::new(stamper))))
 }

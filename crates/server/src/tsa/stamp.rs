@@ -3,18 +3,20 @@
 //! RFC 3161 §2.2. It doubts its own clock: a time before the last one it put its name to is refused, since
 //! one of the two must be wrong.
 
-use crate::{authority, clock::Clock};
-use sealog_crypto::{PrivateKey, RandomError};
+use crate::{
+    authority::{self, Authority},
+    clock::Clock,
+};
+use sealog_crypto::RandomError;
 use sealog_pki::{
     Certificate,
     timestamp::{ACCURACY_SECONDS, POLICY, RespondError, TimeStampReq, TsaIdentity, respond},
 };
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Key, certificates and clock.
+/// The authority and its clock.
 pub(super) struct Stamper {
-    key: PrivateKey,
-    chain: Vec<Certificate>,
+    authority: Authority,
     clock: Clock,
     /// Latest second signed so far in this process.
     latest: AtomicI64,
@@ -40,8 +42,8 @@ pub(super) enum StampError {
 }
 
 impl Stamper {
-    pub(super) fn new(key: PrivateKey, chain: Vec<Certificate>, clock: Clock) -> Self {
-        Self { key, chain, clock, latest: AtomicI64::new(i64::MIN) }
+    pub(super) fn new(authority: Authority, clock: Clock) -> Self {
+        Self { authority, clock, latest: AtomicI64::new(i64::MIN) }
     }
 
     /// Signs the present time: a TimeStampResp in DER.
@@ -51,13 +53,14 @@ impl Stamper {
         if now.saturating_add(i64::from(ACCURACY_SECONDS)) < latest {
             return Err(StampError::ClockWentBack { found: now, latest });
         }
-        let tsa = TsaIdentity { signer: &self.key, chain: &self.chain };
+        let working = self.authority.at_work();
+        let tsa = TsaIdentity { signer: working.signer.as_ref(), chain: &working.chain };
         Ok(respond(request, &tsa, now, authority::serial()?.as_bytes(), &POLICY)?)
     }
 
     /// The chain in PEM, the working certificate first.
     pub(super) fn chain_pem(&self) -> String {
-        self.chain.iter().map(Certificate::to_pem).collect()
+        self.authority.at_work().chain.iter().map(Certificate::to_pem).collect()
     }
 }
 
@@ -65,7 +68,7 @@ impl Stamper {
 mod tests {
     use super::*;
     use crate::authority::TIMESTAMPING;
-    use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
+    use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey, Signer as _};
     use sealog_pki::issue::{AuthorityProfile, Serial, self_signed_root};
     use std::sync::{Arc, atomic::AtomicU64};
 
@@ -87,7 +90,8 @@ mod tests {
         let now = Arc::new(AtomicU64::new(1_800_000_000_999));
         let clock = Arc::clone(&now);
         let clock = Clock::of(move || clock.load(Ordering::SeqCst));
-        let stamper = Stamper::new(key, vec![leaf, root_cert], clock);
+        let authority = Authority::of(&TIMESTAMPING, Arc::new(key), vec![leaf, root_cert], clock.clone());
+        let stamper = Stamper::new(authority, clock);
         let request = TimeStampReq::new(HashAlgorithm::Sha256.digest(b"data"));
         stamper.stamp(&request).unwrap();
         // Within the accuracy it states, a step back means nothing.

@@ -12,10 +12,10 @@ use sealog_server::clock::Clock;
 use sealog_tlog::ct::{CtEntry, SctList, TileLeaf, leaf_index};
 use serde_json::{Value, json};
 
-const SIGNING_CERT: &str = "/api/v2/signingCert";
+pub(crate) const SIGNING_CERT: &str = "/api/v2/signingCert";
 const SCTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
 
-fn with_csr(token: &str, key: &Key) -> Value {
+pub(crate) fn with_csr(token: &str, key: &Key) -> Value {
     json!({
         "credentials": { "oidcIdentityToken": token },
         "certificateSigningRequest": STANDARD.encode(key.csr()),
@@ -34,7 +34,7 @@ fn with_key(token: &str, key: &Key, challenge: &str) -> Value {
 
 /// The chain of a success.
 #[track_caller]
-fn issued(answer: &Answer) -> Vec<Certificate> {
+pub(crate) fn issued(answer: &Answer) -> Vec<Certificate> {
     assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"), "{}", answer.text());
     let body = answer.json();
     let chain = body.pointer("/signedCertificateEmbeddedSct/chain/certificates").unwrap().as_array().unwrap();
@@ -49,7 +49,7 @@ fn issued(answer: &Answer) -> Vec<Certificate> {
 }
 
 /// The embedded SCT is the log's word about this certificate, and the log keeps it.
-async fn logged(sealog: &Sealog, chain: &[Certificate]) {
+pub(crate) async fn logged(sealog: &Sealog, chain: &[Certificate]) {
     let trusted = TrustedRoot::parse(&std::fs::read(sealog.client_dir().join("trusted_root.json")).unwrap());
     let trusted = trusted.unwrap();
     let log_key = PublicKey::from_spki_der(&trusted.ctlogs[0].public_key).unwrap();

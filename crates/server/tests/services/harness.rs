@@ -30,15 +30,30 @@ impl Sealog {
 
     /// With more settings for the log of signatures.
     pub(crate) async fn start_with(rekor: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), "", rekor).await
+    }
+
+    /// In a directory of the test's, with more settings at the top and for the log of signatures.
+    pub(crate) async fn start_in(dir: tempfile::TempDir, top: &str, rekor: &str) -> Self {
+        Self::start_prepared(dir, top, rekor, |_| ()).await
+    }
+
+    /// The same, and something to be done with the configuration's file before `init`.
+    pub(crate) async fn start_prepared(
+        dir: tempfile::TempDir,
+        top: &str,
+        rekor: &str,
+        prepare: impl FnOnce(&std::path::Path),
+    ) -> Self {
         let issuer = Issuer::start("").await;
-        let dir = tempfile::tempdir().unwrap();
         let mut sockets = Sockets::new();
         for name in ["ca", "rekor", "ctlog", "tsa", "admin"] {
             sockets.insert(name, Bound::bind(Listen::Localhost(0)).unwrap());
         }
         let admin = sockets["admin"].port();
         let path = dir.path().join("sealog.toml");
-        std::fs::write(&path, configuration(&sockets, &issuer, rekor)).unwrap();
+        std::fs::write(&path, configuration(&sockets, &issuer, top, rekor)).unwrap();
+        prepare(&path);
         let config = Config::load(&path).unwrap();
         setup::init(&config, Clock::system()).unwrap();
         let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
@@ -93,10 +108,11 @@ impl Sealog {
     }
 }
 
-fn configuration(sockets: &Sockets, issuer: &Issuer, rekor: &str) -> String {
+fn configuration(sockets: &Sockets, issuer: &Issuer, top: &str, rekor: &str) -> String {
     let mut text = String::from(
         "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\nplain_keys = true\norganization = \"tests\"\n",
     );
+    text.push_str(top);
     for (name, bound) in sockets {
         let port = bound.port();
         text.push_str(&format!("\n[{name}]\nlisten = \"localhost:{port}\"\n"));

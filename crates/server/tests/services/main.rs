@@ -1,13 +1,17 @@
 //! The services as strangers see them: real sockets, OpenSSL as the client, an issuer of our own.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
 
+mod authority;
+mod aws_kms;
 mod ca;
 mod ctlog;
 mod floods;
 mod grpc;
 mod harness;
 mod hostile;
+mod hsm;
 mod openssl;
 mod operator;
+mod pkcs11;
 mod rekor;
 mod tsa;

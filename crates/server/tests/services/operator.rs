@@ -7,17 +7,23 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
-fn sealogd(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sealogd")).args(args).output().unwrap()
+pub(crate) fn sealogd(args: &[&str]) -> Output {
+    sealogd_in(&[], args)
+}
+
+/// With more in its environment.
+pub(crate) fn sealogd_in(environment: &[(&str, PathBuf)], args: &[&str]) -> Output {
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    Command::new(env!("CARGO_BIN_EXE_sealogd")).args(args).envs(environment).output().unwrap()
 }
 
 #[track_caller]
-fn said(output: &Output, status: i32) -> String {
+pub(crate) fn said(output: &Output, status: i32) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(status), "{text}");
     text
@@ -189,7 +195,7 @@ fn a_directory_in_use_and_a_port_taken_are_said() {
 }
 
 /// A configuration with sealed keys and no identity provider.
-fn configured(dir: &Path) -> String {
+pub(crate) fn configured(dir: &Path) -> String {
     let sockets: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let mut text = String::from(
         "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\npassphrase_file = \"passphrase\"\n",
