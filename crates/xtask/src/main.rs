@@ -31,6 +31,7 @@ cargo xtask test [--quick]      everything a change must pass; --quick leaves ou
 cargo xtask tidy                the rules of the house
 cargo xtask bench path          token in hand to bundle written, beside the peers
 cargo xtask bench verify [PART] bundle to verdict, beside the peers: warm, cold, large, many
+cargo xtask bench ca            certificates in a second, beside Fulcio
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, grpc, openssl, browser
 cargo xtask sign-in [NAME]      only people who sign in: mail, mail-without-tls, upstream, party, keycloak
@@ -64,7 +65,8 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["tidy"] => tidy::command(&house),
         ["bench", "path"] => bench::path::command(&house),
         ["bench", "verify", only @ ..] => bench::verify::command(&house, only),
-        ["bench", name, ..] => bail!("there is no bench named `{name}`; there are: path, verify"),
+        ["bench", "ca"] => bench::ca::command(&house),
+        ["bench", name, ..] => bail!("there is no bench named `{name}`; there are: path, verify, ca"),
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["sign-in", only @ ..] => sign_in::command(&house, only),

@@ -164,6 +164,11 @@ impl Service {
         Self { name: name.to_owned(), child, log: log.to_path_buf() }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it listens on a port of 127.0.0.1.
     pub(crate) fn wait_for_port(&mut self, port: u16, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
