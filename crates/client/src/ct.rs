@@ -1,4 +1,5 @@
-//! A certificate log as an authority asks it: a chain in, a signed certificate timestamp out.
+//! A certificate log as an authority asks it: a chain in, a signed certificate timestamp out. The bodies have
+//! functions of their own, for who is in one process with the log.
 //!
 //! RFC 6962 §4.1, §4.2. The SCT is **not** verified here; who asks holds the log's key.
 
@@ -53,9 +54,7 @@ pub async fn add_pre_chain(client: &Client, log: &Url, chain: &[&[u8]]) -> Resul
 }
 
 async fn add(client: &Client, url: Url, chain: &[&[u8]]) -> Result<Sct, CtError> {
-    let chain: Vec<String> = chain.iter().map(|der| STANDARD.encode(der)).collect();
-    let body = serde_json::json!({ "chain": chain }).to_string().into_bytes();
-    let request = Request::post(url.clone(), "application/json", body)
+    let request = Request::post(url.clone(), "application/json", request_body(chain))
         .accept("application/json")
         .limit(MAX_ANSWER_BYTES)
         .timeout(TIMEOUT);
@@ -63,7 +62,16 @@ async fn add(client: &Client, url: Url, chain: &[&[u8]]) -> Result<Sct, CtError>
     parse_answer(&response.body).ok_or(CtError::NotAnSct { url: (&url).into() })
 }
 
-fn parse_answer(body: &[u8]) -> Option<Sct> {
+/// What is posted to `add-chain` and `add-pre-chain`: the leaf first, then each issuer, in DER.
+#[must_use]
+pub fn request_body(chain: &[&[u8]]) -> Vec<u8> {
+    let chain: Vec<String> = chain.iter().map(|der| STANDARD.encode(der)).collect();
+    serde_json::json!({ "chain": chain }).to_string().into_bytes()
+}
+
+/// Reads what a log answered; nothing, if it is not an SCT.
+#[must_use]
+pub fn parse_answer(body: &[u8]) -> Option<Sct> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     Some(Sct {
         version: answer.sct_version,

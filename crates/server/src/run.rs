@@ -5,9 +5,9 @@
 use crate::{
     ca,
     clock::Clock,
-    config::{ADMIN, Config, Listen, PublicUrl},
+    config::{ADMIN, Config, PublicUrl},
     ctlog, files,
-    http::{self, Service, Shutdown},
+    http::{self, Service, Shutdown, Within},
     instance::Instance,
     listen::Bound,
     metrics::{self, Shown},
@@ -197,7 +197,8 @@ async fn services(config: &Config, instance: &Instance) -> anyhow::Result<Vec<Se
             services.push(ctlog::start(instance, table).await.context("starting ctlog")?);
         }
         if let Some(table) = &config.ca {
-            let ctlog = ctlog_for_ca(config, instance, table)?;
+            let own = services.iter().find(|service| service.name == ctlog::KEY).map(Service::within);
+            let ctlog = ctlog_for_ca(table, own)?;
             services.push(ca::start(instance, table, ctlog).context("starting ca")?);
         }
         if let Some(table) = &config.tsa {
@@ -217,30 +218,17 @@ async fn services(config: &Config, instance: &Instance) -> anyhow::Result<Vec<Se
     Ok(services)
 }
 
-/// Our own log by its listener, not its public URL: the two share a process, a proxy between them would
-/// only add a way to fail.
-fn ctlog_for_ca(
-    config: &Config,
-    instance: &Instance,
-    table: &ca::config::Config,
-) -> anyhow::Result<ca::CtLog> {
-    match (&table.ctlog_url, &table.ctlog_key, &config.ctlog) {
+/// The log that the configuration names, or our own, which shares the process: a connection between the two
+/// would only add a way to fail.
+fn ctlog_for_ca(table: &ca::config::Config, own: Option<Within>) -> anyhow::Result<ca::CtLog> {
+    match (&table.ctlog_url, &table.ctlog_key, own) {
         (Some(url), Some(path), _) => {
             let pem = String::from_utf8(files::read_bounded(path, ca::config::MAX_KEY_FILE)?)?;
             let key = sealog_crypto::PublicKey::from_pem(&pem)
                 .with_context(|| format!("reading the log's public key from {}", path.display()))?;
-            Ok(ca::CtLog { url: url.as_str().to_owned(), key })
+            Ok(ca::CtLog::Elsewhere { url: url.as_str().to_owned(), key })
         }
-        (None, _, Some(own)) => {
-            let url = match own.listen {
-                Listen::Localhost(port) => format!("http://localhost:{port}"),
-                Listen::Address(address) if address.ip().is_unspecified() => {
-                    format!("http://localhost:{}", address.port())
-                }
-                Listen::Address(address) => format!("http://{address}"),
-            };
-            Ok(ca::CtLog { url, key: instance.keys.public(ctlog::KEY)? })
-        }
+        (None, _, Some(own)) => Ok(ca::CtLog::Within(own)),
         _ => anyhow::bail!("[ca] needs [ctlog], or `ctlog_url` and `ctlog_key` together"),
     }
 }

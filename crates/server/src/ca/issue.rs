@@ -1,39 +1,30 @@
 //! From a principal and its key to a certificate that a log has seen.
 //!
-//! Precertificate, submission, SCT checked with the log's own key, final certificate: RFC 6962 §3.1. A
+//! Precertificate, submission, SCT, final certificate: RFC 6962 §3.1. A
 //! certificate without an SCT never leaves this file.
 
+use super::submission::{Log, LogError};
 use crate::{
     authority::{self, Authority},
     clock::Clock,
     http::chain,
 };
-use sealog_client::{
-    ct::{CtError, add_pre_chain},
-    http::Client,
-};
 use sealog_crypto::{PublicKey, RandomError, sha256};
 use sealog_identity::Principal;
 use sealog_pki::{Certificate, IssueError, LeafProfile, issue};
-use sealog_tlog::ct::{CtEntry, SctError, SctList};
-use std::{sync::Arc, time::Duration};
-use url::Url;
+use sealog_tlog::ct::{CtEntry, SctList};
 
 /// A certificate's life, from its first second to its last.
 const LIFETIME_SECONDS: i64 = 10 * 60;
 /// It begins this long before now, floored: timestamps have whole seconds, and a fast signing, or a client
 /// whose clock is a little behind ours, must not find its certificate in the future.
 const BACKDATE_SECONDS: i64 = 5;
-/// The log answers in milliseconds; sigstore-js gives the whole request five seconds.
-const LOG_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The authority at work.
 pub(super) struct Issuance {
     pub(super) authority: Authority,
     pub(super) clock: Clock,
-    pub(super) client: Arc<Client>,
-    pub(super) log_url: Url,
-    pub(super) log_key: PublicKey,
+    pub(super) log: Log,
 }
 
 /// Why no certificate was issued; none of it is the caller's doing but a name that cannot be written.
@@ -48,21 +39,15 @@ pub(super) enum IssuanceError {
     /// No certificate of our own.
     #[error("the authority has no certificate")]
     NoCertificate,
-    /// The log did not take it.
-    #[error("the certificate log did not answer with an SCT")]
-    Log(#[from] CtError),
-    /// Or not in time.
-    #[error("the certificate log did not answer within {} s", LOG_TIMEOUT.as_secs())]
-    LogTimedOut,
-    /// What it answered is no promise about this certificate.
-    #[error("the certificate log's SCT does not verify")]
-    Sct(#[from] SctError),
+    /// The log made no promise about it.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 impl IssuanceError {
     /// Whether the log is at fault.
     pub(super) fn is_log(&self) -> bool {
-        matches!(self, Self::Log(_) | Self::LogTimedOut | Self::Sct(_))
+        matches!(self, Self::Log(_))
     }
 
     /// The error with its causes, for the log.
@@ -95,15 +80,12 @@ impl Issuance {
         let precert = issue::precertificate(&profile, issuer, working.signer.as_ref())?;
         let mut submitted = vec![precert.certificate().der()];
         submitted.extend(working.chain.iter().map(Certificate::der));
-        let asked = add_pre_chain(&self.client, &self.log_url, &submitted);
-        let sct =
-            tokio::time::timeout(LOG_TIMEOUT, asked).await.map_err(|_| IssuanceError::LogTimedOut)??;
         let entry = CtEntry::Precert {
             issuer_key_hash: sha256(issuer.spki_der()),
             tbs: precert.tbs_for_ct(),
             precert: Vec::new(),
         };
-        sct.verify(&entry, &self.log_key)?;
+        let sct = self.log.submit(&submitted, &entry).await?;
         let leaf = issue::finish(&precert, &SctList(vec![sct]), issuer, working.signer.as_ref())?;
         Ok(std::iter::once(leaf).chain(working.chain.iter().cloned()).collect())
     }

@@ -12,28 +12,32 @@ pub mod import;
 mod issue;
 mod request;
 mod reuse;
+mod submission;
 mod trust_token;
 
 use crate::{
     authority::{self, Authority, SIGNING},
-    http::{Service, with_cors},
+    http::{Service, Within, with_cors},
     instance::Instance,
     issuer_keys::KeyCache,
     setup::Made,
 };
-use anyhow::Context as _;
 use config::Config;
-use sealog_client::http::{Client, parse_url};
 use sealog_crypto::PublicKey;
 use std::sync::Arc;
 
 /// The log that hears of every certificate before it is issued.
 #[derive(Clone, Debug)]
-pub struct CtLog {
-    /// Its submission prefix.
-    pub url: String,
-    /// Its key.
-    pub key: PublicKey,
+pub enum CtLog {
+    /// Over the network.
+    Elsewhere {
+        /// Its submission prefix.
+        url: String,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// In this process.
+    Within(Within),
 }
 
 /// Makes the keys and certificates.
@@ -67,9 +71,7 @@ pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result
     let issuance = issue::Issuance {
         authority: Authority::open(instance, &SIGNING)?,
         clock: instance.clock.clone(),
-        client: Arc::new(Client::new()),
-        log_url: parse_url(&log.url).context("the certificate log's URL")?,
-        log_key: log.key,
+        log: submission::Log::new(log)?,
     };
     let reuse = Arc::new(reuse::Reuse::new()?);
     let counts = reuse.counts();

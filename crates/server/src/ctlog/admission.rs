@@ -6,9 +6,16 @@
 use sealog_crypto::sha256;
 use sealog_pki::{Certificate, CertificateError, ObjectIdentifier, certificate::CertificateSignatureError};
 use sealog_tlog::ct::{CtEntry, CtSubmission};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Longer chains lead nowhere we accept.
 pub(super) const MAX_CHAIN: usize = 8;
+/// How many chains of authorities are remembered: each was checked up to a root that we accept, so that only
+/// those authorities can have other ones forgotten.
+const MAX_KNOWN: usize = 16;
 /// RFC 6962 §3.1.
 const POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");
 /// What the poison holds, in DER.
@@ -78,19 +85,31 @@ pub(super) enum AdmissionError {
 
 /// The accepted roots.
 #[derive(Debug)]
-pub(super) struct Roots(Vec<Certificate>);
+pub(super) struct Roots {
+    accepted: Vec<Certificate>,
+    known: Mutex<VecDeque<Arc<Above>>>,
+}
+
+/// What stands above a leaf, checked up to its accepted root: an authority sends the same thousands of times.
+#[derive(Debug)]
+struct Above {
+    /// As it came.
+    sent: Vec<Vec<u8>>,
+    /// The same, with the root.
+    certificates: Vec<Certificate>,
+}
 
 impl Roots {
     pub(super) fn new(accepted: Vec<Certificate>) -> Self {
-        Self(accepted)
+        Self { accepted, known: Mutex::default() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.accepted.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Certificate> {
-        self.0.iter()
+        self.accepted.iter()
     }
 
     /// Checks a chain in DER, leaf first, and says what is to be logged.
@@ -102,14 +121,8 @@ impl Roots {
         if chain.len() > MAX_CHAIN {
             return Err(AdmissionError::TooLong(chain.len()));
         }
-        let mut certificates = Vec::with_capacity(chain.len() + 1);
-        for (position, der) in chain.iter().enumerate() {
-            certificates.push(
-                Certificate::from_der(der)
-                    .map_err(|source| AdmissionError::Unreadable { position, source })?,
-            );
-        }
-        let leaf = certificates.first().ok_or(AdmissionError::Empty)?.clone();
+        let (leaf, sent) = chain.split_first().ok_or(AdmissionError::Empty)?;
+        let leaf = read(leaf, 0)?;
         match (leaf.is_precertificate(), endpoint) {
             (true, Endpoint::Chain) => return Err(AdmissionError::Precert),
             (false, Endpoint::PreChain) => return Err(AdmissionError::NotPrecert),
@@ -124,15 +137,12 @@ impl Roots {
         if !leaf.extended_key_usage().is_some_and(|purposes| purposes.contains(&CODE_SIGNING)) {
             return Err(AdmissionError::WrongPurpose);
         }
-        self.complete(&mut certificates)?;
-        for (position, (below, above)) in certificates.iter().zip(certificates.iter().skip(1)).enumerate() {
-            if !below.names_issuer(above) || !above.is_ca() {
-                return Err(AdmissionError::NotIssued(position));
-            }
-            below.verify_signed_by(above).map_err(|source| AdmissionError::NotSigned { position, source })?;
-        }
-        let Some((_, above)) = certificates.split_first() else { return Err(AdmissionError::Empty) };
-        let issuer = above.first().ok_or(AdmissionError::UnknownRoot)?;
+        let above = match self.known(sent) {
+            Some(known) => known,
+            None => self.learn(&leaf, sent)?,
+        };
+        let issuer = above.certificates.first().ok_or(AdmissionError::UnknownRoot)?;
+        issued(&leaf, issuer, 0)?;
         let entry = match endpoint {
             Endpoint::Chain => CtEntry::X509 { cert: leaf.der().to_vec() },
             Endpoint::PreChain if issuer.is_precertificate_signer() => {
@@ -144,23 +154,56 @@ impl Roots {
                 precert: leaf.der().to_vec(),
             },
         };
-        Ok(CtSubmission { entry, issuers: above.iter().map(|c| c.der().to_vec()).collect() })
+        Ok(CtSubmission { entry, issuers: above.certificates.iter().map(|c| c.der().to_vec()).collect() })
     }
 
-    /// The last certificate is an accepted root, or an accepted root is added that it names.
-    fn complete(&self, chain: &mut Vec<Certificate>) -> Result<(), AdmissionError> {
-        let last = chain.last().ok_or(AdmissionError::Empty)?;
-        if self.0.iter().any(|root| root.der() == last.der()) {
-            return Ok(());
+    /// What was checked before, byte for byte.
+    fn known(&self, sent: &[Vec<u8>]) -> Option<Arc<Above>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|above| above.sent == sent).cloned()
+    }
+
+    /// Checks what stands above a leaf, and remembers it if it holds. The leaf alone may be sent: what it leads
+    /// to depends on it then, and is not remembered.
+    fn learn(&self, leaf: &Certificate, sent: &[Vec<u8>]) -> Result<Arc<Above>, AdmissionError> {
+        let parsed = sent.iter().enumerate().map(|(above, der)| read(der, above + 1));
+        let mut certificates: Vec<Certificate> = parsed.collect::<Result<_, _>>()?;
+        let root = self.root_of(certificates.last().unwrap_or(leaf))?;
+        certificates.extend(root.cloned());
+        for (position, (below, above)) in certificates.iter().zip(certificates.iter().skip(1)).enumerate() {
+            issued(below, above, position + 1)?;
+        }
+        let above = Arc::new(Above { sent: sent.to_vec(), certificates });
+        if !sent.is_empty() {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.push_front(Arc::clone(&above));
+            known.truncate(MAX_KNOWN);
+        }
+        Ok(above)
+    }
+
+    /// The accepted root above the last certificate, unless that is one itself.
+    fn root_of(&self, last: &Certificate) -> Result<Option<&Certificate>, AdmissionError> {
+        if self.accepted.iter().any(|root| root.der() == last.der()) {
+            return Ok(None);
         }
         // Names may repeat: only the signature tells which of them it is.
-        let above = self
-            .0
+        self.accepted
             .iter()
             .find(|root| last.names_issuer(root) && last.verify_signed_by(root).is_ok())
-            .ok_or(AdmissionError::UnknownRoot)?
-            .clone();
-        chain.push(above);
-        Ok(())
+            .map(Some)
+            .ok_or(AdmissionError::UnknownRoot)
     }
+}
+
+fn read(der: &[u8], position: usize) -> Result<Certificate, AdmissionError> {
+    Certificate::from_der(der).map_err(|source| AdmissionError::Unreadable { position, source })
+}
+
+/// One certificate stands below another.
+fn issued(below: &Certificate, above: &Certificate, position: usize) -> Result<(), AdmissionError> {
+    if !below.names_issuer(above) || !above.is_ca() {
+        return Err(AdmissionError::NotIssued(position));
+    }
+    below.verify_signed_by(above).map_err(|source| AdmissionError::NotSigned { position, source })
 }

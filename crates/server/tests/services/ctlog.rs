@@ -135,7 +135,7 @@ async fn what_leads_elsewhere_is_refused() {
     let (ours, theirs) = (authority.precert(), stranger.precert());
     let [intermediate, root] = authority.chain.as_slice() else { panic!() };
     let (pre, chain) = ("/ct/v1/add-pre-chain", "/ct/v1/add-chain");
-    for (path, body, message) in [
+    let refused = [
         (pre, body(&[]), "the chain is empty"),
         (
             pre,
@@ -145,7 +145,7 @@ async fn what_leads_elsewhere_is_refused() {
         (pre, body(&[theirs.certificate(), intermediate, root]), "certificate 0 of the chain"),
         (pre, body(&[ours.certificate(), root]), "certificate 0 of the chain"),
         (pre, body(&[ours.certificate()]), "the chain does not end at an accepted root"),
-        (pre, body(&[ours.certificate(), root, intermediate]), "certificate 0 of the chain"),
+        (pre, body(&[ours.certificate(), root, intermediate]), "certificate 1 of the chain"),
         (chain, body(&[ours.certificate(), intermediate]), "add-chain takes certificates"),
         (pre, body(&[intermediate, root]), "add-pre-chain takes precertificates"),
         (chain, body(&[intermediate, root]), "a CA's own certificate is not logged"),
@@ -154,10 +154,20 @@ async fn what_leads_elsewhere_is_refused() {
         (chain, r#"{"chain":["!"]}"#.to_owned(), "an element of the chain is not base64"),
         (chain, "{".to_owned(), "the request is not"),
         (chain, " ".repeat(200 * 1024), "request body is larger"),
-    ] {
-        sealog.post("ctlog", path, body).await.refused(400, 3, message);
+    ];
+    for (path, body, message) in &refused {
+        sealog.post("ctlog", path, body.clone()).await.refused(400, 3, message);
     }
     assert!(sealog.get("ctlog", "/checkpoint").await.text().contains("\n0\n"));
+    // What is remembered of chains that held lets nothing else in.
+    for chain in [&[ours.certificate(), intermediate][..], &[ours.certificate(), intermediate, root]] {
+        let answer = sealog.post("ctlog", pre, body(chain)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    for (path, body, message) in &refused {
+        sealog.post("ctlog", path, body.clone()).await.refused(400, 3, message);
+    }
+    assert!(sealog.get("ctlog", "/checkpoint").await.text().contains("\n1\n"));
 }
 
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
