@@ -5,6 +5,7 @@ mod authority;
 mod aws_kms;
 mod ca;
 mod ctlog;
+mod google_kms;
 mod harness;
 mod hostile;
 mod hsm;
