@@ -26,7 +26,9 @@ const RING: &str = "projects/p/locations/global/keyRings/r/cryptoKeys";
 type Keys = Arc<BTreeMap<String, PrivateKey>>;
 
 async fn public(State(keys): State<Keys>, AxumPath(path): AxumPath<String>) -> (StatusCode, String) {
-    match keys.get(path.trim_end_matches("/publicKey")) {
+    // One key says that it is another, and signs as a third.
+    let name = path.trim_end_matches("/publicKey").replace("/liar/", "/ca/");
+    match keys.get(&name) {
         Some(key) => (StatusCode::OK, json!({ "pem": key.public_key().to_pem() }).to_string()),
         None => {
             let error = json!({ "error": { "code": 404, "message": "no such key", "status": "NOT_FOUND" } });
@@ -36,7 +38,7 @@ async fn public(State(keys): State<Keys>, AxumPath(path): AxumPath<String>) -> (
 }
 
 async fn sign(State(keys): State<Keys>, AxumPath(path): AxumPath<String>, body: Bytes) -> String {
-    let key = &keys[path.strip_suffix(":asymmetricSign").unwrap()];
+    let key = &keys[&path.strip_suffix(":asymmetricSign").unwrap().replace("/liar/", "/other/")];
     let asked: Value = serde_json::from_slice(&body).unwrap();
     let given = |value: &Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
     let signature = match &asked["data"] {
@@ -109,9 +111,10 @@ fn certificates_entries_and_timestamps_are_signed_by_the_service() {
         };
         wrong(&version("ca"), &version("other"), 2, "in Google Cloud KMS is not the one of").await;
         wrong(&version("ca"), &version("none"), 2, "refused with NOT_FOUND: no such key").await;
+        wrong(&version("ca"), &version("liar"), 3, "Google Cloud KMS gave a wrong signature for the key")
+            .await;
         wrong(&version("ca"), "projects/p", 2, "expected projects/…/locations").await;
-        let twice =
-            format!("[aws_kms]\nregion = \"eu-north-1\"\n[aws_kms.keys]\nca = \"alias/ca\"\n[google_kms]");
-        wrong("[google_kms]", &twice, 2, "[aws_kms.keys] and [google_kms.keys] both name `ca`").await;
+        let twice = "[aws_kms]\nregion = \"eu-north-1\"\n[aws_kms.keys]\nca = \"alias/ca\"\n[google_kms]";
+        wrong("[google_kms]", twice, 2, "[aws_kms.keys] and [google_kms.keys] both name `ca`").await;
     });
 }
