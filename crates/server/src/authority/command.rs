@@ -38,13 +38,13 @@ pub struct Done {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-#[command(
-    after_help = "On the machine that is online:  sealogd authority request --config sealog.toml > ca.csr\n\
-On the one that never is:       sealogd authority root --dir root --passphrase-file FILE --organization Example\n\
-                                sealogd authority sign --root-key root/root.key --root-cert root/root.pem \\\n\
-                                    --passphrase-file FILE --request ca.csr > chain.pem\n\
-Online again:                   sealogd authority install --config sealog.toml --chain chain.pem"
-)]
+#[command(after_help = "\
+Example, with 2 and 3 on a machine that is never online:\n\
+1. sealogd authority request --config sealog.toml > ca.csr\n\
+2. sealogd authority root --dir root --passphrase-file F --organization Example\n\
+3. sealogd authority sign --root-key root/root.key --root-cert root/root.pem \\\n\
+   --passphrase-file F --request ca.csr > chain.pem\n\
+4. sealogd authority install --config sealog.toml --chain chain.pem")]
 pub enum AuthorityCommand {
     /// Make the authority's next key and print a request (PKCS#10) for its certificate
     Request {
