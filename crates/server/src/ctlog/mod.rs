@@ -106,7 +106,8 @@ fn roots(instance: &Instance, config: &Config) -> anyhow::Result<Roots> {
     let mut accepted = Vec::new();
     if instance.keys.path(SIGNING.key, "pem").exists() {
         for generation in generation::all(instance, &SIGNING)? {
-            accepted.extend(generation.chain.into_iter().next_back());
+            // Most generations stand below one root.
+            accepted.extend(generation.chain.into_iter().next_back().filter(|root| !accepted.contains(root)));
         }
     }
     for path in &config.roots {

@@ -463,6 +463,8 @@ async fn a_renewal_leaves_no_gap() {
     let (again, _) = signed(&sealog, &trusted(&sealog)).await;
     accepted(&again, artifact, &new_root);
     assert_eq!(trusted(&sealog), new_root);
+    let roots = sealog.get("ctlog", "/ct/v1/get-roots").await.json();
+    assert_eq!(roots["certificates"].as_array().unwrap().len(), 1, "one root, however many chains");
     let shown = text(&sealogd(&["check", "--config", &config]));
     assert!(shown.contains("ca       certificate \"signing authority 2\""), "{shown}");
     assert!(!shown.contains("next: "), "{shown}");
