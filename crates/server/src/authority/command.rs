@@ -210,7 +210,7 @@ pub fn obey(command: &AuthorityCommand, clock: &Clock) -> anyhow::Result<Done> {
                 Start::At(time) => time,
             });
             let installed = renewal::install(&instance, authority.kind(), &pem, key.as_ref(), starts)?;
-            Ok(Done { data: String::new(), talk: told(&config, &instance, authority.kind(), &installed)? })
+            Ok(Done { data: String::new(), talk: told(&config, &instance, &installed)? })
         }
         AuthorityCommand::Root { dir, protection, organization, common_name, days, authority } => {
             let kind = authority.kind();
@@ -264,28 +264,17 @@ fn open(path: &Path, kind: &Kind, clock: &Clock) -> anyhow::Result<(Config, Inst
     Ok((config, instance))
 }
 
-fn told(
-    config: &Config,
-    instance: &Instance,
-    kind: &Kind,
-    installed: &renewal::Installed,
-) -> anyhow::Result<Vec<String>> {
+fn told(config: &Config, instance: &Instance, installed: &renewal::Installed) -> anyhow::Result<Vec<String>> {
     let name = &installed.name;
     let Some(starts) = installed.starts else {
         return Ok(vec![format!("{name} is in place: `sealogd init` makes what else is missing")]);
     };
     // From now on, so that clients can know the new chain before it works.
     trust::write(config, instance, &config.client_dir()).context("writing the files for clients")?;
-    let mut talk = vec![
+    Ok(vec![
         format!("{name} takes over at {starts}; a `sealogd run` that is at work needs no restart for it"),
         format!("clients need the trusted root in {} by then", config.client_dir().display()),
-    ];
-    if installed.new_root && kind.service == "ca" {
-        talk.push(
-            "its root is new: restart `sealogd run` before then, so that [ctlog] accepts it".to_owned(),
-        );
-    }
-    Ok(talk)
+    ])
 }
 
 fn described(certificate: &Certificate) -> String {
