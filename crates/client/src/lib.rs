@@ -1,7 +1,7 @@
 //! Outward: the services as a client asks them, and signing, which conducts them.
 //!
 //! In scope: HTTP with bounds and plain errors ([`http`]), signing in ([`oidc`]), one module per service
-//! ([`ca`], [`tsa`], [`rekor`], [`ct`], [`tiles`], and [`aws`] for keys), the trust files ([`trust`]), and the order in which a
+//! ([`ca`], [`tsa`], [`rekor`], [`ct`], [`tiles`], and [`aws`] and [`google`] for keys), the trust files ([`trust`]), and the order in which a
 //! file becomes a bundle ([`sign`]).
 //!
 //! Not in scope: what makes a signature good (`sealog-verify`), how documents look (`sealog-bundle`), the
@@ -13,6 +13,7 @@ pub mod aws;
 pub mod ca;
 pub mod clock;
 pub mod ct;
+pub mod google;
 pub mod http;
 pub mod oidc;
 pub mod rekor;

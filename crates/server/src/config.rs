@@ -4,9 +4,9 @@
 //! world knows it by are two settings. Relative paths are taken from the file's own directory.
 
 use crate::{
-    aws_kms::{self, AwsKms},
     files,
     keys::{self, Elsewhere, KeyStoreError, Protection},
+    kms::{self, CloudKeys},
     pkcs11::{self, Token},
 };
 use sealog_crypto::Zeroizing;
@@ -44,8 +44,10 @@ pub struct Config {
     pub plain_keys: bool,
     /// The security module in which some keys live.
     pub pkcs11: Option<pkcs11::config::Config>,
-    /// The service in which some keys live.
-    pub aws_kms: Option<aws_kms::config::Config>,
+    /// AWS Key Management Service, in which some keys live.
+    pub aws_kms: Option<kms::config::Aws>,
+    /// And that of Google Cloud.
+    pub google_kms: Option<kms::config::Google>,
     /// The organization in certificate subjects, and the operator in the signing configuration.
     #[serde(default = "default_organization")]
     pub organization: String,
@@ -166,7 +168,10 @@ impl Config {
             all.push(Arc::new(Token::open(table, table.pin()?).map_err(KeyStoreError::from)?));
         }
         if let Some(table) = &self.aws_kms {
-            all.push(Arc::new(AwsKms::open(table).map_err(KeyStoreError::from)?));
+            all.push(Arc::new(CloudKeys::aws(table).map_err(KeyStoreError::from)?));
+        }
+        if let Some(table) = &self.google_kms {
+            all.push(Arc::new(CloudKeys::google(table).map_err(KeyStoreError::from)?));
         }
         Ok(all)
     }
@@ -202,19 +207,7 @@ impl Config {
         if self.passphrase_credential.as_deref().is_some_and(|n| n.is_empty() || n.contains(['/', '\0'])) {
             return Err("`passphrase_credential` is the name of a credential, not a path".to_owned());
         }
-        if let Some(pkcs11) = &self.pkcs11 {
-            pkcs11.check()?;
-        }
-        if let Some(aws_kms) = &self.aws_kms {
-            aws_kms.check()?;
-            let both = aws_kms
-                .keys
-                .keys()
-                .find(|name| self.pkcs11.as_ref().is_some_and(|t| t.label(name).is_some()));
-            if let Some(name) = both {
-                return Err(format!("[pkcs11.keys] and [aws_kms.keys] both name `{name}`"));
-            }
-        }
+        self.check_places()?;
         if self.organization.is_empty() || self.organization.len() > 64 {
             return Err("`organization` must have 1 to 64 bytes (RFC 5280 upper bound)".to_owned());
         }
@@ -234,6 +227,33 @@ impl Config {
         match seen.iter().all(|(name, _)| *name == ADMIN) {
             true => Err("no service is configured: add a table such as [rekor]".to_owned()),
             false => Ok(()),
+        }
+    }
+
+    /// The tables of keys that lie in no file.
+    fn check_places(&self) -> Result<(), String> {
+        let mut in_clouds: Vec<(&str, &str)> = Vec::new();
+        if let Some(table) = &self.aws_kms {
+            table.check()?;
+            in_clouds.extend(table.keys.keys().map(|name| (name.as_str(), "aws_kms")));
+        }
+        if let Some(table) = &self.google_kms {
+            table.check()?;
+            in_clouds.extend(table.keys.keys().map(|name| (name.as_str(), "google_kms")));
+        }
+        let both = |one: &str, two: &str, name: &str| {
+            Err(format!("[{one}.keys] and [{two}.keys] both name `{name}`"))
+        };
+        if let Some(token) = &self.pkcs11 {
+            token.check()?;
+            if let Some((name, table)) = in_clouds.iter().find(|(name, _)| token.label(name).is_some()) {
+                return both("pkcs11", table, name);
+            }
+        }
+        in_clouds.sort_unstable();
+        match in_clouds.array_windows().find(|[(name, _), (other, _)]| name == other) {
+            Some([(name, one), (_, two)]) => both(one, two, name),
+            None => Ok(()),
         }
     }
 

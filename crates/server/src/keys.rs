@@ -5,11 +5,11 @@
 //! start derives once however many keys there are. `NAME.pub` keeps the public half and `NAME.pem` a
 //! certificate chain, both readable by anyone.
 //!
-//! A key that `[pkcs11]` or `[aws_kms]` names lives elsewhere; its other files lie here as well.
+//! A key that `[pkcs11]`, `[aws_kms]` or `[google_kms]` names lives elsewhere; its other files lie here as well.
 //!
 //! Nothing here is ever overwritten, and a key file that others can read is refused: it may have leaked.
 
-use crate::{aws_kms::CloudKeyError, files, pkcs11::TokenError};
+use crate::{files, kms::CloudKeyError, pkcs11::TokenError};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use sealog_crypto::{
     KeyError, KeyKind, PrivateKey, PublicKey, SealError, SealingKey, SignError, Signer, Zeroizing,

@@ -11,7 +11,6 @@
 //! sequenced and stored (`log-engine`), outward HTTP (`client`).
 
 pub mod authority;
-pub mod aws_kms;
 pub mod ca;
 pub mod clock;
 pub mod command;
@@ -25,6 +24,7 @@ pub mod http;
 pub mod instance;
 mod issuer_keys;
 pub mod keys;
+pub mod kms;
 pub mod listen;
 pub mod logs;
 pub mod metrics;

@@ -99,9 +99,9 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
             table.keys.iter().map(|(name, label)| format!("{name} \"{label}\"")).collect();
         lines.push(format!("pkcs11   token \"{}\" with {}", table.token, keys.join(", ")));
     }
-    if let Some(table) = &config.aws_kms {
-        let keys: Vec<String> = table.keys.iter().map(|(name, id)| format!("{name} {id}")).collect();
-        lines.push(format!("aws_kms  {} with {}", table.region, keys.join(", ")));
+    let cloud = config.aws_kms.iter().map(|table| ("aws_kms", &table.keys));
+    for (table, ids) in cloud.chain(config.google_kms.iter().map(|table| ("google_kms", &table.keys))) {
+        lines.extend(ids.iter().map(|(name, id)| format!("{table:<8} {name} is {id}")));
     }
     let mut say = |name: &str, url: &dyn std::fmt::Display, listen: &dyn std::fmt::Display| {
         lines.push(format!("{name:<8} {url} listening on {listen}"));

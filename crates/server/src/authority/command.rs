@@ -38,13 +38,13 @@ pub struct Done {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-#[command(
-    after_help = "On the machine that is online:  sealogd authority request --config sealog.toml > ca.csr\n\
-On the one that never is:       sealogd authority root --dir root --passphrase-file FILE --organization Example\n\
-                                sealogd authority sign --root-key root/root.key --root-cert root/root.pem \\\n\
-                                    --passphrase-file FILE --request ca.csr > chain.pem\n\
-Online again:                   sealogd authority install --config sealog.toml --chain chain.pem"
-)]
+#[command(after_help = "\
+Example, with 2 and 3 on a machine that is never online:\n\
+1. sealogd authority request --config sealog.toml > ca.csr\n\
+2. sealogd authority root --dir root --passphrase-file F --organization Example\n\
+3. sealogd authority sign --root-key root/root.key --root-cert root/root.pem \\\n\
+   --passphrase-file F --request ca.csr > chain.pem\n\
+4. sealogd authority install --config sealog.toml --chain chain.pem")]
 pub enum AuthorityCommand {
     /// Make the authority's next key and print a request (PKCS#10) for its certificate
     Request {
@@ -210,7 +210,7 @@ pub fn obey(command: &AuthorityCommand, clock: &Clock) -> anyhow::Result<Done> {
                 Start::At(time) => time,
             });
             let installed = renewal::install(&instance, authority.kind(), &pem, key.as_ref(), starts)?;
-            Ok(Done { data: String::new(), talk: told(&config, &instance, authority.kind(), &installed)? })
+            Ok(Done { data: String::new(), talk: told(&config, &instance, &installed)? })
         }
         AuthorityCommand::Root { dir, protection, organization, common_name, days, authority } => {
             let kind = authority.kind();
@@ -264,28 +264,17 @@ fn open(path: &Path, kind: &Kind, clock: &Clock) -> anyhow::Result<(Config, Inst
     Ok((config, instance))
 }
 
-fn told(
-    config: &Config,
-    instance: &Instance,
-    kind: &Kind,
-    installed: &renewal::Installed,
-) -> anyhow::Result<Vec<String>> {
+fn told(config: &Config, instance: &Instance, installed: &renewal::Installed) -> anyhow::Result<Vec<String>> {
     let name = &installed.name;
     let Some(starts) = installed.starts else {
         return Ok(vec![format!("{name} is in place: `sealogd init` makes what else is missing")]);
     };
     // From now on, so that clients can know the new chain before it works.
     trust::write(config, instance, &config.client_dir()).context("writing the files for clients")?;
-    let mut talk = vec![
+    Ok(vec![
         format!("{name} takes over at {starts}; a `sealogd run` that is at work needs no restart for it"),
         format!("clients need the trusted root in {} by then", config.client_dir().display()),
-    ];
-    if installed.new_root && kind.service == "ca" {
-        talk.push(
-            "its root is new: restart `sealogd run` before then, so that [ctlog] accepts it".to_owned(),
-        );
-    }
-    Ok(talk)
+    ])
 }
 
 fn described(certificate: &Certificate) -> String {

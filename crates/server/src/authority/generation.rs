@@ -87,17 +87,17 @@ pub(super) fn exists(keys: &KeyStore, kind: &Kind, number: u32) -> bool {
 ///
 /// # Errors
 /// When there is none, or files are damaged.
-pub fn all(instance: &Instance, kind: &Kind) -> anyhow::Result<Vec<Generation>> {
+pub fn all(keys: &KeyStore, kind: &Kind) -> anyhow::Result<Vec<Generation>> {
     let mut found = Vec::new();
     for number in 1..=MOST {
-        match read(&instance.keys, kind, number)? {
+        match read(keys, kind, number)? {
             Some(generation) => found.push(generation),
             None => break,
         }
     }
     if found.is_empty() {
         // In the words of any other file that is missing.
-        instance.keys.chain(kind.key)?;
+        keys.chain(kind.key)?;
     }
     Ok(found)
 }
@@ -108,7 +108,7 @@ pub fn all(instance: &Instance, kind: &Kind) -> anyhow::Result<Vec<Generation>> 
 /// # Errors
 /// As [`all`].
 pub fn windows(instance: &Instance, kind: &Kind) -> anyhow::Result<Vec<(Generation, ValidFor)>> {
-    let all = all(instance, kind)?;
+    let all = all(&instance.keys, kind)?;
     let ends: Vec<Option<UnixTime>> = all
         .iter()
         .skip(1)

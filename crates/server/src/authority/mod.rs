@@ -142,7 +142,7 @@ pub fn check(instance: &Instance, kind: &Kind) -> anyhow::Result<Vec<String>> {
     let now = instance.clock.unix_seconds();
     let mut lines = Vec::new();
     let mut last_day = i64::MAX;
-    for generation in generation::all(instance, kind)? {
+    for generation in generation::all(&instance.keys, kind)? {
         let Some(certificate) = generation.chain.first() else { continue };
         let when = if generation.is(&authority.at_work()) {
             String::new()

@@ -117,8 +117,6 @@ pub struct Installed {
     pub name: String,
     /// When it starts; none for the first.
     pub starts: Option<UnixTime>,
-    /// Whether its root is none of the earlier ones'.
-    pub new_root: bool,
 }
 
 /// Checks a chain and puts it in place; with `key`, that private key as well. The first chain works from now on,
@@ -137,7 +135,7 @@ pub fn install(
     let name = name(kind, number);
     let keys = &instance.keys;
     let now = instance.clock.unix_seconds();
-    let earlier = if number == 1 { Vec::new() } else { generation::all(instance, kind)? };
+    let earlier = if number == 1 { Vec::new() } else { generation::all(&instance.keys, kind)? };
     let starts = match (starts, earlier.last()) {
         (None, None) => now,
         (Some(_), None) => return Err(RenewalError::FirstStarts.into()),
@@ -178,12 +176,7 @@ pub fn install(
     // As we write PEM, without what else may stand in the file.
     let pem: String = chain.iter().map(Certificate::to_pem).collect();
     generation::store(keys, kind, number, &pem, starts)?;
-    let root = chain.last();
-    Ok(Installed {
-        name,
-        starts: (number > 1).then(|| UnixTime::from_seconds(starts)),
-        new_root: number > 1 && !earlier.iter().any(|generation| generation.chain.last() == root),
-    })
+    Ok(Installed { name, starts: (number > 1).then(|| UnixTime::from_seconds(starts)) })
 }
 
 /// The number of the generation that is not installed yet.
@@ -191,5 +184,5 @@ fn next(instance: &Instance, kind: &Kind) -> anyhow::Result<u32> {
     if !instance.keys.path(kind.key, "pem").exists() {
         return Ok(1);
     }
-    Ok(u32::try_from(generation::all(instance, kind)?.len()).unwrap_or(u32::MAX).saturating_add(1))
+    Ok(u32::try_from(generation::all(&instance.keys, kind)?.len()).unwrap_or(u32::MAX).saturating_add(1))
 }

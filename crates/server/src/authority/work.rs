@@ -51,7 +51,7 @@ impl Authority {
     /// # Errors
     /// When chains are missing or damaged, or a key is not the chain's.
     pub fn open(instance: &Instance, kind: &Kind) -> anyhow::Result<Self> {
-        let all = generation::all(instance, kind)?;
+        let all = generation::all(&instance.keys, kind)?;
         let now = instance.clock.unix_seconds();
         let current = all.iter().rposition(|generation| generation.starts <= now).unwrap_or_default();
         let next = u32::try_from(all.len()).unwrap_or(u32::MAX).saturating_add(1);

@@ -3,7 +3,10 @@
 //! The SCT's timestamp is the leaf's, and its extension says where the leaf stands (static-ct-api), so an
 //! identical resubmission is told the same time and place as the first.
 
-use super::admission::{Endpoint, Roots};
+use super::{
+    admission::{AdmissionError, Endpoint},
+    roots::Accepted,
+};
 use crate::{
     http::{ApiError, json, read_body},
     logs,
@@ -30,7 +33,7 @@ const OVERLOADED: &str = "the log has as many submissions waiting as it may hold
 /// What the handlers share.
 pub(super) struct CtApi {
     pub(super) log: Log<CtLeaf>,
-    pub(super) roots: Roots,
+    pub(super) roots: Accepted,
     pub(super) signer: Arc<dyn Signer>,
 }
 
@@ -66,7 +69,15 @@ async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Respon
         .map(|element| BASE64.decode(element))
         .collect::<Result<_, _>>()
         .map_err(|_| ApiError::invalid("an element of the chain is not base64"))?;
-    let submission = api.roots.admit(&chain, endpoint).map_err(|e| ApiError::invalid(e.to_string()))?;
+    let known = api.roots.known();
+    let admitted = match known.admit(&chain, endpoint) {
+        Err(AdmissionError::UnknownRoot) => match api.roots.newer_than(&known) {
+            Some(roots) => roots.admit(&chain, endpoint),
+            None => Err(AdmissionError::UnknownRoot),
+        },
+        admitted => admitted,
+    };
+    let submission = admitted.map_err(|e| ApiError::invalid(e.to_string()))?;
     let entry = submission.entry.clone();
     let receipt = api.log.append(submission).await.map_err(|error| logs::refuse(error, OVERLOADED))?;
     // The leaf as it is stored says when the entry came first: a duplicate gets that very time.
@@ -85,6 +96,7 @@ async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Respon
 }
 
 async fn get_roots(State(api): State<Arc<CtApi>>) -> Response {
-    let roots: Vec<String> = api.roots.iter().map(Certificate::der).map(|der| BASE64.encode(der)).collect();
+    let known = api.roots.known();
+    let roots: Vec<String> = known.iter().map(Certificate::der).map(|der| BASE64.encode(der)).collect();
     json(StatusCode::OK, serde_json::json!({ "certificates": roots }).to_string())
 }

@@ -6,21 +6,18 @@
 mod admission;
 mod api;
 pub mod config;
+mod roots;
 
 use crate::{
-    authority::{SIGNING, generation},
-    files,
     http::{Service, with_cors},
     instance::Instance,
     logs,
     setup::{Made, key_of_log, state_of_log},
 };
-use admission::Roots;
-use anyhow::Context as _;
 use config::Config;
+use roots::Accepted;
 use sealog_crypto::{KeyKind, PublicKey, Signer};
 use sealog_log_engine::{Log, Settings};
-use sealog_pki::Certificate;
 use sealog_tlog::{
     ct::{CtLeaf, log_id},
     note::{KeySigner, NoteSigner},
@@ -31,8 +28,6 @@ use std::sync::Arc;
 pub const KEY: &str = "ctlog";
 /// Clients know no other kind for certificate logs.
 const KEY_KIND: KeyKind = KeyKind::EcdsaP256;
-/// A PEM file of roots is shorter.
-const MAX_ROOTS_FILE: u64 = 1024 * 1024;
 
 /// Makes the key and the empty log.
 ///
@@ -55,10 +50,10 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
 /// When it could not start.
 pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
     let key = instance.keys.signer(KEY)?;
-    let roots = roots(instance, config)?;
+    let roots = Accepted::open(instance, config)?;
     Ok(vec![
         format!("{KEY:<8} origin {}, log id {}", origin(config), hex::encode(log_id(key.public_key()))),
-        format!("{KEY:<8} {} accepted root certificate(s)", roots.len()),
+        format!("{KEY:<8} {} accepted root certificate(s)", roots.known().len()),
     ])
 }
 
@@ -69,7 +64,7 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
     let key = instance.keys.signer(KEY)?;
     let settings = settings(instance, config, &key)?;
-    let roots = roots(instance, config)?;
+    let roots = Accepted::open(instance, config)?;
     let dir = instance.dir_of(KEY);
     // Recovery reads files and may take a while.
     let log = tokio::task::spawn_blocking(move || Log::<CtLeaf>::open(&dir, settings)).await??;
@@ -99,24 +94,4 @@ fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyh
     let mut settings = Settings::new(origin(config), vec![signer], instance.clock.as_fn(), seen);
     settings.max_pending = config.max_pending;
     Ok(settings)
-}
-
-/// Our own authority's roots, where there are any, and those configured.
-fn roots(instance: &Instance, config: &Config) -> anyhow::Result<Roots> {
-    let mut accepted = Vec::new();
-    if instance.keys.path(SIGNING.key, "pem").exists() {
-        for generation in generation::all(instance, &SIGNING)? {
-            accepted.extend(generation.chain.into_iter().next_back());
-        }
-    }
-    for path in &config.roots {
-        let pem = files::read_bounded(path, MAX_ROOTS_FILE)
-            .with_context(|| format!("reading {}", path.display()))?;
-        let pem = String::from_utf8(pem).with_context(|| format!("reading {}", path.display()))?;
-        let listed =
-            Certificate::chain_from_pem(&pem).with_context(|| format!("reading {}", path.display()))?;
-        accepted.extend(listed);
-    }
-    anyhow::ensure!(!accepted.is_empty(), "[ctlog] accepts no root certificate: add [ca] or set `roots`");
-    Ok(Roots::new(accepted))
 }

@@ -463,6 +463,8 @@ async fn a_renewal_leaves_no_gap() {
     let (again, _) = signed(&sealog, &trusted(&sealog)).await;
     accepted(&again, artifact, &new_root);
     assert_eq!(trusted(&sealog), new_root);
+    let roots = sealog.get("ctlog", "/ct/v1/get-roots").await.json();
+    assert_eq!(roots["certificates"].as_array().unwrap().len(), 1, "one root, however many chains");
     let shown = text(&sealogd(&["check", "--config", &config]));
     assert!(shown.contains("ca       certificate \"signing authority 2\""), "{shown}");
     assert!(!shown.contains("next: "), "{shown}");
@@ -497,4 +499,35 @@ fn a_renewed_key_is_made_where_the_first_one_lives() {
     }
     said(&run(&["check", "--config", &config]), 0);
     assert!(!dir.path().join("keys/ca-2.key").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_root_needs_no_restart_either() {
+    let sealog = Sealog::start().await;
+    let dir = sealog.dir.path();
+    let config = path_in(dir, "sealog.toml");
+    let root = path_in(dir, "offline");
+    authority(dir, "none", &["root", "--dir", &root, "--plain-key", "--organization", "Another"]);
+    authority(dir, "next.csr", &["request", "--config", &config]);
+    let (key, cert) = (format!("{root}/root.key"), format!("{root}/root.pem"));
+    let request = path_in(dir, "next.csr");
+    let sign = ["sign", "--root-key", &key, "--root-cert", &cert, "--request", &request, "--plain-key"];
+    authority(dir, "next.pem", &sign);
+    let chain = path_in(dir, "next.pem");
+    authority(dir, "none", &["install", "--config", &config, "--chain", &chain, "--starts", "now"]);
+    let root = Certificate::from_pem(&fs::read_to_string(&cert).unwrap()).unwrap();
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let request = with_csr(&sealog.issuer.email("jane@example.com"), &Key::p256()).to_string();
+        // Every one of them is answered with a certificate.
+        let chain = issued(&sealog.post("ca", SIGNING_CERT, request).await);
+        if chain.last() == Some(&root) {
+            logged(&sealog, &chain).await;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let roots = sealog.get("ctlog", "/ct/v1/get-roots").await.json();
+    assert_eq!(roots["certificates"].as_array().unwrap().len(), 2);
 }

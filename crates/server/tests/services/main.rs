@@ -6,6 +6,7 @@ mod aws_kms;
 mod ca;
 mod ctlog;
 mod floods;
+mod google_kms;
 mod grpc;
 mod harness;
 mod hostile;

@@ -123,7 +123,7 @@ pub(crate) async fn certificate_verifies(sealog: &Sealog) {
     assert!(openssl::run(key.dir.path(), &verify).contains("leaf.pem: OK"));
 }
 
-async fn entry_is_logged(sealog: &Sealog) {
+pub(crate) async fn entry_is_logged(sealog: &Sealog) {
     let request = Key::p256().log_request(b"an artifact").to_string();
     let answer = sealog.post("rekor", "/api/v2/log/entries", request).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
