@@ -4,13 +4,16 @@ use crate::config::{Listen, PublicUrl};
 use anyhow::Context as _;
 use sealog_crypto::Zeroizing;
 use serde::Deserialize;
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
 /// A longer file holds no secret.
 const MAX_SECRET: u64 = 4096;
 /// Ports for submitting mail (RFC 8314 §7.3, RFC 6409).
 const SUBMISSIONS: u16 = 465;
 const SUBMISSION: u16 = 587;
+
+/// A key that signed for longer than these would not be changed in anybody's time here.
+const KEY_DAYS: RangeInclusive<u32> = 1..=3650;
 
 /// Settings of the identity provider.
 #[derive(Debug, Deserialize)]
@@ -30,6 +33,9 @@ pub struct Config {
     /// Only addresses of these domains may sign in; empty for all.
     #[serde(default)]
     pub domains: Vec<String>,
+    /// How many days one key signs tokens.
+    #[serde(default = "default_key_days")]
+    pub key_days: u32,
     /// Who stands before this service and says in `X-Forwarded-For` where requests come from.
     #[serde(default)]
     pub trusted_proxies: Vec<IpAddr>,
@@ -55,6 +61,10 @@ pub struct Mail {
     /// How many days a passkey may stand in for a mail; 0 for never.
     #[serde(default = "default_passkey_days")]
     pub passkey_days: u32,
+}
+
+fn default_key_days() -> u32 {
+    30
 }
 
 fn default_passkey_days() -> u32 {
@@ -203,6 +213,10 @@ impl Config {
 
     /// What cannot be said in types.
     pub(crate) fn check(&self) -> Result<(), String> {
+        if !KEY_DAYS.contains(&self.key_days) {
+            let (from, to) = (KEY_DAYS.start(), KEY_DAYS.end());
+            return Err(format!("[oidc] `key_days` is {}, expected {from} to {to}", self.key_days));
+        }
         if self.believes_anyone() && !self.listen.is_loopback() {
             return Err(
                 "[oidc] believes anyone who reaches it, so it listens on loopback addresses only: configure \

@@ -6,13 +6,14 @@
 //! the second issuer, under `/ci`, has keys only and tokens by [`dev_token`], and is there for development alone.
 //!
 //! What may be lost: `oidc/` under the data directory, which remembers sign-ins for minutes: people sign in again. It may be
-//! shared by several instances. `oidc.key` may be lost too: tokens live for five minutes.
+//! shared by several instances. `oidc.key` and those that follow it may be lost too: tokens live for five minutes.
 
 mod address;
 mod api;
 mod browser;
 pub mod config;
 mod grants;
+mod keys;
 mod limits;
 mod mail;
 mod pages;
@@ -32,12 +33,14 @@ use crate::{
 use address::Address;
 use anyhow::Context as _;
 use config::Config;
+use keys::SigningKeys;
 use sealog_crypto::KeyKind;
 use sealog_identity::is_email;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use token::Issuer;
 
@@ -45,6 +48,9 @@ use token::Issuer;
 pub const KEY: &str = "oidc";
 /// RS256: cosign takes nothing else for an identity token given by hand.
 const KEY_KIND: KeyKind = KeyKind::Rsa { bits: 2048 };
+/// When the keys are looked after for the first time, and how often from then on.
+const FIRST_TURN: Duration = Duration::from_secs(60);
+const TURN_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// A longer file holds no claims.
 const MAX_CLAIMS: u64 = 64 * 1024;
 
@@ -129,7 +135,10 @@ pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
 /// When it cannot be loaded.
 pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Result<Service> {
     let url = config.url.as_str();
-    let issuer = Issuer::new(url, instance.keys.load(KEY)?)?;
+    let keys =
+        Arc::new(SigningKeys::open(instance.keys.clone(), config.key_days, instance.clock.unix_seconds())?);
+    tokio::spawn(turn_keys(Arc::clone(&keys), instance.clock.clone()));
+    let issuer = Issuer::new(url, keys);
     let store = store::Store::open(state).with_context(|| format!("opening {}", state.display()))?;
     let limits = limits::Limits::new(store.clone());
     let proofs = match &config.mail {
@@ -167,6 +176,25 @@ pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Resu
     Ok(Service::new(KEY, config.url.clone(), api::router(Arc::new(provider))))
 }
 
+/// Looks after the keys for as long as the process lives.
+async fn turn_keys(keys: Arc<SigningKeys>, clock: Clock) {
+    // Not at once: a start has better things to do.
+    tokio::time::sleep(FIRST_TURN).await;
+    loop {
+        let (turned, now) = (Arc::clone(&keys), clock.unix_seconds());
+        let turned = tokio::task::spawn_blocking(move || turned.turn(now)).await;
+        if let Ok(Err(error)) = turned {
+            let error = crate::http::chain(&error);
+            tracing::warn!(
+                service = KEY,
+                error,
+                "the signing keys cannot be changed; those that are there go on"
+            );
+        }
+        tokio::time::sleep(TURN_INTERVAL).await;
+    }
+}
+
 /// Signs a token with the provider's key, also while the provider runs.
 ///
 /// # Errors
@@ -180,8 +208,8 @@ pub fn dev_token(
     let table =
         config.oidc.as_ref().context("no identity provider is configured: there is no [oidc] table")?;
     let keys = KeyStore::open(&config.keys_dir(), config.protection()?)?;
-    let issuer = Issuer::new(table.url.as_str(), keys.load(KEY)?)?;
     let now = clock.unix_seconds();
+    let issuer = Issuer::new(table.url.as_str(), Arc::new(SigningKeys::open(keys, table.key_days, now)?));
     match asked {
         DevToken::Email(address) if is_email(address) => Ok(issuer.for_address(address, audience, now)?),
         DevToken::Email(address) => Err(DevTokenError::NotAnAddress(address.clone()).into()),

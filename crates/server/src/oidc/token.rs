@@ -8,16 +8,18 @@
 
 use super::{
     grants::{Grant, Person},
+    keys::SigningKeys,
     request::CLIENT_ID,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sealog_crypto::{PrivateKey, Signer as _, sha256};
+use sealog_crypto::sha256;
 use sealog_identity::{
     Checks, Claims, Jwks, TokenError, UnverifiedToken,
-    issue::{IssueError, algorithm_of, issue},
-    jwk, verify,
+    issue::{IssueError, issue},
+    verify,
 };
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// A token is for one request to the authority, right now.
 pub(super) const LIFETIME_SECONDS: i64 = 5 * 60;
@@ -26,12 +28,10 @@ pub(super) const CI_PATH: &str = "/ci";
 /// Whom a token is about.
 const SUBJECT: &str = "sub";
 
-/// Both issuers, with the one key they sign with.
+/// Both issuers, with the keys they sign with.
 pub(super) struct Issuer {
     url: String,
-    key: PrivateKey,
-    key_id: String,
-    keys: Value,
+    keys: Arc<SigningKeys>,
 }
 
 /// What the token endpoint answers.
@@ -59,20 +59,13 @@ pub(super) enum ClaimsError {
 
 impl Issuer {
     /// The issuer whose URL this is.
-    ///
-    /// # Errors
-    /// When the key is of a kind that signs no tokens.
-    pub(super) fn new(url: &str, key: PrivateKey) -> Result<Self, IssueError> {
-        let public = key.public_key();
-        let key_id = URL_SAFE_NO_PAD.encode(sha256(public.spki_der()));
-        let algorithm = algorithm_of(&key)?;
-        let jwk = jwk::encode(public, &key_id, algorithm).ok_or(IssueError::Key(public.kind()))?;
-        Ok(Self { url: url.to_owned(), keys: json!({ "keys": [jwk] }), key, key_id })
+    pub(super) fn new(url: &str, keys: Arc<SigningKeys>) -> Self {
+        Self { url: url.to_owned(), keys }
     }
 
     /// The key set, the same for both issuers.
     pub(super) fn jwks(&self) -> String {
-        self.keys.to_string()
+        self.keys.now().set.to_string()
     }
 
     /// The people's issuer.
@@ -121,12 +114,13 @@ impl Issuer {
 
     /// Tokens for the owner of an address.
     pub(super) fn for_grant(&self, grant: &Grant, now: i64) -> Result<Tokens, IssueError> {
+        let signing = self.keys.now();
         let mut claims = self.email_claims(&grant.person, CLIENT_ID, now);
         // RFC 7800 §3.1, RFC 9449 §6.1: who certifies the token's owner holds the key to it.
         if let Some(thumbprint) = &grant.key_thumbprint {
             put(&mut claims, "cnf", json!({ "jkt": thumbprint }));
         }
-        let access_token = issue(&claims, &self.key_id, &self.key)?;
+        let access_token = issue(&claims, &signing.key_id, &signing.key)?;
         // Core §3.1.3.6: the left half of the hash that the signature uses.
         let hash = sha256(access_token.as_bytes());
         let (left_half, _) = hash.split_at(hash.len() / 2);
@@ -134,14 +128,14 @@ impl Issuer {
         if let Some(nonce) = &grant.nonce {
             put(&mut claims, "nonce", nonce.as_str());
         }
-        Ok(Tokens { id_token: issue(&claims, &self.key_id, &self.key)?, access_token })
+        Ok(Tokens { id_token: issue(&claims, &signing.key_id, &signing.key)?, access_token })
     }
 
     /// A token for an address, without anyone having signed in.
     pub(super) fn for_address(&self, address: &str, audience: &str, now: i64) -> Result<String, IssueError> {
         let (address, connector_id) = (address.to_owned(), self.url.clone());
         let person = Person { user_id: address.clone(), address, connector_id };
-        issue(&self.email_claims(&person, audience, now), &self.key_id, &self.key)
+        self.sign(&self.email_claims(&person, audience, now))
     }
 
     /// A token with a build system's claims; what they say of time and audience counts.
@@ -155,7 +149,12 @@ impl Issuer {
         }
         let mut all = registered(&self.ci_url(), audience, now);
         all.extend(claims);
-        Ok(issue(&Value::Object(all), &self.key_id, &self.key)?)
+        Ok(self.sign(&Value::Object(all))?)
+    }
+
+    fn sign(&self, claims: &Value) -> Result<String, IssueError> {
+        let signing = self.keys.now();
+        issue(claims, &signing.key_id, &signing.key)
     }
 
     /// The claims of one of our own tokens.

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::oidc::{
     config::Config,
+    keys::SigningKeys,
     pages::{self, FORM_TOKEN},
     store::Store,
 };
@@ -29,7 +30,7 @@ static KEY: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 fn issuer() -> Issuer {
-    Issuer::new(URL, PrivateKey::from_pkcs8_der(&KEY).unwrap()).unwrap()
+    Issuer::new(URL, SigningKeys::of(&KEY))
 }
 
 /// A provider that believes anyone; its state goes with the test's process.

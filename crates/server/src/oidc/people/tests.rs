@@ -5,8 +5,8 @@ use crate::{
     clock::Clock,
     http::Peer,
     oidc::{
-        Checked, api, config::Config, grants::Grants, limits::Limits, mail::Post, passkey::Passkeys,
-        proof::Proofs, store::Store, token::Issuer, upstream::Upstreams,
+        Checked, api, config::Config, grants::Grants, keys::SigningKeys, limits::Limits, mail::Post,
+        passkey::Passkeys, proof::Proofs, store::Store, token::Issuer, upstream::Upstreams,
     },
 };
 use axum::body::Body;
@@ -108,7 +108,7 @@ impl World {
         });
         let provider = Provider {
             passkeys,
-            issuer: Issuer::new(&url, PrivateKey::from_pkcs8_der(&KEY).unwrap()).unwrap(),
+            issuer: Issuer::new(&url, SigningKeys::of(&KEY)),
             grants: Grants::new(store.clone(), limits),
             proofs,
             upstreams: Upstreams::new(&config, store.clone(), clock.clone()).unwrap(),
