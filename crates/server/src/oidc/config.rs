@@ -203,12 +203,11 @@ impl Config {
 
     /// What cannot be said in types.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.believes_anyone() && !self.listen.is_loopback() {
-            return Err(
-                "[oidc] believes anyone who reaches it, so it listens on loopback addresses only: configure \
-                        [oidc.mail] or [[oidc.upstreams]]"
-                    .to_owned(),
-            );
+        // A proxy leads the world to an address that only this machine reaches; its `url` tells.
+        if self.believes_anyone() && !(self.listen.is_loopback() && self.url.is_loopback()) {
+            return Err("[oidc] believes anyone who reaches it, so both its `listen` and its `url` are of this \
+                        machine alone: configure [oidc.mail] or [[oidc.upstreams]]"
+                .to_owned());
         }
         if !self.url.is_https() && !self.url.is_loopback() {
             return Err("[oidc] needs an https `url`: codes and tokens go there".to_owned());
@@ -236,5 +235,29 @@ impl Config {
             mail.place().map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<(), String> {
+        toml::from_str::<Config>(text).unwrap().check()
+    }
+
+    #[test]
+    fn nobody_beyond_this_machine_is_believed_for_saying_so() {
+        let mail = "[mail]\nfrom = 'a@example.org'\nserver = 'smtp.example.org'\n";
+        let here = "listen = 'localhost:5556'\nurl = 'http://localhost:5556'\n";
+        // As an operator writes it who stands behind a proxy.
+        let proxied = "listen = '127.0.0.1:5556'\nurl = 'https://id.example.org'\n";
+        let world = "listen = '0.0.0.0:5556'\nurl = 'http://localhost:5556'\n";
+        assert_eq!(checked(here), Ok(()));
+        for open in [proxied, world] {
+            assert!(checked(open).unwrap_err().contains("believes anyone"), "{open}");
+            assert!(checked(&format!("{open}believe_anyone = true\n{mail}")).is_err(), "{open}");
+            assert_eq!(checked(&format!("{open}{mail}")), Ok(()));
+        }
     }
 }
