@@ -127,7 +127,7 @@ impl Office {
                 Ok(_) => return,
                 Err(error) => {
                     let last = error.is_permanent() || wait.is_none();
-                    let reason = crate::http::chain(&error);
+                    let reason = without_addresses(&crate::http::chain(&error));
                     tracing::warn!(service = "oidc", reason, last, "a mail was not taken by the mail server");
                     match wait.filter(|_| !last) {
                         Some(wait) => tokio::time::sleep(wait).await,
@@ -149,6 +149,12 @@ impl Office {
             .message_id(None)
             .body(text(letter, &self.issuer))?)
     }
+}
+
+/// Mail servers like to repeat whom they refuse; the log is not to say it.
+fn without_addresses(reason: &str) -> String {
+    let words = reason.split_whitespace().map(|word| if word.contains('@') { "<address>" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// RFC 3834 §5: no holiday notice answers this.
@@ -195,6 +201,16 @@ yourself. Nobody from {issuer} will ever ask you for it.
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_does_not_say_to_whom() {
+        let said = "permanent error (550): 5.1.1 <Jane.Doe@example.org>: Recipient address rejected: \
+                    to=jane@example.org";
+        assert_eq!(
+            without_addresses(said),
+            "permanent error (550): 5.1.1 <address> Recipient address rejected: <address>"
+        );
+    }
 
     #[test]
     fn a_letter_says_what_is_asked_and_what_to_do() {
