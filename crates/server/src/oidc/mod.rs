@@ -151,7 +151,8 @@ pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Resu
     let provider = api::Provider {
         issuer,
         passkeys,
-        grants: grants::Grants::new(store.clone(), limits),
+        grants: grants::Grants::new(store.clone(), limits.clone()),
+        limits,
         proofs,
         upstreams: upstream::Upstreams::new(config, store.clone(), instance.clock.clone())?,
         store,

@@ -109,7 +109,8 @@ impl World {
         let provider = Provider {
             passkeys,
             issuer: Issuer::new(&url, PrivateKey::from_pkcs8_der(&KEY).unwrap()).unwrap(),
-            grants: Grants::new(store.clone(), limits),
+            grants: Grants::new(store.clone(), limits.clone()),
+            limits,
             proofs,
             upstreams: Upstreams::new(&config, store.clone(), clock.clone()).unwrap(),
             store,
@@ -493,6 +494,11 @@ async fn a_program_may_name_the_provider() {
     assert!(browser.cookie.lock().unwrap().is_some());
     let back = there(&upstream, &page.location, "jane@corp.example").await;
     let page = browser.open(&back).await;
+    assert!(
+        page.body.contains("a program on this computer") && page.body.contains("started it yourself"),
+        "nothing of it was said before: {}",
+        page.body
+    );
     let refused = browser.press(&page, &[("answer", "refuse")]).await.sent_back();
     assert_eq!(refused["error"], "access_denied");
     let page = browser.open(&auth_path("&connector_id=https%3A%2F%2Fother.example")).await;
@@ -539,4 +545,55 @@ async fn who_signs_in_elsewhere_signs_in_for_themselves() {
     {
         assert_eq!(jane.open(nothing).await.status, StatusCode::BAD_REQUEST, "{nothing}");
     }
+}
+
+#[tokio::test]
+async fn who_carries_a_code_is_told_that_it_may_be_for_anybody() {
+    let world = World::new(&format!("{MAIL}passkey_days = 0")).await;
+    let browser = Browser::new(&world);
+    let carried = auth_path("").replace(
+        url::form_urlencoded::byte_serialize(CALLBACK.as_bytes()).collect::<String>().as_str(),
+        "urn:ietf:wg:oauth:2.0:oob",
+    );
+    let page = browser.open(&carried).await;
+    assert!(page.body.contains("Go on only if you started it yourself."), "{}", page.body);
+    assert!(!page.body.contains("on this computer"), "it may be anywhere: {}", page.body);
+    let page = browser.press(&page, &[("email", "jane@example.org"), ("answer", "mail")]).await;
+    let code = world.code(1).await;
+    let letter = world.mailbox.lock().unwrap()[0].clone();
+    assert!(letter.contains("for whoever is given the code") && !letter.contains("for a program"), "{letter}");
+    let page = browser.typed(&page, &code).await;
+    assert!(page.body.contains("Give it to nobody else"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn one_network_does_not_take_the_place_of_all() {
+    let (upstream, world) = behind().await;
+    let more: String = url::form_urlencoded::byte_serialize(upstream.url.as_bytes()).collect();
+    let path = auth_path(&format!("&connector_id={more}"));
+    let busy = Browser::from(&world, "203.0.113.3");
+    for _ in 0..600 {
+        assert_eq!(busy.open(&path).await.status, StatusCode::SEE_OTHER);
+    }
+    assert_eq!(busy.open(&path).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let page = busy.open(&auth_path("")).await;
+    assert_eq!(
+        busy.press(&page, &[("answer", "upstream-corp")]).await.status,
+        StatusCode::TOO_MANY_REQUESTS,
+        "nor by the button"
+    );
+    assert_eq!(Browser::new(&world).open(&path).await.status, StatusCode::SEE_OTHER, "another network");
+
+    let world = World::with_mail().await;
+    let (busy, other) = (Browser::from(&world, "203.0.113.3"), Browser::new(&world));
+    let ask = async |browser: &Browser<'_>| {
+        let page = browser.open(&auth_path("")).await;
+        let page = Page { body: page.body.replace("action=\"/auth\"", "action=\"/passkey\""), ..page };
+        browser.press(&page, &[]).await.status
+    };
+    for _ in 0..600 {
+        assert_eq!(ask(&busy).await, StatusCode::OK);
+    }
+    assert_eq!(ask(&busy).await, StatusCode::TOO_MANY_REQUESTS, "questions to passkeys are kept, too");
+    assert_eq!(ask(&other).await, StatusCode::OK);
 }
