@@ -195,6 +195,15 @@ impl Config {
         self.believe_anyone.unwrap_or(self.mail.is_none() && self.upstreams.is_empty())
     }
 
+    /// The address to which a provider sends people back: its own where there are several, so that no answer of one can
+    /// pass for another's (RFC 9700 §4.4.2.2).
+    pub(super) fn callback(&self, upstream: &Upstream) -> String {
+        match self.upstreams.len() {
+            0 | 1 => format!("{}{}", self.url, super::upstream::CALLBACK_PATH),
+            _ => format!("{}{}/{}", self.url, super::upstream::CALLBACK_PATH, upstream.name),
+        }
+    }
+
     /// Files are named from the configuration's directory.
     pub(crate) fn resolve(&mut self, absolute: impl Fn(&mut PathBuf)) {
         self.mail.iter_mut().filter_map(|mail| mail.password_file.as_mut()).for_each(&absolute);

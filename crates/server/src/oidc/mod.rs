@@ -116,8 +116,8 @@ pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
         upstream.secret()?;
         let issuer = upstream.issuer().unwrap_or_default();
         lines.push(format!(
-            "oidc     signs people in at {issuer}, which comes back to {}/callback",
-            config.url
+            "oidc     signs people in at {issuer}, which comes back to {}",
+            config.callback(upstream)
         ));
     }
     Ok(lines)

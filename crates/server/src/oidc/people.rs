@@ -23,7 +23,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use sealog_bundle::UnixTime;
 use sealog_crypto::sha256;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,7 @@ pub(super) fn router(provider: Arc<Provider>) -> Router {
         .route(pages::SCRIPT_PATH, get(script))
         .route("/consent", post(consent_answer))
         .route(CALLBACK_PATH, get(callback))
+        .route(&format!("{CALLBACK_PATH}/{{name}}"), get(callback))
         .route(pages::STYLE_PATH, get(style))
         .with_state(provider)
 }
@@ -370,13 +371,14 @@ async fn may_begin(provider: &Provider, from: IpAddr, now_ms: u64) -> Result<(),
 }
 
 /// Back from a provider behind this one.
-async fn callback(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+async fn callback(State(provider): Shared, uri: Uri, headers: HeaderMap) -> Response {
     let now_ms = provider.clock.unix_ms();
-    let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    let params = Params::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     let (Some(state), Some(session)) = (params.get("state"), form_cookie(&provider, &headers)) else {
         return page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None);
     };
     let said = Return {
+        path: uri.path(),
         state,
         code: params.get("code"),
         error: params.get("error_description").or_else(|| params.get("error")),

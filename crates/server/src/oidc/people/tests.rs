@@ -597,3 +597,33 @@ async fn one_network_does_not_take_the_place_of_all() {
     assert_eq!(ask(&busy).await, StatusCode::TOO_MANY_REQUESTS, "questions to passkeys are kept, too");
     assert_eq!(ask(&other).await, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_provider_gets_no_code_that_another_made() {
+    let (corp, evil) = (World::new("").await, World::new("").await);
+    let upstream = |name: &str, url: &str| {
+        format!("[[upstreams]]\nname = '{name}'\nissuer = '{url}'\nclient_id = 'sigstore'\n")
+    };
+    let world = World::new(&(upstream("corp", &corp.url) + &upstream("evil", &evil.url))).await;
+    let begin = async |browser: &Browser<'_>, answer: &str| {
+        let page = browser.open(&auth_path("")).await;
+        url::Url::parse(&browser.press(&page, &[("answer", answer)]).await.leads_to()).unwrap()
+    };
+    let (jane, eve) = (Browser::new(&world), Browser::from(&world, "192.0.2.66"));
+    // Jane chooses the one, which sends her on to the other with what Eve's own sign-in there would say.
+    let hers = begin(&eve, "upstream-corp").await;
+    let state = begin(&jane, "upstream-evil").await;
+    let state = state.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let mut mixed = hers.clone();
+    let pairs: Vec<_> = hers.query_pairs().into_owned().collect();
+    mixed.query_pairs_mut().clear().extend_pairs(
+        pairs.iter().map(|(name, value)| (name, if name == "state" { &state } else { value })),
+    );
+    let back = there(&corp, mixed.as_str(), "jane@corp.example").await;
+    let page = jane.open(&back).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "the code went to the other one: {}", page.body);
+    // Each by itself works.
+    let back = there(&corp, begin(&jane, "upstream-corp").await.as_str(), "jane@corp.example").await;
+    assert!(back.starts_with(&format!("{}/callback/corp?", world.url)), "{back}");
+    assert!(jane.open(&back).await.body.contains("jane@corp.example"));
+}
