@@ -109,7 +109,7 @@ pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
         lines.push("oidc     believes anyone: for development".to_owned());
     }
     if let Some(mail) = &config.mail {
-        mail.credentials()?;
+        mail::check(mail)?;
         lines.push(format!("oidc     proves addresses by mail through {}", mail.server));
     }
     for upstream in &config.upstreams {
