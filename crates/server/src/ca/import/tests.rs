@@ -207,3 +207,15 @@ fn what_is_no_configuration_is_refused() {
     }
     assert!(import(&(bomb + "oidc-issuers: {}\n")).is_err());
 }
+
+#[test]
+fn an_issuer_of_both_lists_has_one_table() {
+    let out = import(
+        "oidc-issuers:\n  https://c.example: {client-id: sigstore, type: email}\n\
+         meta-issuers:\n  https://c.example: {client-id: sigstore, type: kubernetes}\n",
+    )
+    .unwrap();
+    assert_eq!(out.tables.matches("[[ca.issuers]]").count(), 1, "sealogd refuses two: {}", out.tables);
+    assert!(out.tables.contains("\"email\""), "{}", out.tables);
+    assert_eq!(out.left_out, ["https://c.example: it is among oidc-issuers already"]);
+}
