@@ -214,9 +214,11 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), String> {
         // A proxy leads the world to an address that only this machine reaches; its `url` tells.
         if self.believes_anyone() && !(self.listen.is_loopback() && self.url.is_loopback()) {
-            return Err("[oidc] believes anyone who reaches it, so both its `listen` and its `url` are of this \
+            return Err(
+                "[oidc] believes anyone who reaches it, so both its `listen` and its `url` are of this \
                         machine alone: configure [oidc.mail] or [[oidc.upstreams]]"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         if !self.url.is_https() && !self.url.is_loopback() {
             return Err("[oidc] needs an https `url`: codes and tokens go there".to_owned());

@@ -170,8 +170,7 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
     let by_mail = answer == "mail" && provider.proofs.is_some();
     let believed = answer == "allow" && provider.config.believes_anyone;
     if !by_mail && !believed {
-        return ask(provider, &visit.headers, StatusCode::OK, &purpose, visit.from, &Typed::default())
-            .await;
+        return ask(provider, &visit.headers, StatusCode::OK, &purpose, visit.from, &Typed::default()).await;
     }
     let typed = visit.form.get("email").unwrap_or_default();
     let address = match Address::parse(typed) {
@@ -183,15 +182,8 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
                 Ok(_) => Complaint::Domain(provider.config.domains.clone()),
             };
             let typed = Typed { address: shortened(typed), complaint: Some(complaint) };
-            return ask(
-                provider,
-                &visit.headers,
-                StatusCode::BAD_REQUEST,
-                &purpose,
-                visit.from,
-                &typed,
-            )
-            .await;
+            return ask(provider, &visit.headers, StatusCode::BAD_REQUEST, &purpose, visit.from, &typed)
+                .await;
         }
     };
     match (believed, &provider.proofs) {
@@ -244,11 +236,9 @@ async fn ask(
     };
     let now_ms = provider.clock.unix_ms();
     match purpose {
-        Purpose::Request(request) => {
-            with_form_token(provider, headers, |token| {
-                page(status, &pages::sign_in(request, &ways, token, typed), Some(&request.redirect))
-            })
-        }
+        Purpose::Request(request) => with_form_token(provider, headers, |token| {
+            page(status, &pages::sign_in(request, &ways, token, typed), Some(&request.redirect))
+        }),
         Purpose::Device { user_code } => {
             match provider.grants.asking_device(user_code, &network(from), now_ms).await {
                 Ok((user_code, asker)) => with_form_token(provider, headers, |token| {

@@ -143,8 +143,7 @@ async fn a_copy_is_noticed() {
     keep(&passkeys, &other, "jane@example.org").await.unwrap();
     for _ in 0..2 {
         let asked = passkeys.ask(None, BROWSER, NOW).await.unwrap();
-        let (client_data, data) =
-            (other.client_data("webauthn.get", &asked.challenge), other.data(0x05));
+        let (client_data, data) = (other.client_data("webauthn.get", &asked.challenge), other.data(0x05));
         let signature = other.key.sign(&[data.as_slice(), &sha256(&client_data)].concat()).unwrap();
         let [client_data, data, signature] =
             [client_data, data, signature].map(|b| URL_SAFE_NO_PAD.encode(b));

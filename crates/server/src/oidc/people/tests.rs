@@ -561,7 +561,10 @@ async fn who_carries_a_code_is_told_that_it_may_be_for_anybody() {
     let page = browser.press(&page, &[("email", "jane@example.org"), ("answer", "mail")]).await;
     let code = world.code(1).await;
     let letter = world.mailbox.lock().unwrap()[0].clone();
-    assert!(letter.contains("for whoever is given the code") && !letter.contains("for a program"), "{letter}");
+    assert!(
+        letter.contains("for whoever is given the code") && !letter.contains("for a program"),
+        "{letter}"
+    );
     let page = browser.typed(&page, &code).await;
     assert!(page.body.contains("Give it to nobody else"), "{}", page.body);
 }
@@ -616,9 +619,10 @@ async fn a_provider_gets_no_code_that_another_made() {
     let state = state.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     let mut mixed = hers.clone();
     let pairs: Vec<_> = hers.query_pairs().into_owned().collect();
-    mixed.query_pairs_mut().clear().extend_pairs(
-        pairs.iter().map(|(name, value)| (name, if name == "state" { &state } else { value })),
-    );
+    mixed
+        .query_pairs_mut()
+        .clear()
+        .extend_pairs(pairs.iter().map(|(name, value)| (name, if name == "state" { &state } else { value })));
     let back = there(&corp, mixed.as_str(), "jane@corp.example").await;
     let page = jane.open(&back).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "the code went to the other one: {}", page.body);
@@ -645,7 +649,8 @@ async fn a_passkey_ends_with_its_domain() {
         let address = "jane@example.org".to_owned();
         let person = Person { user_id: address.clone(), address, connector_id: world.url.clone() };
         let [client_data, data] = device.make("x");
-        let made = passkey::Answer { session: "", id: "", client_data: &client_data, data: &data, signature: "" };
+        let made =
+            passkey::Answer { session: "", id: "", client_data: &client_data, data: &data, signature: "" };
         passkeys.keep(&person, "x", &made, NOW_MS).await.unwrap();
 
         let browser = Browser::new(&world);
