@@ -217,18 +217,27 @@ impl Grants {
         if self.limits.is_used_up(Limit::WrongUserCodes, network, now_ms).await? {
             return Err(NoDevice::TooManyGuesses);
         }
-        let code: Option<String> = self.store.get(Kind::UserCode, &user_code, now_ms).await?;
-        let device: Option<Device> = match code {
-            Some(code) => self.store.get(Kind::Device, &code, now_ms).await?,
-            None => None,
-        };
-        match device.filter(|device| device.answer.is_none()) {
-            Some(device) => Ok((user_code, device.asker)),
+        match self.waiting_device(&user_code, now_ms).await? {
+            Some(asker) => Ok((user_code, asker)),
             None => {
                 self.limits.allows(Limit::WrongUserCodes, network, now_ms).await?;
                 Err(NoDevice::Unknown)
             }
         }
+    }
+
+    /// The same of a code that was found before: no guess, so nothing is counted.
+    pub(super) async fn waiting_device(
+        &self,
+        user_code: &str,
+        now_ms: u64,
+    ) -> Result<Option<Asker>, StoreError> {
+        let code: Option<String> = self.store.get(Kind::UserCode, user_code, now_ms).await?;
+        let device: Option<Device> = match code {
+            Some(code) => self.store.get(Kind::Device, &code, now_ms).await?,
+            None => None,
+        };
+        Ok(device.filter(|device| device.answer.is_none()).map(|device| device.asker))
     }
 
     /// A person's answer to the device that shows this code; the first answer stays.

@@ -567,9 +567,9 @@ async fn asked_by(provider: &Provider, purpose: &Purpose, here: &str, now_ms: u6
             "whoever is given the code that the page shows at the end".to_owned()
         }
         Purpose::Request(_) => format!("a program on {here}"),
-        Purpose::Device { user_code } => match provider.grants.asking_device(user_code, "", now_ms).await {
-            Ok((_, asker)) => format!("a program on another device, at {}", asker.from),
-            Err(_) => "a program on another device".to_owned(),
+        Purpose::Device { user_code } => match provider.grants.waiting_device(user_code, now_ms).await {
+            Ok(Some(asker)) => format!("a program on another device, at {}", asker.from),
+            _ => "a program on another device".to_owned(),
         },
     }
 }
