@@ -68,7 +68,8 @@ async fn chosen(
     }
     let here = Surroundings::of_this_process();
     // Whoever says how to sign in, or where, is a person.
-    let person = args.no_ambient || args.device || args.paste || args.issuer_url.is_some();
+    let where_to = args.issuer_url.is_some() || args.connector_id.is_some();
+    let person = args.no_ambient || args.device || args.paste || where_to;
     match Ambient::detect(&here).filter(|_| !person) {
         Some(system) => {
             output::talk(&format!("identity: {system} (--no-ambient to sign in as a person)"));

@@ -175,14 +175,19 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether a URL points at this machine's own link, where clouds answer for the machine: no proxy leads there.
-fn is_link_local(url: &Url) -> bool {
+/// Google's clouds answer for a machine under this name.
+const METADATA_HOST: &str = "metadata.google.internal";
+
+/// Whether a URL points at this machine's own link, where clouds answer for the machine: a proxy would lead to another
+/// machine's, or answer as whom it likes.
+fn is_of_the_machine(url: &Url) -> bool {
     match url.host() {
+        Some(Host::Domain(name)) => name.trim_end_matches('.').eq_ignore_ascii_case(METADATA_HOST),
         Some(Host::Ipv4(address)) => address.is_link_local(),
         Some(Host::Ipv6(address)) => {
             address.is_unicast_link_local() || address.segments().starts_with(&[0xfd00, 0xec2])
         }
-        _ => false,
+        None => false,
     }
 }
 
@@ -451,7 +456,7 @@ impl Client {
     }
 
     fn client_for(&self, url: &Url) -> Result<&reqwest::Client, HttpError> {
-        let (here, plain) = (is_loopback(url) || is_link_local(url), url.scheme() == "http");
+        let (here, plain) = (is_loopback(url) || is_of_the_machine(url), url.scheme() == "http");
         let slot = match (here, plain) {
             (true, true) => &self.direct,
             (true, false) => &self.direct_tls,

@@ -273,13 +273,13 @@ impl IssuerRule {
         matches!(self.kind, IssuerKind::Email { skip_email_verification: true, .. })
     }
 
-    /// Whether both make the same of the same claims, whatever else they let be missing.
+    /// Whether this rule makes the same of every token that the other takes; it may let more be missing.
     #[must_use]
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
         let kinds = match (&self.kind, &other.kind) {
             (IssuerKind::CiProvider(one), IssuerKind::CiProvider(two)) => {
                 let optional = one.optional.clone();
-                *one == CiProvider { optional, ..two.clone() }
+                one.optional.is_superset(&two.optional) && *one == CiProvider { optional, ..two.clone() }
             }
             (one, two) => one == two,
         };

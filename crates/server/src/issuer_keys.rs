@@ -152,8 +152,12 @@ impl KeyCache {
 
     fn slot(&self, issuer: &str) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only wildcard rules get here. Names that anyone made up, unsigned, go first: they neither push out keys that
+        // were fetched, nor make us ask for those again.
         if slots.len() >= MAX_ISSUERS && !slots.contains_key(issuer) {
-            // Only wildcard rules get here; whoever is asked for again is fetched again.
+            slots.retain(|_, slot| slot.known().is_some());
+        }
+        if slots.len() >= MAX_ISSUERS && !slots.contains_key(issuer) {
             slots.clear();
         }
         Arc::clone(slots.entry(issuer.to_owned()).or_default())

@@ -154,3 +154,20 @@ fn urls_join_below_their_base_and_secrets_stay_home() {
     assert_eq!(shown.to_string(), "https://h.example/x");
     assert_eq!(&*readable("a\u{202e}b\u{7}c"), "abc");
 }
+
+#[test]
+fn what_a_cloud_says_of_its_machine_passes_no_proxy() {
+    let of_the_machine = |text: &str| is_of_the_machine(&parse_url(text).unwrap());
+    for url in [
+        "http://metadata.google.internal/computeMetadata/v1/",
+        "http://METADATA.google.internal./",
+        "http://169.254.169.254/",
+        "http://[fd00:ec2::254]/",
+        "http://[fe80::1]/",
+    ] {
+        assert!(of_the_machine(url), "{url}");
+    }
+    for url in ["http://metadata.google.internal.example.com/", "http://10.0.0.1/", "http://[fd00::1]/"] {
+        assert!(!of_the_machine(url), "{url}");
+    }
+}

@@ -329,6 +329,11 @@ impl Table {
         let fixed =
             ci.subject_alternative_name.fixed_prefix(|name| ci.constants.get(name).map(String::as_str));
         let setting = self.subject_alternative_name_prefix.clone();
+        // One that would be passed over looks as if it had an effect.
+        if let Some(wrong) = setting.as_ref().filter(|prefix| !fixes_host(prefix)) {
+            let expected = "a scheme, a host and a slash, and perhaps more";
+            return Err(self.value("subject_alternative_name_prefix", expected, wrong));
+        }
         // A preset whose names carry their host in a claim is held to the instance's URL.
         let from_url = self.preset.and(ci.constants.get("url")).map(|url| alloc::format!("{url}/"));
         let prefix = [setting, Some(fixed), from_url].into_iter().flatten().find(|p| fixes_host(p));

@@ -187,6 +187,8 @@ fn no_token_chooses_the_host() {
     assert!(ci("{{.url}}/{{.job}}", "[constants]\nurl = 'https://ci.example'").is_ok());
     assert!(ci("https://{{.host}}/x", "subject_alternative_name_prefix = 'https://ci.example/'").is_ok());
     assert!(ci("https://{{.host}}/x", "subject_alternative_name_prefix = 'https://ci.example'").is_err());
+    let idle = ci("https://ci.example/{{.x}}", "subject_alternative_name_prefix = 'https://ci.example'");
+    assert!(idle.is_err(), "it would be passed over for the template's own");
 }
 
 #[test]

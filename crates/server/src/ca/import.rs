@@ -119,7 +119,11 @@ pub fn import(text: &str) -> Result<Imported, ImportError> {
             out.notes.push(format!("ci-issuer-metadata {name}: {key} is not known here, and not carried"));
         }
     }
-    for (url, issuer) in fulcio.issuers.iter().chain(&fulcio.meta_issuers) {
+    // Fulcio looks into the first list first; here an issuer has one rule.
+    let (again, families): (Vec<_>, Vec<_>) =
+        fulcio.meta_issuers.iter().partition(|(url, _)| fulcio.issuers.contains_key(*url));
+    out.left_out.extend(again.iter().map(|(url, _)| format!("{url}: it is among oidc-issuers already")));
+    for (url, issuer) in fulcio.issuers.iter().chain(families) {
         let mut notes = Vec::new();
         let written = issuer.written(url, &fulcio.metadata, &mut notes);
         issuer.comments(&mut out.tables);

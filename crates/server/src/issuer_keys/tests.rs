@@ -241,3 +241,17 @@ async fn the_token_an_issuer_wants_to_see_is_read_each_time() {
     let seen = world.issuer.bearers.lock().unwrap().clone();
     assert_eq!(seen, ["Bearer first", "Bearer second"]);
 }
+
+#[tokio::test]
+async fn names_that_anyone_made_up_push_out_no_keys() {
+    let world = World::new().await;
+    let asking = Asking::default();
+    world.cache.of(&world.url, &asking).await.unwrap();
+    let asked = world.asked();
+    for number in 0..2 * MAX_ISSUERS {
+        world.cache.slot(&format!("https://oidc.example/org/{number}"));
+    }
+    assert!(world.cache.slots.lock().unwrap().len() <= MAX_ISSUERS);
+    world.cache.of(&world.url, &asking).await.unwrap();
+    assert_eq!(world.asked(), asked, "its keys are known still");
+}

@@ -6,7 +6,7 @@
 use super::{
     Checked,
     grants::{Asker, DEVICE_INTERVAL, DEVICE_SECONDS, GrantError, Grants},
-    limits,
+    limits::{self, Limits},
     passkey::Passkeys,
     people,
     proof::Proofs,
@@ -45,6 +45,7 @@ pub(super) struct Provider {
     /// What may stand in for a mail.
     pub(super) passkeys: Option<Passkeys>,
     pub(super) upstreams: Upstreams,
+    pub(super) limits: Limits,
     pub(super) store: super::store::Store,
     pub(super) clock: Clock,
     pub(super) config: Checked,

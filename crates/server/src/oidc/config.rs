@@ -205,6 +205,15 @@ impl Config {
         self.believe_anyone.unwrap_or(self.mail.is_none() && self.upstreams.is_empty())
     }
 
+    /// The address to which a provider sends people back: its own where there are several, so that no answer of one can
+    /// pass for another's (RFC 9700 §4.4.2.2).
+    pub(super) fn callback(&self, upstream: &Upstream) -> String {
+        match self.upstreams.len() {
+            0 | 1 => format!("{}{}", self.url, super::upstream::CALLBACK_PATH),
+            _ => format!("{}{}/{}", self.url, super::upstream::CALLBACK_PATH, upstream.name),
+        }
+    }
+
     /// Files are named from the configuration's directory.
     pub(crate) fn resolve(&mut self, absolute: impl Fn(&mut PathBuf)) {
         self.mail.iter_mut().filter_map(|mail| mail.password_file.as_mut()).for_each(&absolute);
@@ -217,10 +226,11 @@ impl Config {
             let (from, to) = (KEY_DAYS.start(), KEY_DAYS.end());
             return Err(format!("[oidc] `key_days` is {}, expected {from} to {to}", self.key_days));
         }
-        if self.believes_anyone() && !self.listen.is_loopback() {
+        // A proxy leads the world to an address that only this machine reaches; its `url` tells.
+        if self.believes_anyone() && !(self.listen.is_loopback() && self.url.is_loopback()) {
             return Err(
-                "[oidc] believes anyone who reaches it, so it listens on loopback addresses only: configure \
-                        [oidc.mail] or [[oidc.upstreams]]"
+                "[oidc] believes anyone who reaches it, so both its `listen` and its `url` are of this \
+                        machine alone: configure [oidc.mail] or [[oidc.upstreams]]"
                     .to_owned(),
             );
         }
@@ -250,5 +260,29 @@ impl Config {
             mail.place().map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<(), String> {
+        toml::from_str::<Config>(text).unwrap().check()
+    }
+
+    #[test]
+    fn nobody_beyond_this_machine_is_believed_for_saying_so() {
+        let mail = "[mail]\nfrom = 'a@example.org'\nserver = 'smtp.example.org'\n";
+        let here = "listen = 'localhost:5556'\nurl = 'http://localhost:5556'\n";
+        // As an operator writes it who stands behind a proxy.
+        let proxied = "listen = '127.0.0.1:5556'\nurl = 'https://id.example.org'\n";
+        let world = "listen = '0.0.0.0:5556'\nurl = 'http://localhost:5556'\n";
+        assert_eq!(checked(here), Ok(()));
+        for open in [proxied, world] {
+            assert!(checked(open).unwrap_err().contains("believes anyone"), "{open}");
+            assert!(checked(&format!("{open}believe_anyone = true\n{mail}")).is_err(), "{open}");
+            assert_eq!(checked(&format!("{open}{mail}")), Ok(()));
+        }
     }
 }

@@ -9,7 +9,7 @@
 
 use super::{
     limits::{Limit, Limits},
-    request::{AuthRequest, Challenge, Params},
+    request::{AuthRequest, Challenge, Params, is_sha256},
     store::{Kind, Store, StoreError},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -190,10 +190,13 @@ impl Grants {
         now_ms: u64,
     ) -> Result<DeviceStart, GrantError> {
         let challenge = Challenge::parse(params).map_err(GrantError::Request)?;
+        let key_thumbprint = params.get("dpop_jkt").map(str::to_owned);
+        if key_thumbprint.as_ref().is_some_and(|text| !is_sha256(text)) {
+            return Err(GrantError::Request("dpop_jkt must be the base64url of a SHA-256"));
+        }
         if !self.limits.allows(Limit::Devices, network, now_ms).await? {
             return Err(GrantError::TooMany);
         }
-        let key_thumbprint = params.get("dpop_jkt").map(str::to_owned);
         let (device_code, user_code) = (secret()?, user_code()?);
         let record = Device { challenge, key_thumbprint, asker, answer: None, asked_ms: None };
         let life_ms = DEVICE_SECONDS * 1000;
@@ -214,18 +217,27 @@ impl Grants {
         if self.limits.is_used_up(Limit::WrongUserCodes, network, now_ms).await? {
             return Err(NoDevice::TooManyGuesses);
         }
-        let code: Option<String> = self.store.get(Kind::UserCode, &user_code, now_ms).await?;
-        let device: Option<Device> = match code {
-            Some(code) => self.store.get(Kind::Device, &code, now_ms).await?,
-            None => None,
-        };
-        match device.filter(|device| device.answer.is_none()) {
-            Some(device) => Ok((user_code, device.asker)),
+        match self.waiting_device(&user_code, now_ms).await? {
+            Some(asker) => Ok((user_code, asker)),
             None => {
                 self.limits.allows(Limit::WrongUserCodes, network, now_ms).await?;
                 Err(NoDevice::Unknown)
             }
         }
+    }
+
+    /// The same of a code that was found before: no guess, so nothing is counted.
+    pub(super) async fn waiting_device(
+        &self,
+        user_code: &str,
+        now_ms: u64,
+    ) -> Result<Option<Asker>, StoreError> {
+        let code: Option<String> = self.store.get(Kind::UserCode, user_code, now_ms).await?;
+        let device: Option<Device> = match code {
+            Some(code) => self.store.get(Kind::Device, &code, now_ms).await?,
+            None => None,
+        };
+        Ok(device.filter(|device| device.answer.is_none()).map(|device| device.asker))
     }
 
     /// A person's answer to the device that shows this code; the first answer stays.

@@ -20,6 +20,8 @@ pub(super) enum Limit {
     MailsFromNetwork,
     /// Device codes asked for by a network.
     Devices,
+    /// Ways to another provider, and questions to passkeys, begun by a network: something is kept of each.
+    Begun,
     /// User codes that nobody shows, typed by a network.
     WrongUserCodes,
 }
@@ -32,6 +34,8 @@ impl Limit {
             Self::MailsToDomain => ("mails-to-domain", 1_000, HOUR_MS),
             Self::MailsFromNetwork => ("mails-from-network", 20, HOUR_MS),
             Self::Devices => ("devices", 120, HOUR_MS),
+            // A company may stand behind one address; the store has room for what thirty such begin.
+            Self::Begun => ("begun", 600, 15 * MINUTE_MS),
             // 20⁸ codes are not to be tried out.
             Self::WrongUserCodes => ("wrong-user-codes", 20, MINUTE_MS),
         }

@@ -16,12 +16,14 @@ use lettre::{
     },
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::config::{Mail, Protection};
 
 /// Letters that wait; more are refused, and the person is told to come back.
 const MAX_WAITING: usize = 256;
+/// Letters that are spoken of to the mail server at a time.
+const AT_A_TIME: usize = 8;
 /// A mail server may take this long for each step.
 const STEP: Duration = Duration::from_secs(20);
 /// Waits between tries; a code is good for ten minutes, so there are not many.
@@ -56,7 +58,8 @@ impl Post {
     pub(super) fn start(config: &Mail, issuer: &str, host: &str) -> anyhow::Result<Self> {
         let office = Office {
             transport: transport(config, host)?,
-            from: config.from.parse().with_context(|| format!("`from` is no mailbox: {}", config.from))?,
+            sending: Semaphore::new(AT_A_TIME),
+            from: sender(config)?,
             issuer: issuer.to_owned(),
             host: host.to_owned(),
         };
@@ -71,13 +74,27 @@ impl Post {
     }
 }
 
+/// What an operator wants to know before the first letter.
+pub(super) fn check(config: &Mail) -> anyhow::Result<()> {
+    config.credentials()?;
+    sender(config)?;
+    authority(config).map(drop)
+}
+
+fn sender(config: &Mail) -> anyhow::Result<Mailbox> {
+    config.from.parse().with_context(|| format!("`from` of [oidc.mail] is no mailbox: {}", config.from))
+}
+
+fn authority(config: &Mail) -> anyhow::Result<Option<Certificate>> {
+    let read = |pem: &String| Certificate::from_pem(pem.as_bytes());
+    config.ca_certificates.as_ref().map(read).transpose().context("`ca_certificates` of [oidc.mail]")
+}
+
 fn transport(config: &Mail, host: &str) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor>> {
     let (server, port) = config.place()?;
     let mut tls = TlsParameters::builder(server.clone());
-    if let Some(pem) = &config.ca_certificates {
-        tls = tls.add_root_certificate(
-            Certificate::from_pem(pem.as_bytes()).context("`ca_certificates` of [oidc.mail]")?,
-        );
+    if let Some(authority) = authority(config)? {
+        tls = tls.add_root_certificate(authority);
     }
     let tls = match config.tls {
         Protection::Starttls => Tls::Required(tls.build()?),
@@ -97,6 +114,7 @@ fn transport(config: &Mail, host: &str) -> anyhow::Result<AsyncSmtpTransport<Tok
 
 struct Office {
     transport: AsyncSmtpTransport<Tokio1Executor>,
+    sending: Semaphore,
     from: Mailbox,
     issuer: String,
     host: String,
@@ -105,10 +123,10 @@ struct Office {
 impl Office {
     async fn send_all(self, mut letters: mpsc::Receiver<Letter>) {
         let office = Arc::new(self);
-        // One slow recipient holds up nobody else; the pool of connections bounds how many go at a time.
+        // One slow recipient holds up nobody else: a letter that waits for its next try takes no place of another's.
         let mut under_way = tokio::task::JoinSet::new();
         while let Some(letter) = letters.recv().await {
-            while under_way.len() >= 8 {
+            while under_way.len() >= MAX_WAITING {
                 let _ = under_way.join_next().await;
             }
             let office = Arc::clone(&office);
@@ -123,11 +141,16 @@ impl Office {
             Err(error) => return tracing::error!(service = "oidc", %error, "cannot write a mail"),
         };
         for wait in AGAIN.map(Some).into_iter().chain([None]) {
-            match self.transport.send(message.clone()).await {
+            let sent = match self.sending.acquire().await {
+                Ok(_place) => self.transport.send(message.clone()).await,
+                // Nobody closes it.
+                Err(_) => return,
+            };
+            match sent {
                 Ok(_) => return,
                 Err(error) => {
                     let last = error.is_permanent() || wait.is_none();
-                    let reason = crate::http::chain(&error);
+                    let reason = without_addresses(&crate::http::chain(&error));
                     tracing::warn!(service = "oidc", reason, last, "a mail was not taken by the mail server");
                     match wait.filter(|_| !last) {
                         Some(wait) => tokio::time::sleep(wait).await,
@@ -149,6 +172,12 @@ impl Office {
             .message_id(None)
             .body(text(letter, &self.issuer))?)
     }
+}
+
+/// Mail servers like to repeat whom they refuse; the log is not to say it.
+fn without_addresses(reason: &str) -> String {
+    let words = reason.split_whitespace().map(|word| if word.contains('@') { "<address>" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// RFC 3834 §5: no holiday notice answers this.
@@ -195,6 +224,81 @@ yourself. Nobody from {issuer} will ever ask you for it.
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+
+    /// A mail server that has no time for a domain, and takes everything else.
+    async fn mail_server() -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (taken, letters) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let taken = taken.clone();
+                tokio::spawn(async move {
+                    let mut stream = tokio::io::BufReader::new(stream);
+                    stream.write_all(b"220 here\r\n").await.unwrap();
+                    let (mut line, mut in_data) = (String::new(), false);
+                    while stream.read_line(&mut line).await.unwrap_or(0) > 0 {
+                        if !in_data || line == ".\r\n" {
+                            let later = line.contains("@later.example");
+                            in_data = line.starts_with("DATA");
+                            let answer: &[u8] = match (later, in_data) {
+                                (true, _) => b"450 4.1.2 not now\r\n",
+                                (_, true) => b"354 go on\r\n",
+                                _ => b"250 fine\r\n",
+                            };
+                            if let (false, Some(to)) = (later, line.strip_prefix("RCPT TO:")) {
+                                taken.send(to.trim().to_owned()).unwrap();
+                            }
+                            stream.write_all(answer).await.unwrap();
+                        }
+                        line.clear();
+                    }
+                });
+            }
+        });
+        (port, letters)
+    }
+
+    fn letter(to: &str) -> Letter {
+        let [code, asked_by, from, at] = ["1234 5678", "for x", "192.0.2.7", "now"].map(str::to_owned);
+        Letter { to: Address::parse(to).unwrap(), code, asked_by, from, at }
+    }
+
+    fn settings(more: &str) -> Mail {
+        toml::from_str(&format!("from = 'a@example.org'\nserver = 'localhost:25'\n{more}")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn letters_that_are_tried_again_hold_up_no_other() {
+        let (port, mut letters) = mail_server().await;
+        let config = Mail { server: format!("localhost:{port}"), ..settings("tls = 'plain-unsafe'") };
+        let post = Post::start(&config, "https://i.example", "i.example").unwrap();
+        for number in 0..3 * AT_A_TIME {
+            post.send(letter(&format!("a{number}@later.example"))).unwrap();
+        }
+        post.send(letter("jane@example.org")).unwrap();
+        let first = tokio::time::timeout(Duration::from_millis(1500), letters.recv()).await;
+        assert_eq!(first.expect("she waits for strangers").unwrap(), "<jane@example.org>");
+    }
+
+    #[test]
+    fn what_would_fail_at_the_first_letter_is_said_before() {
+        check(&settings("")).unwrap();
+        let no_sender = Mail { from: "nobody".to_owned(), ..settings("") };
+        assert!(check(&no_sender).unwrap_err().to_string().contains("`from`"));
+        assert!(check(&settings("user = 'x'")).is_err());
+    }
+
+    #[test]
+    fn the_log_does_not_say_to_whom() {
+        let said = "permanent error (550): 5.1.1 <Jane.Doe@example.org>: Recipient address rejected: \
+                    to=jane@example.org";
+        assert_eq!(
+            without_addresses(said),
+            "permanent error (550): 5.1.1 <address> Recipient address rejected: <address>"
+        );
+    }
 
     #[test]
     fn a_letter_says_what_is_asked_and_what_to_do() {

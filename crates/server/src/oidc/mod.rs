@@ -115,15 +115,15 @@ pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
         lines.push("oidc     believes anyone: for development".to_owned());
     }
     if let Some(mail) = &config.mail {
-        mail.credentials()?;
+        mail::check(mail)?;
         lines.push(format!("oidc     proves addresses by mail through {}", mail.server));
     }
     for upstream in &config.upstreams {
         upstream.secret()?;
         let issuer = upstream.issuer().unwrap_or_default();
         lines.push(format!(
-            "oidc     signs people in at {issuer}, which comes back to {}/callback",
-            config.url
+            "oidc     signs people in at {issuer}, which comes back to {}",
+            config.callback(upstream)
         ));
     }
     Ok(lines)
@@ -160,7 +160,8 @@ pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Resu
     let provider = api::Provider {
         issuer,
         passkeys,
-        grants: grants::Grants::new(store.clone(), limits),
+        grants: grants::Grants::new(store.clone(), limits.clone()),
+        limits,
         proofs,
         upstreams: upstream::Upstreams::new(config, store.clone(), instance.clock.clone())?,
         store,

@@ -8,7 +8,7 @@
 use super::{
     grants::{Asker, Person},
     passkey::Challenge,
-    request::AuthRequest,
+    request::{AuthRequest, Redirect},
 };
 use maud::{DOCTYPE, Markup, html};
 
@@ -101,7 +101,15 @@ pub(super) fn sign_in(request: &AuthRequest, ways: &Ways<'_>, form_token: &str, 
         "Sign in to sign",
         &special,
         html! {
-            p { "A program on this computer wants to sign something in your name." }
+            @if request.redirect == Redirect::OutOfBand {
+                p {
+                    "A program wants to sign something in your name, and you carry a code to it. "
+                    strong { "Go on only if you started it yourself." }
+                    " Whoever sent you this address, by mail, chat or telephone, and is given the code, would sign in your name."
+                }
+            } @else {
+                p { "A program on this computer wants to sign something in your name." }
+            }
             @if ways.believes_anyone { (believes_anyone()) }
             (public_for_ever())
             form method="post" action="/auth" {
@@ -253,11 +261,22 @@ pub(super) fn make_passkey(
 }
 
 /// Whether a person whom another provider knows agrees.
-pub(super) fn consent(person: &Person, vouched_by: &str, session: &str, form_token: &str) -> Markup {
+pub(super) fn consent(
+    person: &Person,
+    vouched_by: &str,
+    asked_by: &str,
+    session: &str,
+    form_token: &str,
+) -> Markup {
     page(
         "Do you agree?",
         html! {
+            p {
+                "Somebody wants to sign software in your name. "
+                strong { "Go on only if you started it yourself." }
+            }
             dl {
+                dt { "Who asks" } dd { (asked_by) }
                 dt { "You are" } dd { strong { (person.address) } }
                 dt { "Says" } dd { (vouched_by) }
             }
@@ -285,7 +304,7 @@ pub(super) fn show_code(code: &str) -> Markup {
     page(
         "Your code",
         html! {
-            p #code-label { "Copy this code into the program that asked for it. It is good for five minutes, once." }
+            p #code-label { "Copy this code into the program that asked for it. It is good for five minutes, once. Give it to nobody else: whoever has it may sign in your name." }
             p { output.code aria-labelledby="code-label" { (code) } }
         },
     )

@@ -192,4 +192,4 @@ fn bound(session: &str, browser: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,7 +8,7 @@ use super::{
         back, form_cookie, own_form, page, see_other, session, shortened, with_cookie, with_form_token,
     },
     grants::{Answer, NoDevice, Person, Purpose, secret},
-    limits::network,
+    limits::{Limit, network},
     pages::{self, Complaint, SESSION, Typed, UPSTREAM, Ways},
     passkey::{self, PasskeyError, Passkeys},
     proof::{Origin, ProofError},
@@ -23,7 +23,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use sealog_bundle::UnixTime;
 use sealog_crypto::sha256;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,7 @@ pub(super) fn router(provider: Arc<Provider>) -> Router {
         .route(pages::SCRIPT_PATH, get(script))
         .route("/consent", post(consent_answer))
         .route(CALLBACK_PATH, get(callback))
+        .route(&format!("{CALLBACK_PATH}/{{name}}"), get(callback))
         .route(pages::STYLE_PATH, get(style))
         .with_state(provider)
 }
@@ -92,14 +93,21 @@ async fn script() -> Response {
     public(response)
 }
 
-async fn auth_page(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+async fn auth_page(State(provider): Shared, RawQuery(query): RawQuery, request: Request) -> Response {
+    let (headers, from) = (request.headers().clone(), address_of(&provider, &request));
     let request = Params::parse(query.unwrap_or_default().as_bytes())
         .ok_or(AuthError::Page("The program that sent you here gave one parameter twice."))
         .and_then(|params| AuthRequest::parse(&params));
     match request {
         Ok(request) => {
+            let wanted = request.connector_id.as_deref();
+            // Only on the way in: whoever comes back to this page wants to choose.
+            let wanted = wanted.and_then(|id| provider.upstreams.by_connector(id)).map(str::to_owned);
             let purpose = Purpose::Request(Box::new(request));
-            ask(&provider, &headers, StatusCode::OK, &purpose, None, &Typed::default()).await
+            match wanted {
+                Some(name) => straight_away(&provider, &headers, &name, purpose, from).await,
+                None => ask(&provider, &headers, StatusCode::OK, &purpose, from, &Typed::default()).await,
+            }
         }
         Err(error) => auth_error(&error),
     }
@@ -148,10 +156,11 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
         return refused(provider, &purpose, visit.now_ms).await;
     }
     if let Some(name) = answer.strip_prefix(UPSTREAM) {
-        return away(provider, name, purpose, &visit.session, visit.now_ms).await;
+        return away(provider, name, purpose, &visit).await;
     }
     if let ("passkey", Some(passkeys)) = (answer, &provider.passkeys) {
         return match passkeys.used(&visit.session, &passkey_in(&visit.form), visit.now_ms).await {
+            Ok(person) if !accepts(provider, &person) => elsewhere(provider),
             Ok(person) => {
                 consent(provider, person, purpose, "a passkey, after a mail to that address", &visit).await
             }
@@ -161,8 +170,7 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
     let by_mail = answer == "mail" && provider.proofs.is_some();
     let believed = answer == "allow" && provider.config.believes_anyone;
     if !by_mail && !believed {
-        return ask(provider, &visit.headers, StatusCode::OK, &purpose, Some(visit.from), &Typed::default())
-            .await;
+        return ask(provider, &visit.headers, StatusCode::OK, &purpose, visit.from, &Typed::default()).await;
     }
     let typed = visit.form.get("email").unwrap_or_default();
     let address = match Address::parse(typed) {
@@ -174,21 +182,15 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
                 Ok(_) => Complaint::Domain(provider.config.domains.clone()),
             };
             let typed = Typed { address: shortened(typed), complaint: Some(complaint) };
-            return ask(
-                provider,
-                &visit.headers,
-                StatusCode::BAD_REQUEST,
-                &purpose,
-                Some(visit.from),
-                &typed,
-            )
-            .await;
+            return ask(provider, &visit.headers, StatusCode::BAD_REQUEST, &purpose, visit.from, &typed)
+                .await;
         }
     };
     match (believed, &provider.proofs) {
         (false, Some(proofs)) => {
             let from = visit.from.to_string();
-            let asked_by = asked_by(provider, &purpose, visit.now_ms).await;
+            let asks = asked_by(provider, &purpose, "the computer with that browser", visit.now_ms).await;
+            let asked_by = format!("for {asks}");
             let origin = Origin {
                 network: &network(visit.from),
                 from: &from,
@@ -216,13 +218,13 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
     }
 }
 
-/// The page that asks who somebody is; a program that names the provider behind this one is taken at its word.
+/// The page that asks who somebody is.
 async fn ask(
     provider: &Provider,
     headers: &HeaderMap,
     status: StatusCode,
     purpose: &Purpose,
-    from: Option<IpAddr>,
+    from: IpAddr,
     typed: &Typed,
 ) -> Response {
     let ways = Ways {
@@ -234,25 +236,11 @@ async fn ask(
     };
     let now_ms = provider.clock.unix_ms();
     match purpose {
-        Purpose::Request(request) => {
-            let wanted = request.connector_id.as_deref().and_then(|id| provider.upstreams.by_connector(id));
-            // Only on the way in: whoever comes back to this page wants to choose.
-            if let (Some(name), None, Some((session, cookie))) = (wanted, from, session(provider, headers)) {
-                let there = provider.upstreams.begin(name, purpose.clone(), &session, now_ms).await;
-                let response = there.map(|url| see_other(url.as_str()));
-                return match response {
-                    Ok(Some(response)) => with_cookie(response, cookie),
-                    Ok(None) => page(StatusCode::BAD_GATEWAY, &pages::sorry(BUSY), None),
-                    Err(error) => upstream_failed(&error),
-                };
-            }
-            with_form_token(provider, headers, |token| {
-                page(status, &pages::sign_in(request, &ways, token, typed), Some(&request.redirect))
-            })
-        }
+        Purpose::Request(request) => with_form_token(provider, headers, |token| {
+            page(status, &pages::sign_in(request, &ways, token, typed), Some(&request.redirect))
+        }),
         Purpose::Device { user_code } => {
-            let network = from.map(network).unwrap_or_default();
-            match provider.grants.asking_device(user_code, &network, now_ms).await {
+            match provider.grants.asking_device(user_code, &network(from), now_ms).await {
                 Ok((user_code, asker)) => with_form_token(provider, headers, |token| {
                     let at = when(asker.at_ms);
                     page(status, &pages::device_asks(&asker, &at, &user_code, &ways, token, typed), None)
@@ -325,8 +313,11 @@ fn next(purpose: &Purpose) -> Option<&Redirect> {
 
 /// To a provider behind this one. Browsers hold the redirects of a form to the page's policy, which does not know where that
 /// provider's page is; so a page of ours leads there.
-async fn away(provider: &Provider, name: &str, purpose: Purpose, session: &str, now_ms: u64) -> Response {
-    match provider.upstreams.begin(name, purpose, session, now_ms).await {
+async fn away(provider: &Provider, name: &str, purpose: Purpose, visit: &Visit) -> Response {
+    if let Err(refusal) = may_begin(provider, visit.from, visit.now_ms).await {
+        return refusal;
+    }
+    match provider.upstreams.begin(name, purpose, &visit.session, visit.now_ms).await {
         Ok(url) => {
             page(StatusCode::OK, &pages::going_to(url.as_str(), url.host_str().unwrap_or_default()), None)
         }
@@ -334,14 +325,50 @@ async fn away(provider: &Provider, name: &str, purpose: Purpose, session: &str, 
     }
 }
 
-/// Back from a provider behind this one.
-async fn callback(State(provider): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+/// The same without a page of ours: a program that names the provider behind this one is taken at its word.
+async fn straight_away(
+    provider: &Provider,
+    headers: &HeaderMap,
+    name: &str,
+    purpose: Purpose,
+    from: IpAddr,
+) -> Response {
     let now_ms = provider.clock.unix_ms();
-    let params = Params::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
+    if let Err(refusal) = may_begin(provider, from, now_ms).await {
+        return refusal;
+    }
+    let Some((session, cookie)) = session(provider, headers) else {
+        return page(StatusCode::INTERNAL_SERVER_ERROR, &pages::sorry(BUSY), None);
+    };
+    let there = provider.upstreams.begin(name, purpose, &session, now_ms).await;
+    match there.map(|url| see_other(url.as_str())) {
+        Ok(Some(response)) => with_cookie(response, cookie),
+        Ok(None) => page(StatusCode::BAD_GATEWAY, &pages::sorry(BUSY), None),
+        Err(error) => upstream_failed(&error),
+    }
+}
+
+/// Something is kept of whoever goes to another provider, or is asked for a passkey; no network fills the place of all.
+async fn may_begin(provider: &Provider, from: IpAddr, now_ms: u64) -> Result<(), Response> {
+    match provider.limits.allows(Limit::Begun, &network(from), now_ms).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let text = "Too many sign-ins were begun from your network. Try again in a quarter of an hour.";
+            Err(page(StatusCode::TOO_MANY_REQUESTS, &pages::sorry(text), None))
+        }
+        Err(error) => Err(broken(&error)),
+    }
+}
+
+/// Back from a provider behind this one.
+async fn callback(State(provider): Shared, uri: Uri, headers: HeaderMap) -> Response {
+    let now_ms = provider.clock.unix_ms();
+    let params = Params::parse(uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     let (Some(state), Some(session)) = (params.get("state"), form_cookie(&provider, &headers)) else {
         return page(StatusCode::BAD_REQUEST, &pages::sorry(LOST), None);
     };
     let said = Return {
+        path: uri.path(),
         state,
         code: params.get("code"),
         error: params.get("error_description").or_else(|| params.get("error")),
@@ -351,10 +378,8 @@ async fn callback(State(provider): Shared, headers: HeaderMap, RawQuery(query): 
         Ok(known) => known,
         Err(error) => return upstream_failed(&error),
     };
-    let accepted = Address::parse(&person.address).is_ok_and(|address| provider.config.accepts(&address));
-    if !accepted {
-        let text = Complaint::Domain(provider.config.domains.clone());
-        return page(StatusCode::FORBIDDEN, &pages::sorry(&pages::complaint(&text)), None);
+    if !accepts(&provider, &person) {
+        return elsewhere(&provider);
     }
     let vouched_by = provider.upstreams.label_of(&person.connector_id).unwrap_or_default().to_owned();
     let visit = Visit {
@@ -365,6 +390,16 @@ async fn callback(State(provider): Shared, headers: HeaderMap, RawQuery(query): 
         now_ms,
     };
     consent(&provider, person, purpose, &vouched_by, &visit).await
+}
+
+/// Whether addresses of the person's domain may sign in, as the configuration is now.
+fn accepts(provider: &Provider, person: &Person) -> bool {
+    Address::parse(&person.address).is_ok_and(|address| provider.config.accepts(&address))
+}
+
+fn elsewhere(provider: &Provider) -> Response {
+    let text = Complaint::Domain(provider.config.domains.clone());
+    page(StatusCode::FORBIDDEN, &pages::sorry(&pages::complaint(&text)), None)
 }
 
 /// Asks somebody who is known whether they agree.
@@ -383,7 +418,8 @@ async fn consent(
     if let Err(error) = provider.store.put(Kind::Consent, &name, &known, visit.now_ms, CONSENT_MS).await {
         return broken(&error);
     }
-    let shown = pages::consent(&known.person, vouched_by, &name, &visit.session);
+    let asks = asked_by(provider, &known.purpose, "this computer", visit.now_ms).await;
+    let shown = pages::consent(&known.person, vouched_by, &asks, &name, &visit.session);
     page(StatusCode::OK, &shown, next(&known.purpose))
 }
 
@@ -396,6 +432,9 @@ async fn passkey_question(State(provider): Shared, request: Request) -> Response
     let Some(passkeys) = &provider.passkeys else {
         return page(StatusCode::NOT_FOUND, &pages::sorry(LOST), None);
     };
+    if let Err(refusal) = may_begin(&provider, visit.from, visit.now_ms).await {
+        return refusal;
+    }
     match passkeys.ask(None, &visit.session, visit.now_ms).await {
         Ok(asked) => {
             let body = serde_json::json!({
@@ -520,13 +559,17 @@ fn device_told(told: Result<(), NoDevice>, allowed: bool) -> Response {
     }
 }
 
-/// What asks, as a mail says it.
-async fn asked_by(provider: &Provider, purpose: &Purpose, now_ms: u64) -> String {
+/// What asks, as people are told before they agree.
+async fn asked_by(provider: &Provider, purpose: &Purpose, here: &str, now_ms: u64) -> String {
     match purpose {
-        Purpose::Request(_) => "for a program on the computer with that browser".to_owned(),
-        Purpose::Device { user_code } => match provider.grants.asking_device(user_code, "", now_ms).await {
-            Ok((_, asker)) => format!("for a program on another device, at {}", asker.from),
-            Err(_) => "for a program on another device".to_owned(),
+        // It may be anybody's: nothing but the person's hands leads there.
+        Purpose::Request(request) if request.redirect == Redirect::OutOfBand => {
+            "whoever is given the code that the page shows at the end".to_owned()
+        }
+        Purpose::Request(_) => format!("a program on {here}"),
+        Purpose::Device { user_code } => match provider.grants.waiting_device(user_code, now_ms).await {
+            Ok(Some(asker)) => format!("a program on another device, at {}", asker.from),
+            _ => "a program on another device".to_owned(),
         },
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Must always hold: a code is good for ten minutes, for one use, for five tries, and in the browser session it was asked
 //! from; what is kept of it is a hash. Whether a letter went out, for this address or ever before, cannot be told from any
-//! answer: a limit that an address or its domain has reached is met with the same page and no letter. Only what a network
+//! answer: a limit that an address or its domain has reached is met with the same page, no letter, and no code that is right: so what
+//! may be guessed for an address is bounded, from however many networks. Only what a network
 //! did itself is told to it.
 
 use super::{
@@ -101,17 +102,20 @@ impl Proofs {
             return Err(ProofError::TooMany);
         }
         let (session, code) = (secret()?, letters(b"0123456789", DIGITS)?);
+        let to_address = self.limits.allows(Limit::MailsToAddress, &counted(address), now_ms).await?;
+        // What goes to no one counts against no domain, and takes as long.
+        let domain = if to_address { address.domain() } else { "" };
+        let goes_out = self.limits.allows(Limit::MailsToDomain, domain, now_ms).await? && to_address;
         let record = Waiting {
             address: address.as_str().to_owned(),
-            code: hashed(&session, &code),
+            // A code that nobody was sent can only be guessed: no digits are right.
+            code: if goes_out { hashed(&session, &code) } else { String::new() },
             browser: hashed(&session, origin.browser),
             tries: 0,
             purpose,
         };
-        let to_address = self.limits.allows(Limit::MailsToAddress, address.as_str(), now_ms).await?;
-        let to_domain = self.limits.allows(Limit::MailsToDomain, address.domain(), now_ms).await?;
         self.store.put(Kind::Mail, &session, &record, now_ms, LIFE_MS).await?;
-        if to_address && to_domain {
+        if goes_out {
             let (first, last) = code.split_at_checked(DIGITS / 2).unwrap_or_default();
             let letter = Letter {
                 to: address.clone(),
@@ -175,7 +179,58 @@ impl Proofs {
     }
 }
 
+/// Spellings that nearly every server delivers to one mailbox, for counting alone: else whoever varies them fills it.
+fn counted(address: &Address) -> String {
+    let (name, domain) = address.as_str().rsplit_once('@').unwrap_or_default();
+    let name = name.split('+').next().unwrap_or_default();
+    format!("{}@{domain}", name.to_ascii_lowercase())
+}
+
 /// Compared by digest, so that the time taken says nothing about how much of it was right.
 fn hashed(session: &str, text: &str) -> String {
     hex::encode(sha256(format!("{session} {text}").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oidc::config::{Mail, Protection};
+
+    #[tokio::test]
+    async fn a_code_that_was_not_sent_is_never_right() {
+        const NOW: u64 = 1_700_000_000_000;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mail = Mail {
+            from: "a@example.org".to_owned(),
+            server: "localhost:1".to_owned(),
+            tls: Protection::PlainUnsafe,
+            user: None,
+            password_file: None,
+            ca_certificates: None,
+            passkey_days: 0,
+        };
+        let proofs = Proofs {
+            store: store.clone(),
+            limits: Limits::new(store.clone()),
+            post: Post::start(&mail, "https://i.example", "i.example").unwrap(),
+            issuer: "https://i.example".to_owned(),
+        };
+        let waiting = async |network: &str, address: &str| {
+            let address = Address::parse(address).unwrap();
+            let origin = Origin { network, from: network, browser: "b", asked_by: "x", at: "now" };
+            let purpose = Purpose::Device { user_code: "BCDFGHJK".to_owned() };
+            let session = proofs.begin(&address, purpose, &origin, NOW).await.unwrap();
+            store.get::<Waiting>(Kind::Mail, &session, NOW).await.unwrap().unwrap().code
+        };
+        for number in 0..5 {
+            assert_eq!(waiting(&format!("192.0.2.{number}"), "jane@example.org").await.len(), 64);
+        }
+        for same in ["jane@example.org", "JANE@Example.org", "Jane+1@example.org"] {
+            assert_eq!(waiting("192.0.2.5", same).await, "", "no digits hash to nothing: {same}");
+        }
+        let to_domain: Option<u32> =
+            store.get(Kind::Limit, "mails-to-domain example.org", NOW).await.unwrap();
+        assert_eq!(to_domain, Some(5), "the sixth went to nobody");
+    }
 }

@@ -63,7 +63,7 @@ impl Challenge {
 }
 
 /// Whether it is the base64url of a SHA-256.
-fn is_sha256(text: &str) -> bool {
+pub(super) fn is_sha256(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 

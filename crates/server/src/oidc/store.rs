@@ -67,6 +67,8 @@ impl Kind {
     /// How many there may be, and how often those that have ended are swept away.
     const fn bounds(self) -> (usize, u64) {
         match self {
+            // One for each network, address and domain: were they few, networks in plenty would stop everyone.
+            Self::Limit => (200_000, 2 * 60 * 1000),
             // They last for weeks.
             Self::Passkey => (500_000, 10 * 60 * 1000),
             _ => (MAX_RECORDS, SWEEP_MS),

@@ -77,7 +77,7 @@ pub(super) struct Upstreams {
     keys: KeyCache,
     store: Store,
     clock: Clock,
-    redirect_uri: String,
+    url: String,
 }
 
 /// One of them.
@@ -88,6 +88,7 @@ struct One {
     issuer: String,
     connector_id: String,
     client_id: String,
+    redirect_uri: String,
     secret: Option<Zeroizing<String>>,
     skip_email_verification: bool,
     asking: Asking,
@@ -124,6 +125,8 @@ struct GithubAddress {
 
 /// What a provider's answer says in the address of the page it leads to.
 pub(super) struct Return<'a> {
+    /// The path of that address.
+    pub(super) path: &'a str,
     pub(super) state: &'a str,
     pub(super) code: Option<&'a str>,
     pub(super) error: Option<&'a str>,
@@ -133,9 +136,9 @@ pub(super) struct Return<'a> {
 impl Upstreams {
     /// Reads the secrets; nobody is asked yet.
     pub(super) fn new(config: &Config, store: Store, clock: Clock) -> anyhow::Result<Self> {
-        let all = config.upstreams.iter().map(One::new).collect::<anyhow::Result<Vec<_>>>()?;
-        let redirect_uri = format!("{}{CALLBACK_PATH}", config.url);
-        Ok(Self { all, keys: KeyCache::new(clock.clone()), store, clock, redirect_uri })
+        let all = config.upstreams.iter().map(|one| One::new(one, config.callback(one)));
+        let all = all.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self { all, keys: KeyCache::new(clock.clone()), store, clock, url: config.url.to_string() })
     }
 
     /// Names and labels, for pages.
@@ -171,7 +174,7 @@ impl Upstreams {
         url.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", &one.client_id)
-            .append_pair("redirect_uri", &self.redirect_uri)
+            .append_pair("redirect_uri", &one.redirect_uri)
             .append_pair("scope", scope)
             .append_pair("state", &state)
             .append_pair("nonce", &nonce)
@@ -195,6 +198,10 @@ impl Upstreams {
             return Err(UpstreamError::Gone);
         }
         let one = self.all.iter().find(|one| one.name == away.name).ok_or(UpstreamError::Unknown)?;
+        // A provider may send people on to another of ours, to be given the code that that one made.
+        if one.redirect_uri != format!("{}{}", self.url, back.path) {
+            return Err(UpstreamError::Gone);
+        }
         if let Some(other) = back.issuer.filter(|issuer| *issuer != one.issuer) {
             return Err(UpstreamError::OtherIssuer(shortened(other)));
         }
@@ -228,7 +235,7 @@ impl Upstreams {
         let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", self.redirect_uri.as_str()),
+            ("redirect_uri", one.redirect_uri.as_str()),
             ("code_verifier", away.verifier.as_str()),
         ];
         let secret = one.secret.as_ref();
@@ -326,7 +333,7 @@ impl Upstreams {
 }
 
 impl One {
-    fn new(config: &Upstream) -> anyhow::Result<Self> {
+    fn new(config: &Upstream, redirect_uri: String) -> anyhow::Result<Self> {
         let issuer = config.issuer().unwrap_or_default().to_owned();
         let here = parse_url(&issuer).is_ok_and(|url| is_loopback(&url));
         let reach = Reach {
@@ -339,6 +346,7 @@ impl One {
             kind: config.kind,
             connector_id: config.connector_id(),
             client_id: config.client_id.clone(),
+            redirect_uri,
             secret: config.secret()?,
             skip_email_verification: config.skip_email_verification,
             asking: Asking {

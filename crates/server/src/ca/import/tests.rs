@@ -115,6 +115,38 @@ preset = "eks""#
 }
 
 #[test]
+fn a_preset_that_demands_a_claim_more_is_not_named() {
+    let buildkite = |optional: &str| {
+        imported(&format!(
+            r#"
+oidc-issuers:
+  https://agent.buildkite.com:
+    issuer-url: https://agent.buildkite.com
+    client-id: sigstore
+    type: ci-provider
+    ci-provider: buildkite-job
+ci-issuer-metadata:
+  buildkite-job:
+    default-template-values:
+      url: "https://buildkite.com"
+{optional}
+    extension-templates:
+      run-invocation-uri: "{{{{ .url }}}}/{{{{ .organization_slug }}}}/{{{{ .pipeline_slug }}}}/builds/{{{{ .build_number }}}}#{{{{ .job_id }}}}"
+      runner-environment: "runner_environment"
+      source-repository-digest: "build_commit"
+      build-trigger: "build_source"
+    subject-alternative-name-template: "{{{{ .url }}}}/{{{{ .organization_slug }}}}/{{{{ .pipeline_slug }}}}"
+"#
+        ))
+    };
+    assert!(buildkite("").tables.contains("preset = \"buildkite\""));
+    let own = buildkite("      build_source: \"\"");
+    assert!(own.tables.contains("optional = [\"build_source\"]"), "{}", own.tables);
+    assert!(!own.tables.contains("preset = "));
+    assert_eq!(rules(&own).iter().count(), 1);
+}
+
+#[test]
 fn every_other_type_keeps_its_settings() {
     let found = imported(
         "oidc-issuers:\n  https://a.example.com: {type: uri, subject-domain: 'https://example.com', client-id: x}\n  \
@@ -206,4 +238,16 @@ fn what_is_no_configuration_is_refused() {
         bomb.push_str(&format!("a{n}: &a{n} [{before}]\n"));
     }
     assert!(import(&(bomb + "oidc-issuers: {}\n")).is_err());
+}
+
+#[test]
+fn an_issuer_of_both_lists_has_one_table() {
+    let out = import(
+        "oidc-issuers:\n  https://c.example: {client-id: sigstore, type: email}\n\
+         meta-issuers:\n  https://c.example: {client-id: sigstore, type: kubernetes}\n",
+    )
+    .unwrap();
+    assert_eq!(out.tables.matches("[[ca.issuers]]").count(), 1, "sealogd refuses two: {}", out.tables);
+    assert!(out.tables.contains("\"email\""), "{}", out.tables);
+    assert_eq!(out.left_out, ["https://c.example: it is among oidc-issuers already"]);
 }

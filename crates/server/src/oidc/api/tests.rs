@@ -42,7 +42,8 @@ fn app() -> Router {
     let config: Config = toml::from_str(&format!("listen = 'localhost:0'\nurl = '{URL}'")).unwrap();
     router(Arc::new(Provider {
         issuer: issuer(),
-        grants: Grants::new(store.clone(), limits),
+        grants: Grants::new(store.clone(), limits.clone()),
+        limits,
         proofs: None,
         passkeys: None,
         upstreams: Upstreams::new(&config, store.clone(), clock.clone()).unwrap(),
@@ -454,6 +455,7 @@ async fn proxies_are_believed_where_they_are_known() {
         Provider {
             issuer: issuer(),
             grants: Grants::new(store.clone(), limits::Limits::new(store.clone())),
+            limits: limits::Limits::new(store.clone()),
             proofs: None,
             passkeys: None,
             upstreams: Upstreams::new(&config, store.clone(), clock.clone()).unwrap(),

@@ -197,3 +197,16 @@ fn user_codes_are_easy_to_read() {
         assert!(code.len() == 8 && code.bytes().all(|b| USER_CODE_LETTERS.contains(&b)), "{code}");
     }
 }
+
+#[tokio::test]
+async fn a_device_binds_its_token_to_a_thumbprint_or_to_nothing() {
+    let (grants, _dir) = grants();
+    let asker = Asker { from: "192.0.2.7".to_owned(), program: String::new(), at_ms: NOW };
+    for (text, good) in [(CHALLENGE, true), ("x", false), (&"a".repeat(10_000), false)] {
+        let begun = grants.begin_device(&params(&[("dpop_jkt", text)]), NETWORK, asker.clone(), NOW).await;
+        match good {
+            true => drop(begun.unwrap()),
+            false => assert!(matches!(begun, Err(GrantError::Request(_)))),
+        }
+    }
+}

@@ -23,27 +23,31 @@ fn purpose() -> Purpose {
 }
 
 /// A key of somebody's device.
-struct Authenticator {
+pub(in crate::oidc) struct Authenticator {
     key: PrivateKey,
     id: &'static [u8],
     count: u32,
+    /// The page it is used on.
+    pub(in crate::oidc) page: (String, String),
 }
 
 impl Authenticator {
-    fn new(id: &'static [u8]) -> Self {
-        Self { key: PrivateKey::generate(KeyKind::Ed25519).unwrap(), id, count: 0 }
+    pub(in crate::oidc) fn new(id: &'static [u8]) -> Self {
+        let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
+        Self { key, id, count: 0, page: (ORIGIN.to_owned(), HOST.to_owned()) }
     }
 
     fn data(&self, flags: u8) -> Vec<u8> {
-        [&sha256(HOST.as_bytes())[..], &[flags], &self.count.to_be_bytes()].concat()
+        [&sha256(self.page.1.as_bytes())[..], &[flags], &self.count.to_be_bytes()].concat()
     }
 
-    fn client_data(kind: &str, challenge: &str) -> Vec<u8> {
-        serde_json::json!({"type": kind, "challenge": challenge, "origin": ORIGIN}).to_string().into_bytes()
+    fn client_data(&self, kind: &str, challenge: &str) -> Vec<u8> {
+        let said = serde_json::json!({"type": kind, "challenge": challenge, "origin": self.page.0});
+        said.to_string().into_bytes()
     }
 
     /// Client data and attestation.
-    fn make(&self, challenge: &str) -> [String; 2] {
+    pub(in crate::oidc) fn make(&self, challenge: &str) -> [String; 2] {
         use ciborium::Value;
         let spki = self.key.public_key().spki_der();
         let integer = |n: i64| Value::from(n);
@@ -61,13 +65,13 @@ impl Authenticator {
         let mut object = Vec::new();
         let map = Value::Map(vec![(Value::Text("authData".to_owned()), Value::Bytes(data))]);
         ciborium::into_writer(&map, &mut object).unwrap();
-        [Self::client_data("webauthn.create", challenge), object].map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+        [self.client_data("webauthn.create", challenge), object].map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
     }
 
     /// Client data, authenticator data and signature.
-    fn use_it(&mut self, challenge: &str) -> [String; 3] {
+    pub(in crate::oidc) fn use_it(&mut self, challenge: &str) -> [String; 3] {
         self.count += 1;
-        let (client_data, data) = (Self::client_data("webauthn.get", challenge), self.data(0x05));
+        let (client_data, data) = (self.client_data("webauthn.get", challenge), self.data(0x05));
         let signature = self.key.sign(&[data.as_slice(), &sha256(&client_data)].concat()).unwrap();
         [client_data, data, signature].map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -139,8 +143,7 @@ async fn a_copy_is_noticed() {
     keep(&passkeys, &other, "jane@example.org").await.unwrap();
     for _ in 0..2 {
         let asked = passkeys.ask(None, BROWSER, NOW).await.unwrap();
-        let (client_data, data) =
-            (Authenticator::client_data("webauthn.get", &asked.challenge), other.data(0x05));
+        let (client_data, data) = (other.client_data("webauthn.get", &asked.challenge), other.data(0x05));
         let signature = other.key.sign(&[data.as_slice(), &sha256(&client_data)].concat()).unwrap();
         let [client_data, data, signature] =
             [client_data, data, signature].map(|b| URL_SAFE_NO_PAD.encode(b));

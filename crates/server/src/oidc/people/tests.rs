@@ -109,7 +109,8 @@ impl World {
         let provider = Provider {
             passkeys,
             issuer: Issuer::new(&url, SigningKeys::of(&KEY)),
-            grants: Grants::new(store.clone(), limits),
+            grants: Grants::new(store.clone(), limits.clone()),
+            limits,
             proofs,
             upstreams: Upstreams::new(&config, store.clone(), clock.clone()).unwrap(),
             store,
@@ -493,6 +494,11 @@ async fn a_program_may_name_the_provider() {
     assert!(browser.cookie.lock().unwrap().is_some());
     let back = there(&upstream, &page.location, "jane@corp.example").await;
     let page = browser.open(&back).await;
+    assert!(
+        page.body.contains("a program on this computer") && page.body.contains("started it yourself"),
+        "nothing of it was said before: {}",
+        page.body
+    );
     let refused = browser.press(&page, &[("answer", "refuse")]).await.sent_back();
     assert_eq!(refused["error"], "access_denied");
     let page = browser.open(&auth_path("&connector_id=https%3A%2F%2Fother.example")).await;
@@ -538,5 +544,132 @@ async fn who_signs_in_elsewhere_signs_in_for_themselves() {
     for nothing in ["/callback", "/callback?state=x&code=y", "/callback?code=y", "/callback?state=x&state=y"]
     {
         assert_eq!(jane.open(nothing).await.status, StatusCode::BAD_REQUEST, "{nothing}");
+    }
+}
+
+#[tokio::test]
+async fn who_carries_a_code_is_told_that_it_may_be_for_anybody() {
+    let world = World::new(&format!("{MAIL}passkey_days = 0")).await;
+    let browser = Browser::new(&world);
+    let carried = auth_path("").replace(
+        url::form_urlencoded::byte_serialize(CALLBACK.as_bytes()).collect::<String>().as_str(),
+        "urn:ietf:wg:oauth:2.0:oob",
+    );
+    let page = browser.open(&carried).await;
+    assert!(page.body.contains("Go on only if you started it yourself."), "{}", page.body);
+    assert!(!page.body.contains("on this computer"), "it may be anywhere: {}", page.body);
+    let page = browser.press(&page, &[("email", "jane@example.org"), ("answer", "mail")]).await;
+    let code = world.code(1).await;
+    let letter = world.mailbox.lock().unwrap()[0].clone();
+    assert!(
+        letter.contains("for whoever is given the code") && !letter.contains("for a program"),
+        "{letter}"
+    );
+    let page = browser.typed(&page, &code).await;
+    assert!(page.body.contains("Give it to nobody else"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn one_network_does_not_take_the_place_of_all() {
+    let (upstream, world) = behind().await;
+    let more: String = url::form_urlencoded::byte_serialize(upstream.url.as_bytes()).collect();
+    let path = auth_path(&format!("&connector_id={more}"));
+    let busy = Browser::from(&world, "203.0.113.3");
+    for _ in 0..600 {
+        assert_eq!(busy.open(&path).await.status, StatusCode::SEE_OTHER);
+    }
+    assert_eq!(busy.open(&path).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let page = busy.open(&auth_path("")).await;
+    assert_eq!(
+        busy.press(&page, &[("answer", "upstream-corp")]).await.status,
+        StatusCode::TOO_MANY_REQUESTS,
+        "nor by the button"
+    );
+    assert_eq!(Browser::new(&world).open(&path).await.status, StatusCode::SEE_OTHER, "another network");
+
+    let world = World::with_mail().await;
+    let (busy, other) = (Browser::from(&world, "203.0.113.3"), Browser::new(&world));
+    let ask = async |browser: &Browser<'_>| {
+        let page = browser.open(&auth_path("")).await;
+        let page = Page { body: page.body.replace("action=\"/auth\"", "action=\"/passkey\""), ..page };
+        browser.press(&page, &[]).await.status
+    };
+    for _ in 0..600 {
+        assert_eq!(ask(&busy).await, StatusCode::OK);
+    }
+    assert_eq!(ask(&busy).await, StatusCode::TOO_MANY_REQUESTS, "questions to passkeys are kept, too");
+    assert_eq!(ask(&other).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_provider_gets_no_code_that_another_made() {
+    let (corp, evil) = (World::new("").await, World::new("").await);
+    let upstream = |name: &str, url: &str| {
+        format!("[[upstreams]]\nname = '{name}'\nissuer = '{url}'\nclient_id = 'sigstore'\n")
+    };
+    let world = World::new(&(upstream("corp", &corp.url) + &upstream("evil", &evil.url))).await;
+    let begin = async |browser: &Browser<'_>, answer: &str| {
+        let page = browser.open(&auth_path("")).await;
+        url::Url::parse(&browser.press(&page, &[("answer", answer)]).await.leads_to()).unwrap()
+    };
+    let (jane, eve) = (Browser::new(&world), Browser::from(&world, "192.0.2.66"));
+    // Jane chooses the one, which sends her on to the other with what Eve's own sign-in there would say.
+    let hers = begin(&eve, "upstream-corp").await;
+    let state = begin(&jane, "upstream-evil").await;
+    let state = state.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let mut mixed = hers.clone();
+    let pairs: Vec<_> = hers.query_pairs().into_owned().collect();
+    mixed
+        .query_pairs_mut()
+        .clear()
+        .extend_pairs(pairs.iter().map(|(name, value)| (name, if name == "state" { &state } else { value })));
+    let back = there(&corp, mixed.as_str(), "jane@corp.example").await;
+    let page = jane.open(&back).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "the code went to the other one: {}", page.body);
+    // Each by itself works.
+    let back = there(&corp, begin(&jane, "upstream-corp").await.as_str(), "jane@corp.example").await;
+    assert!(back.starts_with(&format!("{}/callback/corp?", world.url)), "{back}");
+    assert!(jane.open(&back).await.body.contains("jane@corp.example"));
+}
+
+#[tokio::test]
+async fn a_passkey_ends_with_its_domain() {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    for (domains, signs_in) in [("'example.org'", true), ("'example.net'", false)] {
+        let world = World::new(&format!("domains = [{domains}]\n{MAIL}")).await;
+        // Made when the configuration was another.
+        let passkeys = Passkeys {
+            store: Store::open(world._dir.path()).unwrap(),
+            days: 30,
+            origin: world.url.clone(),
+            host: "localhost".to_owned(),
+        };
+        let mut device = passkey::tests::Authenticator::new(b"hers");
+        device.page = (world.url.clone(), "localhost".to_owned());
+        let address = "jane@example.org".to_owned();
+        let person = Person { user_id: address.clone(), address, connector_id: world.url.clone() };
+        let [client_data, data] = device.make("x");
+        let made =
+            passkey::Answer { session: "", id: "", client_data: &client_data, data: &data, signature: "" };
+        passkeys.keep(&person, "x", &made, NOW_MS).await.unwrap();
+
+        let browser = Browser::new(&world);
+        let page = browser.open(&auth_path("")).await;
+        let cookie = browser.cookie.lock().unwrap().clone().unwrap();
+        let session = cookie.split_once('=').unwrap().1;
+        let asked = passkeys.ask(None, session, NOW_MS).await.unwrap();
+        let [client_data, data, signature] = device.use_it(&asked.challenge);
+        let typed = [
+            ("answer", "passkey"),
+            ("session", &asked.session),
+            ("passkey", &URL_SAFE_NO_PAD.encode(b"hers")),
+            ("client_data", &client_data),
+            ("data", &data),
+            ("signature", &signature),
+        ];
+        let page = browser.press(&page, &typed).await;
+        let status = if signs_in { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(page.status, status, "{}", page.body);
+        assert_eq!(page.body.contains("Do you agree?"), signs_in);
     }
 }
