@@ -3,8 +3,9 @@
 use crate::config::{Listen, PublicUrl};
 use anyhow::Context as _;
 use sealog_crypto::Zeroizing;
+use sealog_pki::Certificate;
 use serde::Deserialize;
-use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf};
+use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
 /// A longer file holds no secret.
 const MAX_SECRET: u64 = 4096;
@@ -237,7 +238,12 @@ impl Config {
         if !self.url.is_https() && !self.url.is_loopback() {
             return Err("[oidc] needs an https `url`: codes and tokens go there".to_owned());
         }
-        let mut names = std::collections::BTreeSet::new();
+        if let Some(domain) = self.domains.iter().find(|domain| domain.is_empty() || !domain.is_ascii()) {
+            return Err(format!("[oidc] `domains`: {domain:?} must be in ASCII, with xn-- where it is not"));
+        }
+        let mut names = BTreeSet::new();
+        // Our own name in a token stands for a proof by mail.
+        let mut connectors = BTreeSet::from([self.url.as_str().to_owned()]);
         for upstream in &self.upstreams {
             let name = &upstream.name;
             let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
@@ -254,6 +260,17 @@ impl Config {
                 return Err(format!(
                     "the upstream {name:?} is neither https nor on this machine: {issuer:?}"
                 ));
+            }
+            let connector = upstream.connector_id();
+            if !connectors.insert(connector.clone()) {
+                return Err(format!(
+                    "the upstream {name:?} needs a `connector_id` of its own: {connector:?} is this provider, or another \
+                     upstream"
+                ));
+            }
+            if !upstream.ca_certificates.is_empty() {
+                Certificate::chain_from_pem(&upstream.ca_certificates)
+                    .map_err(|error| format!("`ca_certificates` of the upstream {name:?}: {error}"))?;
             }
         }
         if let Some(mail) = &self.mail {
@@ -284,5 +301,28 @@ mod tests {
             assert!(checked(&format!("{open}believe_anyone = true\n{mail}")).is_err(), "{open}");
             assert_eq!(checked(&format!("{open}{mail}")), Ok(()));
         }
+    }
+
+    #[test]
+    fn what_would_fail_at_the_first_sign_in_is_refused_before() {
+        let here = "listen = 'localhost:5556'\nurl = 'http://localhost:5556'\n";
+        let upstream = |name: &str, more: &str| {
+            format!(
+                "[[upstreams]]\nname = '{name}'\nissuer = 'https://{name}.example'\nclient_id = 'a'\n{more}\n"
+            )
+        };
+        let two = |more: &str| checked(&format!("{here}{}{}", upstream("one", ""), upstream("two", more)));
+        assert_eq!(two(""), Ok(()));
+        for (more, words) in [
+            ("connector_id = 'https://one.example'", "`connector_id` of its own"),
+            ("connector_id = 'http://localhost:5556'", "`connector_id` of its own"),
+            ("ca_certificates = 'no PEM'", "`ca_certificates` of the upstream"),
+        ] {
+            let refusal = two(more).unwrap_err();
+            assert!(refusal.contains(words), "{refusal}");
+        }
+        let refusal = checked(&format!("{here}domains = ['bücher.example']")).unwrap_err();
+        assert!(refusal.contains("xn--"), "{refusal}");
+        assert!(checked(&format!("{here}key_days = 0")).unwrap_err().contains("1 to 3650"));
     }
 }
