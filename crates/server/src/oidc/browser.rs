@@ -28,10 +28,15 @@ pub(super) struct Own {
     pub(super) session: String,
 }
 
-/// Back to the program; none when it can only be told by hand.
-pub(super) fn back(redirect: &Redirect, state: Option<&str>, params: &[(&str, &str)]) -> Option<Response> {
+/// Back to the program, with our name (RFC 9207); none when it can only be told by hand.
+pub(super) fn back(
+    issuer: &str,
+    redirect: &Redirect,
+    state: Option<&str>,
+    params: &[(&str, &str)],
+) -> Option<Response> {
     let state = state.map(|state| ("state", state));
-    let params: Vec<_> = params.iter().copied().chain(state).collect();
+    let params: Vec<_> = params.iter().copied().chain(state).chain([("iss", issuer)]).collect();
     see_other(redirect.with(&params)?.as_str())
 }
 

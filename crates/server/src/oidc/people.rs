@@ -109,7 +109,7 @@ async fn auth_page(State(provider): Shared, RawQuery(query): RawQuery, request: 
                 None => ask(&provider, &headers, StatusCode::OK, &purpose, from, &Typed::default()).await,
             }
         }
-        Err(error) => auth_error(&error),
+        Err(error) => auth_error(&provider, &error),
     }
 }
 
@@ -120,7 +120,7 @@ async fn auth_answer(State(provider): Shared, request: Request) -> Response {
     };
     match AuthRequest::parse(&visit.form) {
         Ok(request) => chosen(&provider, visit, Purpose::Request(Box::new(request))).await,
-        Err(error) => auth_error(&error),
+        Err(error) => auth_error(&provider, &error),
     }
 }
 
@@ -527,7 +527,7 @@ async fn consent_answer(State(provider): Shared, request: Request) -> Response {
 async fn agreed(provider: &Provider, purpose: &Purpose, person: &Person, now_ms: u64) -> Response {
     match purpose {
         Purpose::Request(request) => match provider.grants.approve(request, person, now_ms).await {
-            Ok(code) => back(&request.redirect, request.state.as_deref(), &[("code", &code)])
+            Ok(code) => back(&provider.url, &request.redirect, request.state.as_deref(), &[("code", &code)])
                 .unwrap_or_else(|| page(StatusCode::OK, &pages::show_code(&code), None)),
             Err(error) => broken(&error),
         },
@@ -542,7 +542,7 @@ async fn refused(provider: &Provider, purpose: &Purpose, now_ms: u64) -> Respons
     match purpose {
         Purpose::Request(request) => {
             let words = [("error", "access_denied"), ("error_description", "the person refused")];
-            back(&request.redirect, request.state.as_deref(), &words)
+            back(&provider.url, &request.redirect, request.state.as_deref(), &words)
                 .unwrap_or_else(|| page(StatusCode::OK, &pages::refused(), None))
         }
         Purpose::Device { user_code } => {
@@ -588,12 +588,12 @@ fn bound(name: &str, session: &str) -> String {
     hex::encode(sha256(format!("{name} {session}").as_bytes()))
 }
 
-fn auth_error(error: &AuthError) -> Response {
+fn auth_error(provider: &Provider, error: &AuthError) -> Response {
     match error {
         AuthError::Page(text) => page(StatusCode::BAD_REQUEST, &pages::sorry(text), None),
         AuthError::Back(sent) => {
             let params = [("error", sent.error), ("error_description", sent.description)];
-            back(&sent.redirect, sent.state.as_deref(), &params)
+            back(&provider.url, &sent.redirect, sent.state.as_deref(), &params)
                 .unwrap_or_else(|| page(StatusCode::BAD_REQUEST, &pages::sorry(sent.description), None))
         }
     }

@@ -88,6 +88,7 @@ impl Issuer {
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
             "claims_supported": ["iss", "sub", "aud", "iat", "exp", "email", "email_verified", "nonce",
                 "at_hash", "federated_claims"],
+            "authorization_response_iss_parameter_supported": true,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,
         })

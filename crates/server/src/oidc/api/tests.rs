@@ -79,7 +79,10 @@ impl Answered {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.body);
         let location = url::Url::parse(self.header(header::LOCATION)).unwrap();
         assert!(location.as_str().starts_with(CALLBACK));
-        location.query_pairs().into_owned().collect()
+        let said: HashMap<String, String> = location.query_pairs().into_owned().collect();
+        // RFC 9207, with errors too.
+        assert_eq!(said["iss"], URL);
+        said
     }
 
     /// The fields of the page's form.
