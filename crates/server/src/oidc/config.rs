@@ -154,7 +154,12 @@ pub enum UpstreamKind {
     Gitlab,
     /// Codeberg, or another Forgejo by its `issuer`.
     Codeberg,
+    /// One tenant of Microsoft Entra, named by its `issuer`.
+    Microsoft,
 }
+
+/// Paths of issuers that are none: whoever signs in there comes back with an issuer of their own tenant's.
+const TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 
 /// GitHub, where no other is named.
 pub(super) const GITHUB: &str = "https://github.com";
@@ -163,7 +168,7 @@ impl Upstream {
     /// The issuer it must be.
     pub(super) fn issuer(&self) -> Option<&str> {
         let usual = match self.kind {
-            UpstreamKind::Oidc => None,
+            UpstreamKind::Oidc | UpstreamKind::Microsoft => None,
             UpstreamKind::Github => Some(GITHUB),
             UpstreamKind::Google => Some("https://accounts.google.com"),
             UpstreamKind::Gitlab => Some("https://gitlab.com"),
@@ -261,6 +266,15 @@ impl Config {
                     "the upstream {name:?} is neither https nor on this machine: {issuer:?}"
                 ));
             }
+            let tenant = url.as_ref().and_then(|url| url.path_segments()?.next().map(str::to_owned));
+            if upstream.kind == UpstreamKind::Microsoft
+                && tenant.is_some_and(|name| TENANTS.contains(&name.as_str()))
+            {
+                return Err(format!(
+                    "the upstream {name:?} stands for anybody's tenant: its `issuer` must name one, \
+                     https://login.microsoftonline.com/TENANT/v2.0 with the tenant's number"
+                ));
+            }
             let connector = upstream.connector_id();
             if !connectors.insert(connector.clone()) {
                 return Err(format!(
@@ -321,6 +335,12 @@ mod tests {
             let refusal = two(more).unwrap_err();
             assert!(refusal.contains(words), "{refusal}");
         }
+        let entra = |tenant: &str| {
+            let table = "[[upstreams]]\nname = 'a'\nclient_id = 'b'\ntype = 'microsoft'\n";
+            checked(&format!("{here}{table}issuer = 'https://login.microsoftonline.com/{tenant}/v2.0'"))
+        };
+        assert_eq!(entra("9188040d-6c67-4c5b-b112-36a304b66dad"), Ok(()));
+        assert!(entra("common").unwrap_err().contains("anybody's tenant"));
         let refusal = checked(&format!("{here}domains = ['bücher.example']")).unwrap_err();
         assert!(refusal.contains("xn--"), "{refusal}");
         assert!(checked(&format!("{here}key_days = 0")).unwrap_err().contains("1 to 3650"));

@@ -279,11 +279,7 @@ impl Upstreams {
             return Err(UpstreamError::NotOurs("authorized party"));
         }
         let address = text("email").filter(|address| !address.is_empty()).ok_or(UpstreamError::NoAddress)?;
-        let verified = match claims.get("email_verified") {
-            Some(Json::Bool(verified)) => *verified,
-            Some(Json::Text(text)) => text == "true",
-            _ => false,
-        };
+        let verified = is_verified(one.kind, claims.get(verification_claim(one.kind)));
         if !verified && !one.skip_email_verification {
             return Err(UpstreamError::NotVerified);
         }
@@ -376,4 +372,43 @@ fn bound(state: &str, browser: &str) -> String {
 
 fn shortened(text: &str) -> String {
     sealog_client::http::readable(text).into()
+}
+
+/// The claim by which a provider says that it verified the address. Entra lets an administrator write any address into
+/// `email`; only this optional claim says that its domain was proven to be the tenant's.
+fn verification_claim(kind: UpstreamKind) -> &'static str {
+    if kind == UpstreamKind::Microsoft { "xms_edov" } else { "email_verified" }
+}
+
+/// What it says. Entra writes its Booleans in several ways.
+fn is_verified(kind: UpstreamKind, said: Option<&Json>) -> bool {
+    let microsoft = kind == UpstreamKind::Microsoft;
+    match said {
+        Some(Json::Bool(verified)) => *verified,
+        Some(Json::Text(text)) => text == "true" || (microsoft && text == "1"),
+        Some(Json::Integer(number)) => microsoft && *number == 1,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_verified_only_where_its_provider_says_so() {
+        let text = |text: &str| Json::Text(text.to_owned());
+        let (usual, entra) = (UpstreamKind::Oidc, UpstreamKind::Microsoft);
+        for said in [Json::Bool(true), text("true")] {
+            assert!(is_verified(usual, Some(&said)) && is_verified(entra, Some(&said)));
+        }
+        for said in [Json::Integer(1), text("1")] {
+            assert!(!is_verified(usual, Some(&said)) && is_verified(entra, Some(&said)));
+        }
+        for said in [Json::Bool(false), Json::Null, Json::Integer(2), text("false"), text(""), text("True")] {
+            assert!(!is_verified(usual, Some(&said)) && !is_verified(entra, Some(&said)), "{said:?}");
+        }
+        assert!(!is_verified(usual, None) && !is_verified(entra, None));
+        assert_ne!(verification_claim(usual), verification_claim(entra));
+    }
 }
