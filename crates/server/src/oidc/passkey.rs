@@ -63,6 +63,8 @@ struct Passkey {
     person: Person,
     key: String,
     count: u32,
+    /// The days are counted from here, as many as the configuration says when it is used.
+    made_ms: u64,
 }
 
 /// What the page's script needs.
@@ -123,8 +125,8 @@ impl Passkeys {
             (webauthn::bytes(answer.client_data)?, webauthn::bytes(answer.data)?);
         let made = webauthn::made(&self.wanted(challenge), &client_data, &attestation)?;
         let name = key_name(&URL_SAFE_NO_PAD.encode(&made.id));
-        let passkey = Passkey { person: person.clone(), key: made.key, count: made.count };
-        let ends_ms = now_ms.saturating_add(u64::from(self.days).saturating_mul(DAY_MS));
+        let passkey = Passkey { person: person.clone(), key: made.key, count: made.count, made_ms: now_ms };
+        let ends_ms = now_ms.saturating_add(self.life_ms());
         // A name is the authenticator's choice: nobody takes over another's passkey by repeating it.
         let fresh = move |found: Option<(Passkey, u64)>| match found {
             Some(other) if other.0.person != passkey.person => (Some(other), false),
@@ -149,7 +151,9 @@ impl Passkeys {
         }
         let name = key_name(answer.id);
         let known: Option<Passkey> = self.store.get(Kind::Passkey, &name, now_ms).await?;
-        let known = known.ok_or(PasskeyError::Unknown)?;
+        let known = known
+            .filter(|known| now_ms < known.made_ms.saturating_add(self.life_ms()))
+            .ok_or(PasskeyError::Unknown)?;
         let (client_data, data) = (webauthn::bytes(answer.client_data)?, webauthn::bytes(answer.data)?);
         let signature = webauthn::bytes(answer.signature)?;
         let wanted = self.wanted(&asked.challenge);
@@ -166,6 +170,10 @@ impl Passkeys {
             }
         };
         self.store.update(Kind::Passkey, &name, now_ms, counted).await?
+    }
+
+    fn life_ms(&self) -> u64 {
+        u64::from(self.days).saturating_mul(DAY_MS)
     }
 
     async fn asked(&self, session: &str, browser: &str, now_ms: u64) -> Result<Asked, PasskeyError> {

@@ -126,6 +126,10 @@ async fn it_stands_in_for_the_mail_for_some_days() {
     assert_eq!(sign_in(&passkeys, &mut mine, BROWSER, last).await, Ok("jane@example.org".to_owned()));
     let late = sign_in(&passkeys, &mut mine, BROWSER, last + 1).await;
     assert_eq!(late, said(PasskeyError::Unknown), "use did not lengthen it");
+    // Fewer days count for those that are there, too.
+    let fewer = Passkeys { days: 10, ..passkeys };
+    assert!(sign_in(&fewer, &mut mine, BROWSER, NOW + 10 * DAY_MS - 1).await.is_ok());
+    assert_eq!(sign_in(&fewer, &mut mine, BROWSER, NOW + 10 * DAY_MS).await, said(PasskeyError::Unknown));
 }
 
 #[tokio::test]
