@@ -29,7 +29,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sealog_client::http::readable;
 use serde_json::json as object;
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// A form here has a dozen short fields.
 const MAX_FORM: usize = 16 * 1024;
@@ -82,7 +85,8 @@ pub(super) fn address_of(provider: &Provider, request: &Request) -> IpAddr {
         if !provider.config.trusted_proxies.contains(&address) {
             break;
         }
-        match one.parse::<IpAddr>() {
+        // Some write the port as well.
+        match one.parse().or_else(|_| one.parse::<SocketAddr>().map(|one| one.ip())) {
             Ok(one) => address = one.to_canonical(),
             Err(_) => break,
         }

@@ -492,4 +492,6 @@ async fn proxies_are_believed_where_they_are_known() {
     );
     assert_eq!(of(&two, "192.0.2.1", &["nonsense", "192.0.2.2"]), "192.0.2.2");
     assert_eq!(of(&two, "192.0.2.1", &[]), "192.0.2.1");
+    assert_eq!(of(&two, "192.0.2.1", &["198.51.100.7:4711"]), "198.51.100.7");
+    assert_eq!(of(&two, "192.0.2.1", &["[2001:db8::7]:4711", "192.0.2.2:80"]), "2001:db8::7");
 }
