@@ -1,0 +1,108 @@
+//! What a provider's answer is worth; GitHub's from a server that speaks its protocol on this machine, as GitHub documents it
+//! for its Enterprise Server.
+
+use super::*;
+use crate::oidc::{config, grants::Purpose};
+use axum::{
+    Form, Json as JsonBody, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use std::{collections::HashMap, sync::Arc};
+
+const NOW_MS: u64 = 1_700_000_000_000;
+const BROWSER: &str = "the browser's secret";
+
+/// A GitHub with one person, who has these addresses.
+async fn github(addresses: Value) -> String {
+    let token = async |Form(form): Form<HashMap<String, String>>| {
+        let right = form["client_id"] == "ours" && form["client_secret"] == "shared" && form["code"] == "c1";
+        // Its errors come with 200.
+        JsonBody(match right && form["code_verifier"].len() >= 43 {
+            true => json!({"access_token": "t1", "token_type": "bearer", "scope": "user:email"}),
+            false => json!({"error": "bad_verification_code"}),
+        })
+    };
+    let allowed =
+        |headers: &HeaderMap| headers["authorization"] == "Bearer t1" && headers.contains_key("user-agent");
+    let user = async move |headers: HeaderMap| match allowed(&headers) {
+        true => Ok(JsonBody(json!({"login": "jane", "id": 4711, "email": "shown@example.org"}))),
+        false => Err(StatusCode::UNAUTHORIZED),
+    };
+    let emails = async move |State(all): State<Arc<Value>>, headers: HeaderMap| match allowed(&headers) {
+        true => Ok(JsonBody((*all).clone())),
+        false => Err(StatusCode::UNAUTHORIZED),
+    };
+    let router = Router::new()
+        .route("/login/oauth/access_token", post(token))
+        .route("/api/v3/user", get(user))
+        .route("/api/v3/user/emails", get(emails))
+        .with_state(Arc::new(addresses));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+/// Signs in there, and comes back with a code.
+async fn through_github(addresses: Value, code: &str) -> Result<Person, UpstreamError> {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    crate::files::write_new(&secret, b"shared\n", crate::files::MODE_SECRET).unwrap();
+    let issuer = github(addresses).await;
+    let config: config::Config = toml::from_str(&format!(
+        "listen = 'localhost:5556'\nurl = 'http://localhost:5556'\n[[upstreams]]\nname = 'forge'\ntype = 'github'\n\
+         issuer = '{issuer}'\nclient_id = 'ours'\nclient_secret_file = '{}'\n",
+        secret.display()
+    ))
+    .unwrap();
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let upstreams = Upstreams::new(&config, store, Clock::fixed(NOW_MS)).unwrap();
+    let purpose = Purpose::Device { user_code: "ABCD".to_owned() };
+    let url = upstreams.begin("forge", purpose, BROWSER, NOW_MS).await.unwrap();
+    assert_eq!(url.path(), "/login/oauth/authorize");
+    let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
+    assert_eq!((asked["scope"].as_str(), asked["client_id"].as_str()), ("user:email", "ours"));
+    let back =
+        Return { path: CALLBACK_PATH, state: &asked["state"], code: Some(code), error: None, issuer: None };
+    let (person, _) = upstreams.finish(&back, BROWSER, NOW_MS).await?;
+    assert_eq!(person.connector_id, format!("{issuer}/login/oauth"));
+    Ok(person)
+}
+
+#[tokio::test]
+async fn of_githubs_addresses_the_primary_one_counts_if_it_is_verified() {
+    let address = |email: &str, primary: bool, verified: bool| json!({"email": email, "primary": primary, "verified": verified, "visibility": null});
+    let (spare, main) = (address("spare@example.org", false, true), address("jane@example.org", true, true));
+    let person = through_github(json!([spare, main]), "c1").await.unwrap();
+    assert_eq!((person.address.as_str(), person.user_id.as_str()), ("jane@example.org", "4711"));
+
+    let unverified = address("jane@example.org", true, false);
+    let refused = through_github(json!([spare, unverified]), "c1").await;
+    assert!(matches!(refused, Err(UpstreamError::NotVerified)), "{refused:?}");
+    for none in [json!([spare]), json!([]), json!({"message": "Requires authentication"})] {
+        let refused = through_github(none, "c1").await;
+        assert!(matches!(refused, Err(UpstreamError::NoAddress)), "{refused:?}");
+    }
+    let refused = through_github(json!([main]), "guessed").await;
+    assert!(matches!(refused, Err(UpstreamError::NoToken)), "{refused:?}");
+}
+
+#[test]
+fn an_address_is_verified_only_where_its_provider_says_so() {
+    let text = |text: &str| Json::Text(text.to_owned());
+    let (usual, entra) = (UpstreamKind::Oidc, UpstreamKind::Microsoft);
+    for said in [Json::Bool(true), text("true")] {
+        assert!(is_verified(usual, Some(&said)) && is_verified(entra, Some(&said)));
+    }
+    for said in [Json::Integer(1), text("1")] {
+        assert!(!is_verified(usual, Some(&said)) && is_verified(entra, Some(&said)));
+    }
+    for said in [Json::Bool(false), Json::Null, Json::Integer(2), text("false"), text(""), text("True")] {
+        assert!(!is_verified(usual, Some(&said)) && !is_verified(entra, Some(&said)), "{said:?}");
+    }
+    assert!(!is_verified(usual, None) && !is_verified(entra, None));
+    assert_ne!(verification_claim(usual), verification_claim(entra));
+}
