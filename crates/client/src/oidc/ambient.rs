@@ -7,7 +7,10 @@
 //! Tokens go into errors and logs nowhere; a request with a secret goes over https, or to this machine. (Google's metadata
 //! service speaks plain http on an address that never leaves the machine.)
 
-use super::{IdentityToken, MAX_DOCUMENT_BYTES, TokenError};
+use super::{
+    IdentityToken, MAX_DOCUMENT_BYTES, TokenError,
+    spiffe::{self, SpiffeError},
+};
 use crate::http::{self, Client, HttpError, Request};
 use sealog_crypto::Zeroizing;
 use serde::Deserialize;
@@ -27,6 +30,8 @@ const MAX_TOKEN_BYTES: u64 = 64 << 10;
 const VARIABLE: &str = "SIGSTORE_ID_TOKEN";
 /// Where a Kubernetes pod mounts the token that was projected for signing.
 const FILE: &str = "var/run/sigstore/cosign/oidc-token";
+/// Where the SPIFFE agent is. Its usual place below `/tmp` is not looked at: anybody could have put a socket there.
+const SPIFFE: &str = "SPIFFE_ENDPOINT_SOCKET";
 const GOOGLE_MACHINE: &str = "sys/class/dmi/id/product_name";
 const GOOGLE_METADATA: &str = "metadata.google.internal";
 const GOOGLE_IAM: &str = "https://iamcredentials.googleapis.com";
@@ -89,6 +94,8 @@ pub enum Ambient {
     Circleci,
     /// The file that Kubernetes projects into a pod.
     File,
+    /// A SPIFFE agent on this machine.
+    Spiffe,
     /// Google Cloud, as the service account that `GOOGLE_SERVICE_ACCOUNT_NAME` names.
     GoogleServiceAccount,
     /// Google Cloud, as the machine's own service account.
@@ -104,6 +111,7 @@ impl fmt::Display for Ambient {
             Self::Buildkite => "Buildkite",
             Self::Circleci => "CircleCI",
             Self::File => "the file /var/run/sigstore/cosign/oidc-token",
+            Self::Spiffe => "the SPIFFE agent of this machine",
             Self::GoogleServiceAccount => "Google Cloud, as GOOGLE_SERVICE_ACCOUNT_NAME",
             Self::GoogleMachine => "Google Cloud",
         })
@@ -161,6 +169,9 @@ pub enum AmbientError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The SPIFFE agent gave none.
+    #[error(transparent)]
+    Spiffe(#[from] SpiffeError),
     /// What came is no token.
     #[error("{system} gave something else than an identity token")]
     Token {
@@ -184,6 +195,9 @@ impl AmbientError {
             }
             Self::Program { system: Ambient::Circleci, .. } => {
                 Some("jobs have the program `circleci` where they run on CircleCI's own images")
+            }
+            Self::Spiffe(SpiffeError::Refused { .. }) => {
+                Some("register an entry for this program with the SPIFFE server, or give --no-ambient")
             }
             _ => None,
         }
@@ -216,6 +230,7 @@ impl Ambient {
             (Self::Buildkite, here.is_on("BUILDKITE")),
             (Self::Circleci, here.is_on("CIRCLECI")),
             (Self::File, here.root.join(FILE).exists()),
+            (Self::Spiffe, here.variable(SPIFFE).is_some()),
             (Self::GoogleServiceAccount, here.variable("GOOGLE_SERVICE_ACCOUNT_NAME").is_some()),
             (Self::GoogleMachine, google_machine()),
         ];
@@ -242,6 +257,7 @@ impl Ambient {
                 self.program("circleci", &["run", "oidc", "get", "--claims", &claims]).await?
             }
             Self::File => self.file(&here.root.join(FILE)).await?,
+            Self::Spiffe => spiffe::token(&here.variable(SPIFFE).unwrap_or_default(), audience).await?,
             Self::GoogleServiceAccount => self.google_service_account(here, client, audience).await?,
             Self::GoogleMachine => {
                 let url = google(here, "identity", &[("audience", audience), ("format", "full")])?;

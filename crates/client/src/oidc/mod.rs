@@ -7,12 +7,14 @@ mod ambient;
 mod browser;
 mod device;
 mod loopback;
+mod spiffe;
 mod token;
 
 pub use ambient::{Ambient, AmbientError, Surroundings};
 pub use browser::{Notice, SignIn, sign_in, sign_in_by_paste};
 pub use device::{DeviceCode, sign_in_on_device};
 pub use loopback::Loopback;
+pub use spiffe::SpiffeError;
 pub use token::{AUDIENCE, Claims, IdentityToken, TokenError};
 
 use crate::http::{self, Client, HttpError, Request};

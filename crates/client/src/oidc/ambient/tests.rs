@@ -65,6 +65,7 @@ fn a_build_system_comes_before_the_machine_it_runs_on() {
         (&[("BUILDKITE", "true")], Ambient::Buildkite),
         (&[("CIRCLECI", "true")], Ambient::Circleci),
         (&[("GOOGLE_SERVICE_ACCOUNT_NAME", "a@b")], Ambient::File),
+        (&[("SPIFFE_ENDPOINT_SOCKET", "unix:///s")], Ambient::File),
         (&[("GITHUB_ACTIONS", "false"), ("GITLAB_CI", "")], Ambient::File),
     ] {
         assert_eq!(Ambient::detect(&here(variables, &cluster).0), Some(found), "{variables:?}");
@@ -73,6 +74,8 @@ fn a_build_system_comes_before_the_machine_it_runs_on() {
     let named = [("GOOGLE_SERVICE_ACCOUNT_NAME", "a@b")];
     assert_eq!(Ambient::detect(&here(&named, google).0), Some(Ambient::GoogleServiceAccount));
     assert_eq!(Ambient::detect(&here(&[], google).0), Some(Ambient::GoogleMachine));
+    let agent = [named[0], ("SPIFFE_ENDPOINT_SOCKET", "unix:///s")];
+    assert_eq!(Ambient::detect(&here(&agent, google).0), Some(Ambient::Spiffe));
     assert_eq!(Ambient::detect(&here(&[], &[(GOOGLE_MACHINE, "Standard PC")]).0), None);
     assert_eq!(Ambient::detect(&here(&[], &[]).0), None);
 }
