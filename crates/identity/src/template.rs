@@ -301,6 +301,7 @@ mod tests {
             "url" => Ok("https://ci.example".to_string()),
             "ref" => Ok("main".to_string()),
             "ref_type" => Ok("branch".to_string()),
+            "hostile" => Ok(r#"{{ .url }}{{if eq .ref "main"}}"#.to_string()),
             "ci.example/job-id" => Ok("7".to_string()),
             other => Err(alloc::format!("no {other}")),
         })
@@ -318,6 +319,13 @@ mod tests {
         assert_eq!(rendered(circle), Ok("b".into()));
         assert_eq!(rendered(r#"{{if eq .ref "x"}}a{{end}}c"#), Ok("c".into()));
         assert_eq!(rendered(r#"{{"}}"}}"#), Ok("}}".into()));
+    }
+
+    #[test]
+    fn what_a_claim_says_is_no_template() {
+        let said = r#"{{ .url }}{{if eq .ref "main"}}"#;
+        assert_eq!(rendered("hostile"), Ok(said.into()));
+        assert_eq!(rendered("{{.ref}}/{{.hostile}}/{{.ref}}"), Ok(alloc::format!("main/{said}/main")));
     }
 
     #[test]

@@ -146,6 +146,12 @@ fn the_named_issuer_comes_before_a_pattern() {
     assert_eq!(rules.find("https://a.example/y").map(IssuerRule::type_name), Some("kubernetes"));
     assert_eq!(rules.find("https://a.example/*"), None, "a pattern is nobody's name");
     assert_eq!(rules.find("https://a.example/"), None);
+    for other in
+        ["https://A.example/x", "HTTPS://a.example/x", "https://a.example/x/", "https://a.example/x#"]
+    {
+        assert_ne!(rules.find(other).map(IssuerRule::type_name), Some("email"), "{other}");
+    }
+    assert_eq!(rules.find("https://A.example/y"), None);
     let twice = toml.replace("/x", "/*").replace("'email'", "'kubernetes'");
     let error = toml::from_str::<Config>(&twice).unwrap_err();
     assert!(error.message().contains("has two rules"), "{error}");

@@ -264,6 +264,40 @@ fn github() {
 }
 
 #[test]
+fn a_claim_that_looks_like_a_template_is_certified_as_it_is() {
+    let mut claims = github_claims();
+    claims["workflow"] = json!("{{ .repository }}");
+    let found = principal(&github_rule(), &claims).unwrap();
+    assert!(values(&found).contains(&(4, "{{ .repository }}")), "{found:?}");
+}
+
+#[test]
+fn no_subject_has_characters_that_are_not_seen() {
+    let sub = |text: &str| json!({"sub": text, "email": "a@example.com", "email_verified": true});
+    let github = |text: &str| {
+        let mut claims = github_claims();
+        claims["sub"] = json!(text);
+        claims
+    };
+    let uri = "issuer = 'https://a.example.com'\ntype = 'uri'\nsubject_domain = 'https://example.com'";
+    let username = "issuer = 'https://a.example.com'\ntype = 'username'\nsubject_domain = 'example.com'";
+    let spiffe = "issuer = 'https://a.example'\ntype = 'spiffe'\nspiffe_trust_domain = 'example.org'";
+    for odd in ["\0", "\n", "\r", "\u{7f}", "\u{1b}[31m", "\u{85}"] {
+        for (rule, claims) in [
+            (email_rule(), sub(&alloc::format!("a{odd}b"))),
+            (rule(uri), sub(&alloc::format!("https://example.com/a{odd}b"))),
+            (rule(username), sub(&alloc::format!("a{odd}b"))),
+            (rule(spiffe), sub(&alloc::format!("spiffe://example.org/a{odd}b"))),
+            (github_rule(), github(&alloc::format!("repo:octo/app{odd}"))),
+            (rule("preset = 'chainguard'"), json!({"sub": alloc::format!("4c5f/0a{odd}1b")})),
+        ] {
+            let refused = principal(&rule, &claims);
+            assert!(refused.is_err(), "{odd:?} at {}: {refused:?}", rule.issuer());
+        }
+    }
+}
+
+#[test]
 fn every_claim_of_a_build_must_be_there() {
     for claim in [
         "event_name",

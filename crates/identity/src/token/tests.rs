@@ -169,6 +169,15 @@ fn issuer_and_subject() {
         checked(&with("iss", json!("https://issuer.example/"))),
         Err(TokenError::Issuer { expected: ISSUER.into(), found: "https://issuer.example/".into() })
     );
+    for other in [
+        "HTTPS://issuer.example",
+        "https://Issuer.example",
+        "https://issuer.example#",
+        "https://issuer.example ",
+    ] {
+        let refused = checked(&with("iss", json!(other)));
+        assert!(matches!(refused, Err(TokenError::Issuer { .. })), "{other}: {refused:?}");
+    }
     assert_eq!(checked(&without("iss")), Err(TokenError::MissingClaim { claim: "iss" }));
     assert_eq!(checked(&without("sub")), Err(TokenError::MissingClaim { claim: "sub" }));
     for odd in [json!(""), json!(7), json!(null), json!("x".repeat(MAX_CLAIM_BYTES + 1))] {
@@ -355,11 +364,35 @@ fn headers_that_would_change_the_meaning() {
     refused(r#"{"alg":"RS256","kid":7}"#, "kid");
     refused(r#"{"alg":"RS256","kid":"r","typ":"logout+jwt"}"#, "typ");
     refused(&json!({"alg": "RS256", "kid": "k".repeat(MAX_KEY_ID_BYTES + 1)}).to_string(), "kid");
-    let fine = r#"{"alg":"RS256","kid":"r","typ":"jwt","jku":"https://evil.example","jwk":{}}"#;
+    let fine = r#"{"alg":"RS256","kid":"r","typ":"jwt","jku":"https://evil.example","jwk":{},"x5u":"https://evil.example","x5c":[]}"#;
     assert!(
         check(&raw(fine, &claims().to_string()), &rsa_keys()).is_ok(),
         "keys of the token are not looked at"
     );
+    let remote = r#"{"alg":"RS256","kid":"https://evil.example/keys"}"#;
+    let found = check(&raw(remote, &claims().to_string()), &rsa_keys());
+    assert!(
+        matches!(found, Err(TokenError::UnknownKey { .. })),
+        "a name is compared, and leads nowhere: {found:?}"
+    );
+}
+
+#[test]
+fn several_keys_of_one_name_are_each_tried_and_no_other() {
+    let other = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let stranger = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    for keys in [jwks(&[("k", &P256), ("k", &other)]), jwks(&[("k", &other), ("k", &P256)])] {
+        for key in [&*P256, &other] {
+            assert!(check(&issue(&claims(), "k", key).unwrap(), &keys).is_ok());
+        }
+        let refused = check(&issue(&claims(), "k", &stranger).unwrap(), &keys);
+        assert!(matches!(refused, Err(TokenError::Signature)), "{refused:?}");
+    }
+    // Each only with the algorithm that is its own.
+    let both = jwks(&[("k", &RSA), ("k", &P256)]);
+    for key in [&*RSA, &*P256] {
+        assert!(check(&issue(&claims(), "k", key).unwrap(), &both).is_ok());
+    }
 }
 
 #[test]
