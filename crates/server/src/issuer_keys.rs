@@ -222,11 +222,7 @@ impl Fetcher {
             Asked { client: self.client_for(&base, asking), bearer: bearer(asking).await?, base: &base };
         let document = asked.get(protected(&discovery::url(issuer))?, discovery::MAX_BYTES).await?;
         let found = Discovery::parse(&document, issuer)?;
-        let keys_at = protected(&found.jwks_uri)?;
-        // An issuer out there must not make us ask a service of this machine.
-        if base.scheme() == "https" && keys_at.scheme() != "https" {
-            return Err(FetchError::Unprotected(keys_at.into()));
-        }
+        let keys_at = keys_at(&base, &found.jwks_uri)?;
         let keys = Jwks::parse(&asked.get(keys_at, sealog_identity::jwk::MAX_BYTES).await?)?;
         Ok(IssuerKeys { keys, discovery: found, fetched_ms: self.clock.unix_ms() })
     }
@@ -243,6 +239,15 @@ impl Fetcher {
     fn age(&self, since_ms: u64) -> u64 {
         let now = self.clock.unix_ms();
         if now < since_ms { u64::MAX } else { now - since_ms }
+    }
+}
+
+/// Where an issuer may say that its keys are: one out there must not make us ask a service of this machine.
+fn keys_at(base: &Url, jwks_uri: &str) -> Result<Url, FetchError> {
+    let url = protected(jwks_uri)?;
+    match base.scheme() == "https" && url.scheme() != "https" {
+        true => Err(FetchError::Unprotected(url.into())),
+        false => Ok(url),
     }
 }
 

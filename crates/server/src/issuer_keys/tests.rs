@@ -18,6 +18,8 @@ struct Issuer {
     broken: AtomicBool,
     /// Where it says its keys are, if not where they are.
     keys_at: Mutex<Option<String>>,
+    /// Who it says it is, if not who it is.
+    names: Mutex<Option<String>>,
     redirect: AtomicBool,
     /// The authorizations that came with requests for the document.
     bearers: Mutex<Vec<String>>,
@@ -86,7 +88,8 @@ impl Issuer {
             return (StatusCode::FOUND, to).into_response();
         }
         let keys_at = self.keys_at.lock().unwrap().clone().unwrap_or(format!("{own}/keys"));
-        serde_json::json!({ "issuer": own, "jwks_uri": keys_at }).to_string().into_response()
+        let name = self.names.lock().unwrap().clone().unwrap_or(own.to_owned());
+        serde_json::json!({ "issuer": name, "jwks_uri": keys_at }).to_string().into_response()
     }
 
     fn key_set(&self) -> Response {
@@ -222,6 +225,54 @@ async fn nobody_is_led_elsewhere() {
     *world.issuer.keys_at.lock().unwrap() = Some("http://keys.example/keys".to_owned());
     let error = world.cache.of(&world.url, &Asking::default()).await.unwrap_err();
     assert!(matches!(error, FetchError::Discovery(_)), "{error}");
+}
+
+#[tokio::test]
+async fn an_issuer_speaks_for_itself_alone() {
+    let world = World::new().await;
+    let upper = world.url.replace("http", "HTTP");
+    for other in
+        ["https://issuer.example".to_owned(), format!("{}/", world.url), format!("{}/x", world.url), upper]
+    {
+        *world.issuer.names.lock().unwrap() = Some(other.clone());
+        world.wait(MIN_INTERVAL_MS);
+        let error = world.cache.of(&world.url, &Asking::default()).await.unwrap_err();
+        assert!(matches!(error, FetchError::Discovery(_)), "{other}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_out_there_leads_to_no_service_of_this_machine() {
+    let url = |text: &str| Url::parse(text).unwrap();
+    let out_there = url("https://issuer.example");
+    for inside in ["http://localhost:1/keys", "http://127.0.0.1/keys", "http://[::1]/keys"] {
+        assert!(matches!(keys_at(&out_there, inside), Err(FetchError::Unprotected(_))), "{inside}");
+        assert!(keys_at(&url("http://localhost"), inside).is_ok());
+    }
+    assert!(keys_at(&out_there, "https://keys.example/keys").is_ok());
+    let world = World::new().await;
+    let client = world.cache.fetcher.client_for(&out_there, &Asking::default());
+    let asked = Asked { client, bearer: None, base: &out_there };
+    for inside in ["https://10.0.0.1/keys", "https://169.254.169.254/keys", "https://127.0.0.1/keys"] {
+        let error = asked.get(url(inside), 1000).await.unwrap_err();
+        let refused = matches!(&error, FetchError::Http(http) if matches!(**http, HttpError::Inside(_)));
+        assert!(refused, "{inside}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_an_issuer_wants_to_see_is_for_it_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "secret").unwrap();
+    let asking = Asking { bearer_token_file: Some(file.display().to_string()), ..Asking::default() };
+    let (world, other) = (World::new().await, World::new().await);
+    let elsewhere = format!("{}/.well-known/openid-configuration", other.url);
+    *world.issuer.keys_at.lock().unwrap() = Some(elsewhere);
+    // What is there are no keys; it was asked for them, and saw no secret.
+    world.cache.of(&world.url, &asking).await.unwrap_err();
+    assert_eq!((world.issuer.bearers.lock().unwrap().len(), other.asked()), (1, 1));
+    assert_eq!(*other.issuer.bearers.lock().unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

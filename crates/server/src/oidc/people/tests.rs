@@ -329,6 +329,47 @@ async fn an_address_is_proven_by_what_was_sent_there() {
 }
 
 #[tokio::test]
+async fn a_code_belongs_to_the_session_that_asked_for_it() {
+    let world = World::with_mail().await;
+    let (jane, eve) = (Browser::new(&world), Browser::from(&world, "192.0.2.2"));
+    let janes = jane.mailed("jane@example.org").await;
+    let first = world.code(1).await;
+    // Eve asks for Jane's address herself, and has Jane read the code of another letter to her.
+    let eves = eve.mailed("jane@example.org").await;
+    world.code(2).await;
+    let stolen = eve.typed(&eves, &first).await;
+    assert_eq!((stolen.status, stolen.location.as_str()), (StatusCode::BAD_REQUEST, ""));
+    // Nor do two sessions of one browser share a code.
+    let second = jane.mailed("jane@example.org").await;
+    world.code(3).await;
+    assert_eq!(jane.typed(&second, &first).await.status, StatusCode::BAD_REQUEST);
+    assert!(jane.typed(&janes, &first).await.sent_back().contains_key("code"), "it was not used up by that");
+}
+
+#[tokio::test]
+async fn a_device_is_shown_with_its_name_and_address() {
+    let world = World::with_mail().await;
+    let (device, person) = (Browser::from(&world, "203.0.113.9"), Browser::new(&world));
+    let form = "client_id=sigstore&scope=openid+email&code_challenge_method=S256&code_challenge=";
+    let asked = http::Request::post("/device/code")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::USER_AGENT, "<script>alert(1)</script>");
+    let answer = device.send(asked.body(Body::from(format!("{form}{CHALLENGE}"))).unwrap()).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let page = person.open(answer["verification_uri_complete"].as_str().unwrap()).await;
+    let page = person.press(&page, &[]).await;
+    for shown in ["203.0.113.9", "&lt;script&gt;alert(1)", "only if you started it yourself"] {
+        assert!(page.body.contains(shown), "{shown}: {}", page.body);
+    }
+    assert!(!page.body.contains("<script>alert"), "{}", page.body);
+    let page = person.press(&page, &[("email", "jane@example.org"), ("answer", "mail")]).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    world.code(1).await;
+    let letter = world.mailbox.lock().unwrap()[0].clone();
+    assert!(letter.contains("203.0.113.9"), "whoever reads it sees who asks: {letter}");
+}
+
+#[tokio::test]
 async fn a_code_is_for_five_tries_ten_minutes_and_one_browser() {
     let world = World::with_mail().await;
     let (browser, other) = (Browser::new(&world), Browser::from(&world, "192.0.2.2"));
