@@ -232,5 +232,8 @@ mod tests {
         let to_domain: Option<u32> =
             store.get(Kind::Limit, "mails-to-domain example.org", NOW).await.unwrap();
         assert_eq!(to_domain, Some(5), "the sixth went to nobody");
+        while proofs.limits.allows(Limit::MailsToDomain, "wide.example", NOW).await.unwrap() {}
+        assert_eq!(waiting("192.0.2.6", "jane@wide.example").await, "", "a domain is not flooded either");
+        assert_eq!(waiting("192.0.2.6", "jane@other.example").await.len(), 64);
     }
 }

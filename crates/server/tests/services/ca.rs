@@ -170,6 +170,10 @@ async fn a_token_that_is_not_good_is_refused() {
         ("alg none", none),
         ("another alg", issuer.sign_with(&json!({ "alg": "RS256", "kid": "one" }), &good)),
         ("a shared secret", issuer.sign_with(&json!({ "alg": "HS256", "kid": "one" }), &good)),
+        ("a key elsewhere", {
+            let kid = format!("{}/keys", stranger.url);
+            stranger.sign_with(&json!({ "alg": "ES256", "kid": kid, "jku": kid, "x5u": kid }), &good)
+        }),
         ("an unknown key", issuer.sign_with(&json!({ "alg": "ES256", "kid": "two" }), &good)),
         (
             "critical extensions",
@@ -189,6 +193,7 @@ async fn a_token_that_is_not_good_is_refused() {
         assert_eq!(answer.status, 400, "{what}: {}", answer.text());
         answer.refused(400, 3, BAD);
     }
+    assert_eq!(stranger.asked(), 0, "no token has us ask anybody of whom nobody told us");
     // None of them was logged, and a good one still is.
     assert!(sealog.get("ctlog", "/checkpoint").await.text().contains("\n0\n"));
     issued(&sealog.post("ca", SIGNING_CERT, with_csr(&token, &key).to_string()).await);

@@ -12,7 +12,10 @@ use sealog_server::{
     setup,
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 /// A running instance.
 pub(crate) struct Sealog {
@@ -184,6 +187,7 @@ impl Answer {
 pub(crate) struct Issuer {
     pub(crate) url: String,
     key: PrivateKey,
+    asked: Arc<AtomicUsize>,
 }
 
 const KEY_ID: &str = "one";
@@ -209,8 +213,19 @@ impl Issuer {
             .route("/ci/.well-known/openid-configuration", get(async move || ci))
             .route("/keys", get(async move || first.to_string()))
             .route("/ci/keys", get(async move || second.to_string()));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let router = router.layer(axum::middleware::from_fn(move |request, next: axum::middleware::Next| {
+            counted.fetch_add(1, SeqCst);
+            next.run(request)
+        }));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, key }
+        Self { url, key, asked }
+    }
+
+    /// How often anybody asked it for anything.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(SeqCst)
     }
 
     /// Signs these claims as they are.

@@ -73,6 +73,21 @@ async fn through_github(addresses: Value, code: &str) -> Result<Person, Upstream
 }
 
 #[tokio::test]
+async fn a_provider_out_there_leads_to_nothing_inside() {
+    let upstream = |more: &str| {
+        let text = format!("name = 'a'\nissuer = 'https://issuer.example'\nclient_id = 'ours'\n{more}");
+        One::new(&toml::from_str(&text).unwrap(), String::new()).unwrap()
+    };
+    let asked = async |one: One| {
+        let request =
+            Request::get(parse_url("https://10.0.0.1/token").unwrap()).timeout(Duration::from_millis(50));
+        one.client.exchange(&request).await.unwrap_err()
+    };
+    assert!(matches!(asked(upstream("")).await, HttpError::Inside(_)));
+    assert!(!matches!(asked(upstream("private_addresses = true")).await, HttpError::Inside(_)));
+}
+
+#[tokio::test]
 async fn of_githubs_addresses_the_primary_one_counts_if_it_is_verified() {
     let address = |email: &str, primary: bool, verified: bool| json!({"email": email, "primary": primary, "verified": verified, "visibility": null});
     let (spare, main) = (address("spare@example.org", false, true), address("jane@example.org", true, true));
