@@ -342,3 +342,49 @@ async fn the_configuration_says_whom_it_believes() {
     let preflight = sealog.client.request("OPTIONS".parse().unwrap(), url).send().await.unwrap();
     assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
 }
+
+#[tokio::test]
+async fn a_log_elsewhere_is_asked_and_its_word_checked() {
+    let mut log = Sealog::start().await;
+    let key_file = log.dir.path().join("keys/ctlog.pub");
+    let settings = format!("[ca]\nctlog_url = {:?}\nctlog_key = \"log.pub\"\n", log.url("ctlog"));
+    let mut authority = Sealog::start_prepared(tempfile::tempdir().unwrap(), "", "", |path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, text.replace("[ca]\n", &settings)).unwrap();
+        std::fs::copy(&key_file, path.with_file_name("log.pub")).unwrap();
+    })
+    .await;
+    let (token, key) = (authority.issuer.email("jane@example.com"), Key::p256());
+    let refused = async |authority: &Sealog| {
+        let answer = authority.post("ca", SIGNING_CERT, with_csr(&token, &key).to_string()).await;
+        assert!(answer.status >= 500, "{}", answer.text());
+    };
+    // It does not accept this authority's root yet.
+    refused(&authority).await;
+    let path = log.dir.path().join("sealog.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let roots = format!("[ctlog]\nroots = [{:?}]\n", authority.dir.path().join("keys/ca.pem"));
+    std::fs::write(&path, text.replace("[ctlog]\n", &roots)).unwrap();
+    log.restart().await;
+    let answer = authority.post("ca", SIGNING_CERT, with_csr(&token, &key).to_string()).await;
+    let chain = issued(&answer);
+    let SctList(scts) = SctList::parse(chain[0].sct_list().unwrap().unwrap()).unwrap();
+    let entry = CtEntry::Precert {
+        issuer_key_hash: sha256(chain[1].spki_der()),
+        tbs: chain[0].tbs_without(&SCTS),
+        precert: Vec::new(),
+    };
+    let log_key = PublicKey::from_pem(&std::fs::read_to_string(&key_file).unwrap()).unwrap();
+    scts[0].verify(&entry, &log_key).unwrap();
+    let size = async |sealog: &Sealog| {
+        let checkpoint = sealog.get("ctlog", "/checkpoint").await.text().to_owned();
+        checkpoint.lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!((size(&log).await.as_str(), size(&authority).await.as_str()), ("1", "0"));
+
+    // An SCT by another key than the configured one is no promise.
+    std::fs::copy(authority.dir.path().join("keys/ctlog.pub"), authority.dir.path().join("log.pub")).unwrap();
+    authority.restart().await;
+    refused(&authority).await;
+    assert_eq!(size(&log).await, "2", "it was logged all the same");
+}
