@@ -97,6 +97,8 @@ pub(crate) struct Peers {
     pub(crate) sigstore_go: PathBuf,
     /// Our small client around the gRPC stubs of the module fulcio.
     pub(crate) fulcio_grpc: PathBuf,
+    /// Our small SPIFFE agent around the stubs of the module go-spiffe.
+    pub(crate) spiffe_agent: PathBuf,
     /// Our small reader of certificates by Go and by fulcio's module.
     pub(crate) certificates: PathBuf,
     /// The configuration of fulcio's public instance, as its module carries it.
@@ -126,6 +128,7 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.fsck,
         &peers.sigstore_go,
         &peers.fulcio_grpc,
+        &peers.spiffe_agent,
         &peers.certificates,
         &peers.fulcio_config,
         &peers.sigstore_rust,
@@ -151,6 +154,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     }
     let sigstore_go = ours_in_go(house, &home, &go, ".", "sigstore-go-verify")?;
     let fulcio_grpc = ours_in_go(house, &home, &go, "./grpc", "fulcio-grpc")?;
+    let spiffe_agent = ours_in_go(house, &home, &go, "./agent", "spiffe-agent")?;
     let certificates = ours_in_go(house, &home, &go, "./certificates", "certificates")?;
     let fulcio_config = fulcio_config(house, &go)?;
     let sigstore_rust = sigstore_rust(house, &home)?;
@@ -164,6 +168,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         fsck: bin.join("tessera/fsck"),
         sigstore_go,
         fulcio_grpc,
+        spiffe_agent,
         certificates,
         fulcio_config,
         sigstore_rust,

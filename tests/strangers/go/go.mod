@@ -6,6 +6,7 @@ require (
 	github.com/sigstore/fulcio v1.8.8
 	github.com/sigstore/sigstore v1.10.8
 	github.com/sigstore/sigstore-go v1.3.0
+	github.com/spiffe/go-spiffe/v2 v2.6.0
 	google.golang.org/grpc v1.82.1
 )
 

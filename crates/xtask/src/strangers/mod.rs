@@ -10,6 +10,7 @@ pub(crate) mod clients;
 mod grpc;
 mod openssl;
 mod report;
+mod spiffe;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ const ANOTHER_ISSUER: &str = "https://accounts.example.com";
 /// The predicate of every attestation.
 pub(crate) const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// What can be asked for by name.
-const PARTS: [&str; 7] = ["cosign", "python", "js", "go", "grpc", "openssl", "browser"];
+const PARTS: [&str; 8] = ["cosign", "python", "js", "go", "grpc", "spiffe", "openssl", "browser"];
 
 /// Installs the peers and runs the parts asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
@@ -60,6 +61,9 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
     }
     if wanted("grpc") {
         grpc::run(&stage, &mut report);
+    }
+    if wanted("spiffe") {
+        spiffe::run(&stage, &ours, &mut report);
     }
     if wanted("openssl") {
         openssl::run(&stage, &signed, &mut report);
