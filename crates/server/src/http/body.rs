@@ -18,6 +18,11 @@ const SHARED: usize = 256 * 1024 * 1024;
 /// Large bodies are gone as soon as they are answered.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Who is refused in the middle of sending would see a broken connection and not the refusal: so much more is read, and
+/// dropped, for so long.
+const DRAINED: usize = 8 * 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
 static ROOM: Semaphore = Semaphore::const_new(SHARED);
 
 /// Why a request's body could not be had.
@@ -66,11 +71,26 @@ impl Deref for Received {
 ///
 /// # Errors
 /// See [`BodyError`].
-pub async fn read_body(body: Body, limit: usize) -> Result<Received, BodyError> {
-    tokio::time::timeout(BODY_TIMEOUT, read(body, limit, &ROOM)).await.unwrap_or(Err(BodyError::TimedOut))
+pub async fn read_body(mut body: Body, limit: usize) -> Result<Received, BodyError> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, read(&mut body, limit, &ROOM)).await;
+    let read = read.unwrap_or(Err(BodyError::TimedOut));
+    if matches!(read, Err(BodyError::TooLarge(_) | BodyError::Busy)) {
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain(&mut body)).await;
+    }
+    read
 }
 
-async fn read(mut body: Body, limit: usize, shared: &'static Semaphore) -> Result<Received, BodyError> {
+async fn drain(body: &mut Body) {
+    let mut dropped = 0_usize;
+    while let Some(Ok(frame)) = body.frame().await {
+        dropped = dropped.saturating_add(frame.data_ref().map_or(0, |data| data.len()));
+        if dropped > DRAINED {
+            return;
+        }
+    }
+}
+
+async fn read(body: &mut Body, limit: usize, shared: &'static Semaphore) -> Result<Received, BodyError> {
     let mut bytes = Vec::new();
     let mut room: Option<SemaphorePermit<'static>> = None;
     while let Some(frame) = body.frame().await {
@@ -104,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn large_bodies_share_what_there_is_and_small_ones_always_pass() {
         const LIMIT: usize = 100_000;
-        let take = |length: usize| read(Body::from(vec![b' '; length]), LIMIT, &SMALL);
+        let take = async |length: usize| read(&mut Body::from(vec![b' '; length]), LIMIT, &SMALL).await;
         let first = take(FREE + 7_000).await.unwrap();
         assert_eq!(first.len(), FREE + 7_000);
         assert_eq!(take(FREE + 3_001).await.unwrap_err(), BodyError::Busy);

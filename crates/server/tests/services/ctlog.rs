@@ -204,3 +204,21 @@ async fn a_poison_that_some_verifier_might_overlook_is_refused() {
     let answer = sealog.post("ctlog", "/ct/v1/add-pre-chain", body(&[&changed, &authority.chain[0]])).await;
     answer.refused(400, 3, "the precertificate's poison extension must be critical and hold NULL");
 }
+
+#[tokio::test]
+async fn who_is_still_sending_hears_the_refusal() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let sealog = Sealog::start().await;
+    let address = sealog.url("ctlog").strip_prefix("http://").unwrap().to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let head = format!("POST /ct/v1/add-chain HTTP/1.1\r\nHost: {address}\r\nContent-Length: 600000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Beyond what the log takes; the rest a moment later, as over a slow line.
+    for _ in 0..3 {
+        stream.write_all(&vec![b' '; 200_000]).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 400");
+}
