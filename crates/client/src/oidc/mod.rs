@@ -161,3 +161,6 @@ impl Provider {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
