@@ -335,6 +335,9 @@ mod tests {
             let refusal = two(more).unwrap_err();
             assert!(refusal.contains(words), "{refusal}");
         }
+        // There are no pictures, so nobody's are fetched.
+        let logo = format!("{here}{}", upstream("one", "logo_uri = 'http://169.254.169.254/'"));
+        assert!(toml::from_str::<Config>(&logo).unwrap_err().message().contains("unknown field `logo_uri`"));
         let entra = |tenant: &str| {
             let table = "[[upstreams]]\nname = 'a'\nclient_id = 'b'\ntype = 'microsoft'\n";
             checked(&format!("{here}{table}issuer = 'https://login.microsoftonline.com/{tenant}/v2.0'"))

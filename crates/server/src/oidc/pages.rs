@@ -112,7 +112,7 @@ pub(super) fn sign_in(request: &AuthRequest, ways: &Ways<'_>, form_token: &str, 
             }
             @if ways.believes_anyone { (believes_anyone()) }
             (public_for_ever())
-            form method="post" action="/auth" {
+            form method="post" action="/auth/answer" {
                 @for (name, value) in request.params() {
                     input type="hidden" name=(name) value=(value);
                 }

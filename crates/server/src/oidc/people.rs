@@ -3,7 +3,7 @@
 
 use super::{
     address::{Address, NoAddress},
-    api::{Provider, Shared, address_of, public, put, secret_json},
+    api::{Provider, Shared, address_of, form, public, put, secret_json},
     browser::{
         back, form_cookie, own_form, page, see_other, session, shortened, with_cookie, with_form_token,
     },
@@ -23,7 +23,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use sealog_bundle::UnixTime;
 use sealog_crypto::sha256;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,8 @@ const LOST: &str = "This sign-in was begun in another browser, is too old, or ha
 pub(super) fn router(provider: Arc<Provider>) -> Router {
     Router::new()
         .route("/", get(about))
-        .route("/auth", get(auth_page).post(auth_answer))
+        .route("/auth", get(auth_page).post(auth_page))
+        .route("/auth/answer", post(auth_answer))
         .route("/device", get(device_page).post(device_answer))
         .route("/mail", post(mail_answer))
         .route("/passkey", post(passkey_question))
@@ -93,10 +94,17 @@ async fn script() -> Response {
     public(response)
 }
 
+/// What a program asks, by either method (Core §3.1.2.1).
 async fn auth_page(State(provider): Shared, RawQuery(query): RawQuery, request: Request) -> Response {
     let (headers, from) = (request.headers().clone(), address_of(&provider, &request));
-    let request = Params::parse(query.unwrap_or_default().as_bytes())
-        .ok_or(AuthError::Page("The program that sent you here gave one parameter twice."))
+    let params = match request.method() == Method::POST {
+        true => form(request).await.ok(),
+        false => Params::parse(query.unwrap_or_default().as_bytes()),
+    };
+    let request = params
+        .ok_or(AuthError::Page(
+            "What the program that sent you here asks cannot be read, or says one thing twice.",
+        ))
         .and_then(|params| AuthRequest::parse(&params));
     match request {
         Ok(request) => {

@@ -194,7 +194,7 @@ fn payload(token: &str) -> Value {
 #[tokio::test]
 async fn a_browser_sign_in_from_page_to_token() {
     let app = app();
-    let sent = press(&app, &auth_path(CALLBACK), "/auth", "Me@example.com", "allow").await.sent_back();
+    let sent = press(&app, &auth_path(CALLBACK), "/auth/answer", "Me@example.com", "allow").await.sent_back();
     assert_eq!(sent["state"], "a&b");
     let answer = post_form(&app, "/token", &code_form(&sent["code"]), &[BASIC]).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
@@ -239,7 +239,7 @@ async fn a_browser_sign_in_from_page_to_token() {
 async fn the_client_names_itself_in_any_of_three_ways() {
     for how in ["basic", "form", "nothing"] {
         let app = app();
-        let sent = press(&app, &auth_path(CALLBACK), "/auth", "a@b.co", "allow").await.sent_back();
+        let sent = press(&app, &auth_path(CALLBACK), "/auth/answer", "a@b.co", "allow").await.sent_back();
         let mut form = code_form(&sent["code"]);
         let headers = if how == "basic" { vec![BASIC] } else { vec![] };
         if how == "form" {
@@ -318,7 +318,7 @@ async fn nothing_typed_or_sent_is_taken_for_markup() {
     let path = format!("/device?{}", encoded(&[("user_code", evil)]));
     let page = get_at(&app, &path).await;
     assert!(!page.body.contains("<script"), "{}", page.body);
-    let again = press(&app, &auth_path(CALLBACK), "/auth", evil, "allow").await;
+    let again = press(&app, &auth_path(CALLBACK), "/auth/answer", evil, "allow").await;
     assert_eq!(again.status, StatusCode::BAD_REQUEST);
     assert!(again.body.contains("role=\"alert\"") && again.body.contains("aria-invalid=\"true\""));
     assert!(again.body.contains("&lt;script&gt;") && !again.body.contains("<script"));
@@ -342,20 +342,44 @@ async fn a_form_of_another_site_is_refused() {
         vec![(header::COOKIE, cookie.as_str()), (site.clone(), "cross-site")],
         vec![(header::COOKIE, cookie.as_str()), (site, "same-site")],
     ] {
-        let refused = post_form(&app, "/auth", &fields, &headers).await;
+        let refused = post_form(&app, "/auth/answer", &fields, &headers).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{headers:?}");
     }
-    let good = post_form(&app, "/auth", &fields, &[(header::COOKIE, cookie.as_str())]).await;
+    let good = post_form(&app, "/auth/answer", &fields, &[(header::COOKIE, cookie.as_str())]).await;
     assert!(good.sent_back().contains_key("code"));
     fields.retain(|(name, _)| name != FORM_TOKEN);
-    let refused = post_form(&app, "/auth", &fields, &[(header::COOKIE, cookie.as_str())]).await;
+    let refused = post_form(&app, "/auth/answer", &fields, &[(header::COOKIE, cookie.as_str())]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_program_may_post_its_request() {
+    // Core §3.1.2.1: either method.
+    let app = app();
+    let path = auth_path(CALLBACK);
+    let fields: Vec<(String, String)> =
+        url::form_urlencoded::parse(path.split_once('?').unwrap().1.as_bytes()).into_owned().collect();
+    let page = post_form(&app, "/auth", &fields, &[]).await;
+    assert_eq!(
+        (page.status, page.fields().len()),
+        (StatusCode::OK, get_at(&app, &path).await.fields().len())
+    );
+    let mut answered = fields.clone();
+    answered.extend([("email".to_owned(), "a@b.co".to_owned()), ("answer".to_owned(), "allow".to_owned())]);
+    let page = post_form(&app, "/auth", &answered, &[]).await;
+    assert_eq!(
+        (page.status, page.header(header::LOCATION)),
+        (StatusCode::OK, ""),
+        "it answers nothing by itself"
+    );
+    let twice = [fields.clone(), fields].concat();
+    assert_eq!(post_form(&app, "/auth", &twice, &[]).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
 async fn refusing_and_mistakes_go_back_to_the_client() {
     let app = app();
-    let sent = press(&app, &auth_path(CALLBACK), "/auth", "", "refuse").await.sent_back();
+    let sent = press(&app, &auth_path(CALLBACK), "/auth/answer", "", "refuse").await.sent_back();
     assert_eq!((sent["error"].as_str(), sent["state"].as_str()), ("access_denied", "a&b"));
     let path = auth_path(CALLBACK).replace("S256", "plain");
     let sent = get_at(&app, &path).await.sent_back();
@@ -369,7 +393,7 @@ async fn refusing_and_mistakes_go_back_to_the_client() {
 async fn out_of_band_shows_the_code() {
     let app = app();
     let oob = "urn:ietf:wg:oauth:2.0:oob";
-    let page = press(&app, &auth_path(oob), "/auth", "a@b.co", "allow").await;
+    let page = press(&app, &auth_path(oob), "/auth/answer", "a@b.co", "allow").await;
     assert_eq!(page.status, StatusCode::OK);
     let (_, rest) = page.body.split_once("aria-labelledby=\"code-label\">").unwrap();
     let code = rest.split('<').next().unwrap();

@@ -157,7 +157,7 @@ async fn one_network_does_not_take_the_place_of_all() {
     let (busy, other) = (Browser::from(&world, "203.0.113.3"), Browser::new(&world));
     let ask = async |browser: &Browser<'_>| {
         let page = browser.open(&auth_path("")).await;
-        let page = Page { body: page.body.replace("action=\"/auth\"", "action=\"/passkey\""), ..page };
+        let page = Page { body: page.body.replace("action=\"/auth/answer\"", "action=\"/passkey\""), ..page };
         browser.press(&page, &[]).await.status
     };
     for _ in 0..600 {
