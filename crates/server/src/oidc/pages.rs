@@ -214,6 +214,7 @@ pub(super) fn mail_code(
                     div data-passkey="offer" hidden {
                         label { input type="checkbox" name="passkey" value="offer"; " Make a passkey, for next time without a mail" }
                     }
+                    label { input type="checkbox" name="forget" value="passkeys"; " Forget the passkeys made for this address before" }
                 }
                 (buttons("allow", "Sign in and agree"))
             }

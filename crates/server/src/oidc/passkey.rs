@@ -2,7 +2,8 @@
 //!
 //! A passkey is offered in the moment in which the address was proven, to the browser that proved it, and to no other. Whoever
 //! signs in with one types no address, so nothing can be learned by asking. What is kept of it is its public key, for as many
-//! days as the operator says; then the address is proven by mail again.
+//! days as the operator says, and until somebody who proves the address by mail has them forgotten; then the address is
+//! proven by mail again.
 //!
 //! Must always hold: a challenge is answered once, within minutes, in the browser that it was given to; a passkey that was
 //! copied is noticed by its count, where the authenticator counts.
@@ -138,6 +139,13 @@ impl Passkeys {
         }
     }
 
+    /// From now on no passkey counts that was made for this address until now.
+    pub(super) async fn forget(&self, address: &str, now_ms: u64) -> Result<(), PasskeyError> {
+        let ends_ms = now_ms.saturating_add(self.life_ms());
+        let forget = move |_: Option<(u64, u64)>| (Some((now_ms, ends_ms)), ());
+        Ok(self.store.update(Kind::Passkey, &forgotten_name(address), now_ms, forget).await?)
+    }
+
     /// Who a passkey speaks for.
     pub(super) async fn used(
         &self,
@@ -154,6 +162,11 @@ impl Passkeys {
         let known = known
             .filter(|known| now_ms < known.made_ms.saturating_add(self.life_ms()))
             .ok_or(PasskeyError::Unknown)?;
+        let forgotten = forgotten_name(&known.person.address);
+        let forgotten_ms: Option<u64> = self.store.get(Kind::Passkey, &forgotten, now_ms).await?;
+        if forgotten_ms.is_some_and(|at_ms| known.made_ms <= at_ms) {
+            return Err(PasskeyError::Unknown);
+        }
         let (client_data, data) = (webauthn::bytes(answer.client_data)?, webauthn::bytes(answer.data)?);
         let signature = webauthn::bytes(answer.signature)?;
         let wanted = self.wanted(&asked.challenge);
@@ -186,13 +199,17 @@ impl Passkeys {
     }
 }
 
-/// Questions and passkeys are kept apart by their names.
+/// Questions, passkeys, and when an address's were forgotten are kept apart by their names.
 fn asked_name(session: &str) -> String {
     format!("asked {session}")
 }
 
 fn key_name(id: &str) -> String {
     format!("key {id}")
+}
+
+fn forgotten_name(address: &str) -> String {
+    format!("forgotten {address}")
 }
 
 fn bound(session: &str, browser: &str) -> String {

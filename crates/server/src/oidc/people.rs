@@ -278,6 +278,12 @@ async fn mail_answer(State(provider): Shared, request: Request) -> Response {
     match proofs.answer(session, &visit.session, typed, visit.now_ms).await {
         Ok(super::proof::Typed::Proven(proven)) => {
             let (person, purpose) = *proven;
+            let forget = visit.form.get("forget") == Some("passkeys");
+            if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| forget)
+                && let Err(error) = passkeys.forget(&person.address, visit.now_ms).await
+            {
+                return broken(&error);
+            }
             let wanted = visit.form.get("passkey") == Some("offer");
             match provider.passkeys.as_ref().filter(|_| wanted) {
                 Some(passkeys) => offer_passkey(passkeys, person, purpose, &visit).await,

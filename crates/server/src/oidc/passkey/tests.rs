@@ -133,6 +133,23 @@ async fn it_stands_in_for_the_mail_for_some_days() {
 }
 
 #[tokio::test]
+async fn whoever_proves_an_address_may_have_its_passkeys_forgotten() {
+    let (passkeys, _dir) = passkeys();
+    let (mut hers, mut others) = (Authenticator::new(b"hers"), Authenticator::new(b"others"));
+    keep(&passkeys, &hers, "jane@example.org").await.unwrap();
+    keep(&passkeys, &others, "john@example.org").await.unwrap();
+    passkeys.forget("jane@example.org", NOW + 1).await.unwrap();
+    assert_eq!(sign_in(&passkeys, &mut hers, BROWSER, NOW + 2).await, said(PasskeyError::Unknown));
+    assert!(sign_in(&passkeys, &mut others, BROWSER, NOW + 2).await.is_ok(), "of nobody else");
+    // What is remembered of that ends no sooner than the last of them.
+    let last = NOW + 30 * DAY_MS - 1;
+    assert_eq!(sign_in(&passkeys, &mut hers, BROWSER, last).await, said(PasskeyError::Unknown));
+    // One that is made afterwards counts.
+    passkeys.forget("john@example.org", NOW - 1).await.unwrap();
+    assert!(sign_in(&passkeys, &mut others, BROWSER, NOW + 2).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_copy_is_noticed() {
     let (passkeys, _dir) = passkeys();
     let mut mine = Authenticator::new(b"mine");
