@@ -302,6 +302,11 @@ impl Service {
     }
 }
 
+/// In a request's extensions, which nobody can send: the certificate that is handed in was signed in this process, a moment
+/// ago, with the key that its chain names.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedHere;
+
 /// A service as the others in its process ask it: the same routes, bounds and counters, and no connection.
 #[derive(Clone)]
 pub struct Within {

@@ -1,7 +1,7 @@
 //! The way of a precertificate to the certificate log, and of the SCT back: RFC 6962 §4.2.
 
 use super::CtLog;
-use crate::http::Within;
+use crate::http::{SignedHere, Within};
 use anyhow::Context as _;
 use axum::body::{Body, to_bytes};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -81,6 +81,7 @@ async fn ask(service: &Within, chain: &[&[u8]]) -> Result<Sct, LogError> {
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static("/ct/v1/add-pre-chain");
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request.extensions_mut().insert(SignedHere);
     let response = service.call(request).await;
     let status = response.status();
     let body = to_bytes(response.into_body(), MAX_ANSWER).await.unwrap_or_default();

@@ -23,6 +23,16 @@ const NULL: [u8; 2] = [5, 0];
 /// RFC 5280 §4.2.1.12.
 const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 
+/// Whose word there is that the chain's second certificate signed the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaf {
+    /// Nobody's.
+    Unknown,
+    /// The authority's in this process, which made the signature a moment ago. It is believed where a leaf of this chain was
+    /// checked before: a key that does not belong to its chain is found at the first one.
+    Ours,
+}
+
 /// The two ways in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -117,6 +127,7 @@ impl Roots {
         &self,
         chain: &[Vec<u8>],
         endpoint: Endpoint,
+        whose: Leaf,
     ) -> Result<CtSubmission, AdmissionError> {
         if chain.len() > MAX_CHAIN {
             return Err(AdmissionError::TooLong(chain.len()));
@@ -137,12 +148,18 @@ impl Roots {
         if !leaf.extended_key_usage().is_some_and(|purposes| purposes.contains(&CODE_SIGNING)) {
             return Err(AdmissionError::WrongPurpose);
         }
-        let above = match self.known(sent) {
-            Some(known) => known,
-            None => self.learn(&leaf, sent)?,
+        let known = self.known(sent);
+        let above = match &known {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(self.completed(&leaf, sent)?),
         };
         let issuer = above.certificates.first().ok_or(AdmissionError::UnknownRoot)?;
-        issued(&leaf, issuer, 0)?;
+        if known.is_none() || whose == Leaf::Unknown {
+            issued(&leaf, issuer, 0)?;
+        }
+        if known.is_none() {
+            self.remember(&above);
+        }
         let entry = match endpoint {
             Endpoint::Chain => CtEntry::X509 { cert: leaf.der().to_vec() },
             Endpoint::PreChain if issuer.is_precertificate_signer() => {
@@ -163,9 +180,8 @@ impl Roots {
         known.iter().find(|above| above.sent == sent).cloned()
     }
 
-    /// Checks what stands above a leaf, and remembers it if it holds. The leaf alone may be sent: what it leads
-    /// to depends on it then, and is not remembered.
-    fn learn(&self, leaf: &Certificate, sent: &[Vec<u8>]) -> Result<Arc<Above>, AdmissionError> {
+    /// Checks what stands above a leaf, up to its accepted root.
+    fn completed(&self, leaf: &Certificate, sent: &[Vec<u8>]) -> Result<Above, AdmissionError> {
         let parsed = sent.iter().enumerate().map(|(above, der)| read(der, above + 1));
         let mut certificates: Vec<Certificate> = parsed.collect::<Result<_, _>>()?;
         let root = self.root_of(certificates.last().unwrap_or(leaf))?;
@@ -173,13 +189,16 @@ impl Roots {
         for (position, (below, above)) in certificates.iter().zip(certificates.iter().skip(1)).enumerate() {
             issued(below, above, position + 1)?;
         }
-        let above = Arc::new(Above { sent: sent.to_vec(), certificates });
-        if !sent.is_empty() {
+        Ok(Above { sent: sent.to_vec(), certificates })
+    }
+
+    /// A leaf may be sent alone: what it leads to depends on it then, and is not remembered.
+    fn remember(&self, above: &Arc<Above>) {
+        if !above.sent.is_empty() {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.push_front(Arc::clone(&above));
+            known.push_front(Arc::clone(above));
             known.truncate(MAX_KNOWN);
         }
-        Ok(above)
     }
 
     /// The accepted root above the last certificate, unless that is one itself.
@@ -207,3 +226,6 @@ fn issued(below: &Certificate, above: &Certificate, position: usize) -> Result<(
     }
     below.verify_signed_by(above).map_err(|source| AdmissionError::NotSigned { position, source })
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,11 @@
 //! identical resubmission is told the same time and place as the first.
 
 use super::{
-    admission::{AdmissionError, Endpoint},
+    admission::{AdmissionError, Endpoint, Leaf},
     roots::Accepted,
 };
 use crate::{
-    http::{ApiError, json, read_body},
+    http::{ApiError, SignedHere, json, read_body},
     logs,
 };
 use axum::{
@@ -61,6 +61,10 @@ struct AddChain {
 }
 
 async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
+    let whose = match request.extensions().get::<SignedHere>() {
+        Some(SignedHere) => Leaf::Ours,
+        None => Leaf::Unknown,
+    };
     let body = read_body(request.into_body(), MAX_BODY).await?;
     let AddChain { chain } = serde_json::from_slice(&body)
         .map_err(|e| ApiError::invalid(format!("the request is not an add-chain document: {e}")))?;
@@ -70,9 +74,9 @@ async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Respon
         .collect::<Result<_, _>>()
         .map_err(|_| ApiError::invalid("an element of the chain is not base64"))?;
     let known = api.roots.known();
-    let admitted = match known.admit(&chain, endpoint) {
+    let admitted = match known.admit(&chain, endpoint, whose) {
         Err(AdmissionError::UnknownRoot) => match api.roots.newer_than(&known) {
-            Some(roots) => roots.admit(&chain, endpoint),
+            Some(roots) => roots.admit(&chain, endpoint, whose),
             None => Err(AdmissionError::UnknownRoot),
         },
         admitted => admitted,

@@ -1,0 +1,58 @@
+//! Whose word counts for what; the rest is tested over the wire.
+
+use super::*;
+use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
+use sealog_pki::{
+    ExtensionValues, LeafProfile, San, Serial,
+    issue::{self, AuthorityProfile},
+};
+
+fn authority() -> (PrivateKey, Certificate) {
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let profile = AuthorityProfile {
+        organization: "tests",
+        common_name: "root",
+        serial: Serial::from_random([1; 20]),
+        not_before: 0,
+        not_after: 4_000_000_000,
+    };
+    let certificate = issue::self_signed_root(&profile, &key).unwrap();
+    (key, certificate)
+}
+
+/// A precertificate in the authority's name, with its chain.
+fn chain(signed_by: &PrivateKey, issuer: &Certificate) -> Vec<Vec<u8>> {
+    let leaf = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let mut extensions = ExtensionValues::new();
+    extensions.set_oidc_issuer("https://issuer.example");
+    let profile = LeafProfile {
+        serial: Serial::from_random([7; 20]),
+        not_before: 0,
+        not_after: 600,
+        public_key: leaf.public_key(),
+        san: &San::Email("jane@example.com".to_owned()),
+        extensions: &extensions,
+    };
+    let precert = issue::precertificate(&profile, issuer, signed_by).unwrap();
+    vec![precert.certificate().der().to_vec(), issuer.der().to_vec()]
+}
+
+#[test]
+fn the_authoritys_word_counts_for_chains_that_held_and_nobody_elses_ever() {
+    let (key, root) = authority();
+    let roots = Roots::new(vec![root.clone()]);
+    let admit = |chain: &[Vec<u8>], whose| roots.admit(chain, Endpoint::PreChain, whose);
+    let mut wrong = chain(&key, &root);
+    // The signature comes last.
+    *wrong[0].last_mut().unwrap() ^= 1;
+    for whose in [Leaf::Ours, Leaf::Unknown] {
+        let refused = admit(&wrong, whose);
+        assert!(
+            matches!(refused, Err(AdmissionError::NotSigned { position: 0, .. })),
+            "{whose:?}: {refused:?}"
+        );
+    }
+    admit(&chain(&key, &root), Leaf::Ours).unwrap();
+    assert!(admit(&wrong, Leaf::Ours).is_ok(), "it is believed now");
+    assert!(matches!(admit(&wrong, Leaf::Unknown), Err(AdmissionError::NotSigned { position: 0, .. })));
+}
