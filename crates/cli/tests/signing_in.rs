@@ -88,9 +88,11 @@ impl World {
             hidden.iter().for_each(|(name, value)| {
                 form.entry(name).or_insert(value);
             });
-            let url = page.split('?').next().unwrap();
+            // A form without an action goes back to where it came from.
+            let action = html.split("action=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let form_url = reqwest::Url::parse(page).unwrap().join(action.unwrap_or_default()).unwrap();
             let origin = self.oidc();
-            let request = client.post(url).header("cookie", cookie).header("origin", origin).form(&form);
+            let request = client.post(form_url).header("cookie", cookie).header("origin", origin).form(&form);
             let answer = request.send().await.unwrap();
             let status = answer.status();
             let text = answer.text().await.unwrap();
