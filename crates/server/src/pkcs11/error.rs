@@ -197,7 +197,10 @@ pub(super) enum Loss {
 pub(super) fn loss(error: &Error) -> Loss {
     let Error::Pkcs11(code, _) = error else { return Loss::None };
     match code {
-        RvError::UserNotLoggedIn => Loss::Login,
+        RvError::UserNotLoggedIn
+        // What modules say when somebody logs out while a signature begins, and of much else that passes.
+        | RvError::GeneralError
+        | RvError::FunctionFailed => Loss::Login,
         RvError::CryptokiNotInitialized => Loss::Library,
         RvError::SessionHandleInvalid
         | RvError::SessionClosed
