@@ -222,7 +222,13 @@ async fn device_code(State(provider): Shared, request: Request) -> Result<Respon
     }
     let now_ms = provider.clock.unix_ms();
     let program = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let asker = Asker { from: from.to_string(), program: readable(program).into(), at_ms: now_ms };
+    let known = |id: &&str| provider.upstreams.by_connector(id).is_some();
+    let asker = Asker {
+        from: from.to_string(),
+        program: readable(program).into(),
+        at_ms: now_ms,
+        connector_id: form.get("connector_id").filter(known).map(str::to_owned),
+    };
     let start = provider.grants.begin_device(&form, &limits::network(from), asker, now_ms).await?;
     let page = format!("{}/device", provider.url);
     let body = object!({

@@ -62,6 +62,9 @@ pub struct Mail {
     /// How many days a passkey may stand in for a mail; 0 for never.
     #[serde(default = "default_passkey_days")]
     pub passkey_days: u32,
+    /// How many codes go to addresses of one domain in an hour.
+    #[serde(default = "default_mails_to_domain")]
+    pub mails_to_domain: u32,
 }
 
 fn default_key_days() -> u32 {
@@ -70,6 +73,10 @@ fn default_key_days() -> u32 {
 
 fn default_passkey_days() -> u32 {
     30
+}
+
+fn default_mails_to_domain() -> u32 {
+    1_000
 }
 
 /// How the way to the mail server is protected.
@@ -246,6 +253,11 @@ impl Config {
         if let Some(domain) = self.domains.iter().find(|domain| domain.is_empty() || !domain.is_ascii()) {
             return Err(format!("[oidc] `domains`: {domain:?} must be in ASCII, with xn-- where it is not"));
         }
+        if self.mail.as_ref().is_some_and(|mail| mail.mails_to_domain == 0) {
+            return Err(
+                "[oidc.mail] `mails_to_domain` is 0, so no code would go out; expected 1 or more".to_owned()
+            );
+        }
         let mut names = BTreeSet::new();
         // Our own name in a token stands for a proof by mail.
         let mut connectors = BTreeSet::from([self.url.as_str().to_owned()]);
@@ -346,6 +358,8 @@ mod tests {
         assert!(entra("common").unwrap_err().contains("anybody's tenant"));
         let refusal = checked(&format!("{here}domains = ['bücher.example']")).unwrap_err();
         assert!(refusal.contains("xn--"), "{refusal}");
+        let silent = format!("{here}[mail]\nfrom = 'a@example.org'\nserver = 'b'\nmails_to_domain = 0");
+        assert!(checked(&silent).unwrap_err().contains("no code would go out"));
         assert!(checked(&format!("{here}key_days = 0")).unwrap_err().contains("1 to 3650"));
     }
 }

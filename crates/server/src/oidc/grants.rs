@@ -119,6 +119,9 @@ pub(super) struct Asker {
     pub(super) program: String,
     /// When it asked.
     pub(super) at_ms: u64,
+    /// The provider behind this one that it names.
+    #[serde(default)]
+    pub(super) connector_id: Option<String>,
 }
 
 /// Codes that wait to be exchanged.

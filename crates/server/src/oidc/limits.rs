@@ -14,8 +14,13 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 pub(super) enum Limit {
     /// Codes sent to an address.
     MailsToAddress,
+    /// Codes sent to an address since one network asked for them: a stranger leaves its owner some.
+    MailsToAddressFromNetwork,
     /// Codes sent to addresses of a domain.
-    MailsToDomain,
+    MailsToDomain {
+        /// In an hour, as configured.
+        most: u32,
+    },
     /// Codes asked for by a network.
     MailsFromNetwork,
     /// Device codes asked for by a network.
@@ -30,8 +35,9 @@ impl Limit {
     /// Name, how many, and in how long.
     const fn row(self) -> (&'static str, u32, u64) {
         match self {
-            Self::MailsToAddress => ("mails-to-address", 5, HOUR_MS),
-            Self::MailsToDomain => ("mails-to-domain", 1_000, HOUR_MS),
+            Self::MailsToAddress => ("mails-to-address", 10, HOUR_MS),
+            Self::MailsToAddressFromNetwork => ("mails-to-address-from-network", 5, HOUR_MS),
+            Self::MailsToDomain { most } => ("mails-to-domain", most, HOUR_MS),
             Self::MailsFromNetwork => ("mails-from-network", 20, HOUR_MS),
             Self::Devices => ("devices", 120, HOUR_MS),
             // A company may stand behind one address; the store has room for what thirty such begin.
@@ -91,13 +97,16 @@ mod tests {
         const NOW: u64 = 1_700_000_000_000;
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits::new(Store::open(dir.path()).unwrap());
-        for _ in 0..5 {
+        for _ in 0..10 {
             assert!(limits.allows(Limit::MailsToAddress, "a@b.example", NOW).await.unwrap());
         }
         assert!(limits.is_used_up(Limit::MailsToAddress, "a@b.example", NOW).await.unwrap());
         assert!(!limits.allows(Limit::MailsToAddress, "a@b.example", NOW).await.unwrap());
         assert!(limits.allows(Limit::MailsToAddress, "c@b.example", NOW).await.unwrap(), "another address");
-        assert!(limits.allows(Limit::MailsToDomain, "a@b.example", NOW).await.unwrap(), "another limit");
+        assert!(
+            limits.allows(Limit::MailsToDomain { most: 1 }, "a@b.example", NOW).await.unwrap(),
+            "another limit"
+        );
         let later = NOW + HOUR_MS;
         assert!(
             limits.allows(Limit::MailsToAddress, "a@b.example", later).await.unwrap(),

@@ -146,6 +146,7 @@ pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Resu
             store: store.clone(),
             limits: limits.clone(),
             post: mail::Post::start(mail, url, config.url.host())?,
+            mails_to_domain: mail.mails_to_domain,
             issuer: url.to_owned(),
         }),
         None => None,

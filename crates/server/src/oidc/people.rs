@@ -235,13 +235,7 @@ async fn ask(
     from: IpAddr,
     typed: &Typed,
 ) -> Response {
-    let ways = Ways {
-        believes_anyone: provider.config.believes_anyone,
-        mail: provider.proofs.is_some(),
-        passkey: provider.passkeys.is_some(),
-        upstreams: provider.upstreams.labels().collect(),
-        domains: &provider.config.domains,
-    };
+    let ways = ways(provider);
     let now_ms = provider.clock.unix_ms();
     match purpose {
         Purpose::Request(request) => with_form_token(provider, headers, |token| {
@@ -251,6 +245,9 @@ async fn ask(
             match provider.grants.asking_device(user_code, &network(from), now_ms).await {
                 Ok((user_code, asker)) => with_form_token(provider, headers, |token| {
                     let at = when(asker.at_ms);
+                    let wanted = asker.connector_id.as_deref();
+                    let wanted = wanted.and_then(|id| provider.upstreams.by_connector(id));
+                    let ways = wanted.map_or(ways, |name| only(provider, name));
                     page(status, &pages::device_asks(&asker, &at, &user_code, &ways, token, typed), None)
                 }),
                 Err(NoDevice::Store(error)) => broken(&error),
@@ -258,6 +255,24 @@ async fn ask(
             }
         }
     }
+}
+
+/// All ways that are configured.
+fn ways(provider: &Provider) -> Ways<'_> {
+    Ways {
+        believes_anyone: provider.config.believes_anyone,
+        mail: provider.proofs.is_some(),
+        passkey: provider.passkeys.is_some(),
+        upstreams: provider.upstreams.labels().collect(),
+        domains: &provider.config.domains,
+    }
+}
+
+/// The one that a program named. No way round the page for it: there a person sees which device asks.
+fn only<'a>(provider: &'a Provider, upstream: &str) -> Ways<'a> {
+    let mut upstreams: Vec<_> = provider.upstreams.labels().collect();
+    upstreams.retain(|(name, _)| *name == upstream);
+    Ways { believes_anyone: false, mail: false, passkey: false, upstreams, domains: &[] }
 }
 
 async fn mail_answer(State(provider): Shared, request: Request) -> Response {

@@ -104,7 +104,7 @@ async fn begin(grants: &Grants) -> DeviceStart {
 }
 
 fn asker() -> Asker {
-    Asker { from: NETWORK.to_owned(), program: "a program".to_owned(), at_ms: NOW }
+    Asker { from: NETWORK.to_owned(), program: "a program".to_owned(), at_ms: NOW, connector_id: None }
 }
 
 #[tokio::test]
@@ -201,7 +201,8 @@ fn user_codes_are_easy_to_read() {
 #[tokio::test]
 async fn a_device_binds_its_token_to_a_thumbprint_or_to_nothing() {
     let (grants, _dir) = grants();
-    let asker = Asker { from: "192.0.2.7".to_owned(), program: String::new(), at_ms: NOW };
+    let asker =
+        Asker { from: "192.0.2.7".to_owned(), program: String::new(), at_ms: NOW, connector_id: None };
     for (text, good) in [(CHALLENGE, true), ("x", false), (&"a".repeat(10_000), false)] {
         let begun = grants.begin_device(&params(&[("dpop_jkt", text)]), NETWORK, asker.clone(), NOW).await;
         match good {

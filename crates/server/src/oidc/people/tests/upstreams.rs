@@ -114,6 +114,35 @@ async fn who_signs_in_elsewhere_signs_in_for_themselves() {
 }
 
 #[tokio::test]
+async fn a_device_names_the_provider_behind_this_one() {
+    let upstream = World::new("").await;
+    let corp = |name: &str, more: &str| {
+        format!(
+            "[[upstreams]]\nname = '{name}'\nissuer = '{}'\nclient_id = 'sigstore'\n{more}\n",
+            upstream.url
+        )
+    };
+    let world =
+        World::new(&format!("{MAIL}{}{}", corp("one", ""), corp("two", "connector_id = 'urn:two'"))).await;
+    let shown = async |more: &str| {
+        let asked = http::Request::post("/device/code")
+            .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let proof = "code_challenge_method=S256&code_challenge=";
+        let form = format!("client_id=sigstore&scope=openid+email{more}&{proof}{CHALLENGE}");
+        let answer = Browser::new(&world).send(asked.body(Body::from(form)).unwrap()).await;
+        let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let browser = Browser::new(&world);
+        let page = browser.open("/device").await;
+        let page = browser.press(&page, &[("user_code", answer["user_code"].as_str().unwrap())]).await;
+        assert!(page.body.contains("Go on only if you started it yourself."), "{}", page.body);
+        ["type=\"email\"", "upstream-one", "upstream-two"].map(|way| page.body.contains(way))
+    };
+    assert_eq!(shown("").await, [true, true, true]);
+    assert_eq!(shown("&connector_id=urn:two").await, [false, false, true]);
+    assert_eq!(shown("&connector_id=urn:three").await, [true, true, true], "unknown: the person chooses");
+}
+
+#[tokio::test]
 async fn who_carries_a_code_is_told_that_it_may_be_for_anybody() {
     let world = World::new(&format!("{MAIL}passkey_days = 0")).await;
     let browser = Browser::new(&world);
