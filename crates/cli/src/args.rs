@@ -101,6 +101,15 @@ pub(crate) struct IdentityArgs {
     /// The provider behind the provider, so that its page need not ask: such as https://github.com/login/oauth
     #[arg(long, value_name = "URL", help_heading = "Who signs")]
     pub(crate) connector_id: Option<String>,
+    /// The audience a token must be made for, where the authority wants another [default: sigstore, or the --client-id]
+    #[arg(long, value_name = "NAME", help_heading = "Who signs")]
+    pub(crate) audience: Option<String>,
+    /// This program's name at the OpenID provider [default: sigstore]
+    #[arg(long, value_name = "NAME", help_heading = "Who signs")]
+    pub(crate) client_id: Option<String>,
+    /// Sign as the owner of this address: a code is mailed there, and typed here
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["no_browser", "device", "paste", "connector_id"], help_heading = "Who signs")]
+    pub(crate) email: Option<String>,
     /// Print the address to open instead of starting a browser
     #[arg(long, help_heading = "Who signs")]
     pub(crate) no_browser: bool,

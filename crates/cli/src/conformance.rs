@@ -14,7 +14,7 @@ use sealog_bundle::Statement;
 use sealog_client::{
     http::Client,
     oidc::IdentityToken,
-    sign::{Payload, Signer},
+    sign::{Payload, Signer, SigningKey},
     trust::{TrustConfig, read_trusted_root},
 };
 use sealog_crypto::HashAlgorithm;
@@ -149,7 +149,7 @@ fn sign(args: &SignBundle) -> Result<(), Failure> {
     let signer = Signer::new(&client, &services, &config.trusted_root);
     let payloads = [payload];
     let signed = crate::sign::event_loop()?.block_on(async {
-        let batch = signer.begin(&token, &payloads).await?;
+        let batch = signer.begin(SigningKey::generate()?, &token, &payloads).await?;
         let [payload] = &payloads;
         batch.finish(0, payload).await
     });

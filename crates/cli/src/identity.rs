@@ -15,8 +15,9 @@ use sealog_client::{
     http::Client,
     oidc::{
         self, AUDIENCE, Ambient, AmbientError, DeviceCode, IdentityToken, Notice, OidcError, Provider,
-        SignIn, Surroundings,
+        Question, SignIn, Surroundings,
     },
+    sign::SigningKey,
     trust::Services,
 };
 use sealog_verify::verdict::shown;
@@ -37,47 +38,94 @@ pub(crate) fn given(args: &IdentityArgs) -> Result<Option<IdentityToken>, Failur
     args.identity_token.as_deref().map(given_token).transpose()
 }
 
-/// The token to sign with. One that is about to expire is said to be: it may not last for all files.
-pub(crate) async fn token(
-    given: Option<IdentityToken>,
-    client: &Client,
-    services: &Services,
-    args: &IdentityArgs,
+/// Who signs, and how they say so: as often as a certificate needs a token.
+pub(crate) struct Signatory<'a> {
+    source: Source,
+    client: &'a Client,
+    services: &'a Services,
+    args: &'a IdentityArgs,
     files: usize,
-) -> Result<IdentityToken, Failure> {
-    let token = chosen(given, client, services, args, files).await?;
-    let left = token.claims().expires_at.saturating_sub(clock::unix_seconds());
-    if (1..SHORT_SECONDS).contains(&left) {
-        output::talk(&format!(
-            "note: the identity token expires in {left} s; what is not signed by then needs a new one"
-        ));
-    }
-    Ok(token)
 }
 
-async fn chosen(
-    given: Option<IdentityToken>,
-    client: &Client,
-    services: &Services,
-    args: &IdentityArgs,
-    files: usize,
-) -> Result<IdentityToken, Failure> {
-    if let Some(token) = given {
-        announce(Some(token.claims().shown_identity()), files);
-        return Ok(token);
+enum Source {
+    Given(IdentityToken),
+    Ambient(Ambient, Surroundings),
+    Person,
+}
+
+impl<'a> Signatory<'a> {
+    /// Decides whose name it will be; asks nobody.
+    pub(crate) fn find(
+        given: Option<IdentityToken>,
+        client: &'a Client,
+        services: &'a Services,
+        args: &'a IdentityArgs,
+        files: usize,
+    ) -> Self {
+        let here = Surroundings::of_this_process();
+        // Whoever says how to sign in, or where, is a person.
+        let at = args.issuer_url.is_some() || args.connector_id.is_some() || args.client_id.is_some();
+        let person = args.no_ambient || args.device || args.paste || args.email.is_some() || at;
+        let source = match (given, Ambient::detect(&here).filter(|_| !person)) {
+            (Some(token), _) => Source::Given(token),
+            (None, Some(system)) => Source::Ambient(system, here),
+            (None, None) => Source::Person,
+        };
+        Self { source, client, services, args, files }
     }
-    let here = Surroundings::of_this_process();
-    // Whoever says how to sign in, or where, is a person.
-    let where_to = args.issuer_url.is_some() || args.connector_id.is_some();
-    let person = args.no_ambient || args.device || args.paste || where_to;
-    match Ambient::detect(&here).filter(|_| !person) {
-        Some(system) => {
-            output::talk(&format!("identity: {system} (--no-ambient to sign in as a person)"));
-            let token = system.token(&here, client, AUDIENCE).await.map_err(|error| ambient(&error))?;
-            announce(Some(token.claims().shown_identity()), files);
-            Ok(token)
+
+    /// A token to have this key certified with. One that is about to expire is said to be: it may not last for all files.
+    pub(crate) async fn token(&self, key: &SigningKey) -> Result<IdentityToken, Failure> {
+        let audience = self.args.audience.as_deref().or(self.args.client_id.as_deref()).unwrap_or(AUDIENCE);
+        let token = match &self.source {
+            Source::Given(token) => {
+                output::talk("identity: the token that was given");
+                token.clone()
+            }
+            Source::Ambient(system, here) => {
+                output::talk(&format!("identity: {system} (--no-ambient to sign in as a person)"));
+                system.token(here, self.client, audience).await.map_err(|error| ambient(&error))?
+            }
+            Source::Person => return self.sign_in(key, audience).await,
+        };
+        announce(Some(token.claims().shown_identity()), self.files);
+        let left = token.claims().expires_at.saturating_sub(clock::unix_seconds());
+        if (1..SHORT_SECONDS).contains(&left) {
+            output::talk(&format!(
+                "note: the identity token expires in {left} s; what is not signed by then needs a new one"
+            ));
         }
-        None => sign_in(client, services, args, files).await,
+        Ok(token.made_for(audience))
+    }
+
+    async fn sign_in(&self, key: &SigningKey, audience: &str) -> Result<IdentityToken, Failure> {
+        let args = self.args;
+        let issuer = args.issuer_url.as_deref().unwrap_or(&self.services.oidc);
+        announce(args.email.as_deref(), self.files);
+        let provider = Provider::discover(self.client, issuer).await.map_err(|error| signing_in(&error))?;
+        let way =
+            Way::of(args, &provider, |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+        output::talk(&format!("identity: {}, at {}", way.described(), shown(&provider.issuer)));
+        let how = SignIn {
+            client_id: args.client_id.clone().unwrap_or_else(|| SignIn::default().client_id),
+            audience: audience.to_owned(),
+            open_browser: way == Way::Browser,
+            connector_id: args.connector_id.clone(),
+            key_thumbprint: key.thumbprint(),
+            ..SignIn::default()
+        };
+        let token = match way {
+            Way::Browser | Way::Address => oidc::sign_in(self.client, &provider, &how, tell).await,
+            Way::Device => oidc::sign_in_on_device(self.client, &provider, &how, tell_device).await,
+            Way::Paste => oidc::sign_in_by_paste(self.client, &provider, &how, ask_for_code).await,
+            Way::Mail(address) => {
+                let ask = ask_for_mailed_code(address);
+                oidc::sign_in_by_mail(self.client, &provider, &how, address, ask).await
+            }
+        };
+        let token = token.map_err(|error| signing_in(&error))?;
+        output::talk(&format!("signed in as {}", shown(token.claims().shown_identity())));
+        Ok(token)
     }
 }
 
@@ -105,32 +153,10 @@ fn given_token(option: &str) -> Result<IdentityToken, Failure> {
     })
 }
 
-async fn sign_in(
-    client: &Client,
-    services: &Services,
-    args: &IdentityArgs,
-    files: usize,
-) -> Result<IdentityToken, Failure> {
-    let issuer = args.issuer_url.as_deref().unwrap_or(&services.oidc);
-    announce(None, files);
-    let provider = Provider::discover(client, issuer).await.map_err(|error| signing_in(&error))?;
-    let way = Way::of(args, &provider, |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    let connector_id = args.connector_id.clone();
-    let how = SignIn { open_browser: way == Way::Browser, connector_id, ..SignIn::default() };
-    let token = match way {
-        Way::Browser | Way::Address => oidc::sign_in(client, &provider, &how, tell).await,
-        Way::Device => oidc::sign_in_on_device(client, &provider, &how, tell_device).await,
-        Way::Paste => oidc::sign_in_by_paste(client, &provider, &how, ask_for_code).await,
-    };
-    let token = token.map_err(|error| signing_in(&error))?;
-    output::talk(&format!("signed in as {}", shown(token.claims().shown_identity())));
-    Ok(token)
-}
-
 fn tell(notice: Notice<'_>) {
     output::talk(&match notice {
-        Notice::BrowserOpened(url) => {
-            format!("sign in with the browser that opened; if none did, open\n  {url}")
+        Notice::Opening(url) => {
+            format!("to sign in, use the browser that opens; if none does, open on this machine\n  {url}")
         }
         Notice::OpenThis(url) => format!("to sign in, open in a browser on this machine\n  {url}"),
     });
@@ -148,6 +174,24 @@ fn ask_for_code(url: &str) -> io::Result<String> {
     output::talk(&format!(
         "to sign in, open in any browser\n  {url}\nand type here the code that its page shows, then Enter:"
     ));
+    typed_line()
+}
+
+fn ask_for_mailed_code(address: &str) -> impl Fn(Question) -> io::Result<String> + Clone + Send + 'static {
+    let address = shown(address).to_string();
+    move |question| {
+        output::talk(&match question {
+            Question::Code => format!(
+                "a code is on its way to {address}; who types it agrees that this address goes into a public log, for ever\n\
+                 type it here, then Enter:"
+            ),
+            Question::Again(why) => format!("{why}; type it again, then Enter:"),
+        });
+        typed_line()
+    }
+}
+
+fn typed_line() -> io::Result<String> {
     let mut line = String::new();
     io::stdin().lock().take(MAX_CODE_BYTES).read_line(&mut line)?;
     match line.is_empty() {
@@ -189,6 +233,9 @@ fn signing_in(error: &OidcError) -> Failure {
         OidcError::Refused(_) | OidcError::Token(_) | OidcError::NotOurs(_) | OidcError::NoToken => {
             Failure::of(Status::Refused, "sign-in", error)
         }
+        OidcError::NoMail(_) => {
+            Failure::of(Status::Usage, "sign-in", error).hint("--device signs in on a page of the provider")
+        }
         OidcError::NobodyCame(_) => {
             Failure::of(Status::Unable, "sign-in", error).hint("--identity-token signs without a browser")
         }
@@ -198,7 +245,7 @@ fn signing_in(error: &OidcError) -> Failure {
 
 /// How a person signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Way<'a> {
     /// A browser is started here.
     Browser,
     /// The address is told, for a browser on this machine.
@@ -207,16 +254,34 @@ enum Way {
     Device,
     /// A code is carried from a page elsewhere to this keyboard.
     Paste,
+    /// A code is carried from the mailbox of this address.
+    Mail(&'a str),
 }
 
-impl Way {
+impl<'a> Way<'a> {
+    /// In the line that says it.
+    fn described(self) -> String {
+        match self {
+            Self::Browser => {
+                "a person, with a browser (others: --no-browser, --device, --paste, --email)".to_owned()
+            }
+            Self::Address => "a person, with a browser on this machine".to_owned(),
+            Self::Device => "a person, on another device (others: --no-browser, --paste, --email)".to_owned(),
+            Self::Paste => "a person, with a code from a browser elsewhere".to_owned(),
+            Self::Mail(address) => format!("{}, with a code from the mailbox", shown(address)),
+        }
+    }
+
     /// What was asked for, else what works from here: a browser where there is a screen to show it on, else another device.
-    fn of(args: &IdentityArgs, provider: &Provider, variable: impl Fn(&str) -> bool) -> Self {
+    fn of(args: &'a IdentityArgs, provider: &Provider, variable: impl Fn(&str) -> bool) -> Self {
         let remote = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"].into_iter().any(&variable);
         let has_screen = !cfg!(all(unix, not(target_os = "macos")))
             || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(&variable);
         // Somebody who names a browser wants it, wherever they sit.
         let here = (has_screen && !remote) || variable("BROWSER");
+        if let Some(address) = &args.email {
+            return Self::Mail(address);
+        }
         match (args.device, args.paste, args.no_browser) {
             (true, ..) => Self::Device,
             (_, true, _) => Self::Paste,

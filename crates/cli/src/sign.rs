@@ -7,7 +7,7 @@ use crate::{
     args::{AttestArgs, IdentityArgs, OutputArgs, SignArgs, SigningTrustArgs},
     artifact::{self, Contents},
     failure::{Failure, Status},
-    identity,
+    identity::{self, Signatory},
     output::{self, Reserved},
     progress::Show,
     trust,
@@ -16,8 +16,8 @@ use sealog_bundle::dsse::PAE_START;
 use sealog_client::{
     attest,
     http::{Client, HttpError},
-    oidc::{IdentityToken, TokenError},
-    sign::{Payload, Signed, Signer, SigningError},
+    oidc::TokenError,
+    sign::{Batch, Payload, Signed, Signer, SigningError, SigningKey},
     tsa::TsaError,
 };
 use sealog_crypto::{Digest, HashAlgorithm};
@@ -110,8 +110,8 @@ fn run(
     event_loop()?.block_on(async {
         let _full = outlive_file_limits();
         let client = Client::new();
-        let token = identity::token(given, &client, &services, identity, jobs.len()).await?;
-        sign_all(&Signer::new(&client, &services, &config.trusted_root), &token, jobs, output.json).await
+        let signatory = Signatory::find(given, &client, &services, identity, jobs.len());
+        sign_all(&Signer::new(&client, &services, &config.trusted_root), &signatory, jobs, output.json).await
     })
 }
 
@@ -144,18 +144,19 @@ pub(crate) fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
 
 async fn sign_all(
     signer: &Signer<'_>,
-    token: &IdentityToken,
+    signatory: &Signatory<'_>,
     jobs: Vec<Job>,
     json: bool,
 ) -> Result<(), Failure> {
     let payloads: Vec<Payload> = jobs.iter().map(|job| job.payload.clone()).collect();
-    let mut batch = signer.begin(token, &payloads).await.map_err(|error| failure_of(&error))?;
+    let mut batch = begin(signer, signatory, &payloads).await?;
     let mut first = 0;
     for (index, job) in jobs.into_iter().enumerate() {
         if batch.expires_soon() {
             let rest = payloads.get(index..).unwrap_or_default();
-            let renewed = signer.begin(token, rest).await;
-            batch = renewed.map_err(|error| which(&job.file, index, payloads.len(), failure_of(&error)))?;
+            output::talk(&format!("the certificate is about to expire; files left: {}", rest.len()));
+            let renewed = begin(signer, signatory, rest).await;
+            batch = renewed.map_err(|failure| which(&job.file, index, payloads.len(), failure))?;
             first = index;
         }
         let signed = batch.finish(index.saturating_sub(first), &job.payload).await;
@@ -165,6 +166,17 @@ async fn sign_all(
         output::data(&report(&job.file, &bundle, &signed, json))?;
     }
     Ok(())
+}
+
+/// A new key, a token for it, a certificate, and signatures.
+async fn begin<'a>(
+    signer: &Signer<'a>,
+    signatory: &Signatory<'_>,
+    payloads: &[Payload],
+) -> Result<Batch<'a>, Failure> {
+    let key = SigningKey::generate().map_err(|error| failure_of(&error))?;
+    let token = signatory.token(&key).await?;
+    signer.begin(key, &token, payloads).await.map_err(|error| failure_of(&error))
 }
 
 /// A failure on one of several files says which, and what became of the others.
@@ -222,7 +234,9 @@ pub(crate) fn failure_of(error: &SigningError) -> Failure {
     }
     match error {
         SigningError::Token(cause) => Failure::of(Status::Refused, "token", error).hint(match cause {
-            TokenError::WrongAudience { .. } => "ask the provider for a token with that audience",
+            TokenError::WrongAudience { .. } => {
+                "ask the provider for a token with that audience, or name the one the authority wants by --audience"
+            }
             TokenError::UnverifiedEmail(_) => "confirm the address at the provider, then get a new token",
             TokenError::NotYetValid(_) => "is this machine's clock right?",
             TokenError::Expired(_) | TokenError::Malformed(_) => "get a new token; they live for minutes",

@@ -359,7 +359,8 @@ fn a_token_that_expired_is_not_sent() {
     child.stdin.take().unwrap().write_all(format!("{token}\n").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.starts_with("error: the identity token expired "), "{words}");
+    let said = "identity: the token that was given\nerror: the identity token expired ";
+    assert!(words.starts_with(said), "{words}");
     assert!(words.ends_with("hint: get a new token; they live for minutes\n"), "{words}");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(home.names(), ["app.txt", "trust"]);

@@ -27,20 +27,30 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::at(&Clock::system())
+    }
+
+    /// Services by whose clock it is another time.
+    fn at(clock: &Clock) -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("app.txt"), "app\n").unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let (config, running) = runtime.block_on(async {
-            let (config, sockets) = dev::prepare(&home.path().join("dev"), 0, Clock::system()).unwrap();
-            let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
+            let (config, sockets) = dev::prepare(&home.path().join("dev"), 0, clock.clone()).unwrap();
+            let running = Running::start(&config, clock.clone(), sockets).await.unwrap();
             (config, running)
         });
         Self { home, config, running: Some(running), runtime }
     }
 
     fn token(&self) -> String {
+        self.token_of(&Clock::system())
+    }
+
+    /// A token made at that time: they live for five minutes.
+    fn token_of(&self, clock: &Clock) -> String {
         let asked = DevToken::Email("ann@example.org".to_owned());
-        dev_token(&self.config, &Clock::system(), &asked, "sigstore").unwrap()
+        dev_token(&self.config, clock, &asked, "sigstore").unwrap()
     }
 
     fn oidc(&self) -> String {
@@ -159,7 +169,7 @@ hint: give the workflow, or the job, `permissions: id-token: write`
     // A token on the command line is a decision; what the machine vouches for is not asked then.
     let given = format!("--identity-token {token}");
     let (said, status) = words(&mut world.sign(&given, &[("GITHUB_ACTIONS", "true")]));
-    assert_eq!((said.as_str(), status), ("", 0));
+    assert_eq!((said.as_str(), status), ("identity: the token that was given\n", 0));
 }
 
 #[test]
@@ -231,4 +241,124 @@ fn a_code_is_carried_over_by_hand() {
         assert_ne!(child.wait().unwrap().code(), Some(0), "{typed:?}");
         assert!(!world.bundle().exists());
     }
+}
+
+fn seconds_ago(seconds: u64) -> Clock {
+    Clock::fixed(Clock::system().unix_ms() - seconds * 1000)
+}
+
+/// A program of that name in a directory of its own, which is handed back for `PATH`.
+fn program(world: &World, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let room = world.home.path().join("programs");
+    fs::create_dir_all(&room).unwrap();
+    let path = room.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    room.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_programs_of_build_systems_are_asked() {
+    let world = World::new();
+    let (token, asked) = (world.token(), world.home.path().join("asked"));
+    let text = |then: &str| format!("printf '%s|' \"$@\" > '{}'\n{then}", asked.display());
+    for (system, name, variable, arguments) in [
+        ("CircleCI", "circleci", "CIRCLECI", "run|oidc|get|--claims|{\"aud\":\"sigstore\"}|"),
+        ("Buildkite", "buildkite-agent", "BUILDKITE", "oidc|request-token|--audience|sigstore|"),
+    ] {
+        let _ = fs::remove_file(world.bundle());
+        let path = program(&world, name, &text(&format!("echo '{token}'")));
+        let (said, status) = words(&mut world.sign("", &[(variable, "true"), ("PATH", &path)]));
+        assert_eq!(
+            (said.as_str(), status),
+            (format!("identity: {system} (--no-ambient to sign in as a person)\n").as_str(), 0)
+        );
+        assert_eq!(fs::read_to_string(&asked).unwrap(), arguments);
+        assert!(world.bundle().exists());
+
+        let path = program(&world, name, &text("exit 3"));
+        let (said, status) = words(&mut world.sign("", &[(variable, "true"), ("PATH", &path)]));
+        assert_eq!(status, 1, "{said}");
+        assert!(said.contains(name) && said.contains("exit status: 3"), "{said}");
+    }
+}
+
+#[test]
+fn the_way_is_said_before_the_browser_is_started() {
+    let world = World::new();
+    let (screen, seen) = (world.home.path().join("screen"), world.home.path().join("seen"));
+    // A browser that looks at what was said so far, and visits nothing.
+    let look =
+        format!("/bin/cat '{}' > '{}.part'; /bin/mv '{1}.part' '{1}'", screen.display(), seen.display());
+    let browser = format!("{}/looker", program(&world, "looker", &look));
+    let mut command = world.sign("", &[("BROWSER", &browser)]);
+    let mut child = command.stderr(fs::File::create(&screen).unwrap()).spawn().unwrap();
+    let since = std::time::Instant::now();
+    while !seen.exists() && since.elapsed().as_secs() < 20 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = fs::read_to_string(seen).unwrap();
+    let start = format!(
+        "identity: a person, with a browser (others: --no-browser, --device, --paste, --email), at {}\n",
+        world.oidc()
+    );
+    assert!(said.starts_with(&start), "{said}");
+    assert!(said.contains("dpop_jkt="), "the token is to be bound to the key: {said}");
+}
+
+#[test]
+fn a_token_that_expires_soon_is_said_to() {
+    let world = World::new();
+    let token = world.token_of(&seconds_ago(270));
+    let (said, status) = words(&mut world.sign("", &[("SIGSTORE_ID_TOKEN", &token)]));
+    assert_eq!(status, 0, "{said}");
+    assert!(
+        said.contains("\nnote: the identity token expires in ") && said.contains(" s; what is not"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_long_run_gets_a_new_token_with_each_certificate() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    // Certificates of ten minutes, of which nine and a half are over.
+    let world = World::at(&Clock::of(|| Clock::system().unix_ms() - 570_000));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let (count, token) = (Arc::clone(&asked), world.token_of(&seconds_ago(200)));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            count.fetch_add(1, Ordering::SeqCst);
+            let body = serde_json::json!({ "value": token }).to_string();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    for name in ["b.txt", "c.txt"] {
+        fs::write(world.home.path().join(name), name).unwrap();
+    }
+    let here = [
+        ("GITHUB_ACTIONS", "true"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "secret"),
+    ];
+    let (said, status) = words(&mut world.sign("b.txt c.txt", &here));
+    assert_eq!(status, 0, "{said}");
+    assert!(
+        said.contains("the certificate is about to expire; files left: 1\nidentity: GitHub Actions"),
+        "{said}"
+    );
+    assert_eq!(asked.load(Ordering::SeqCst), 4, "once, and again before each file: {said}");
+    assert!(world.home.path().join("c.txt.sigstore.json").exists());
 }

@@ -12,7 +12,7 @@ use sealog_client::{
     ca::CaError,
     http::Client,
     rekor::RekorError,
-    sign::{CertificateError, Payload, Signed, Signer, SigningError},
+    sign::{CertificateError, Payload, Signed, Signer, SigningError, SigningKey},
     tsa::TsaError,
 };
 use sealog_crypto::HashAlgorithm;
@@ -27,7 +27,7 @@ fn file() -> Payload {
 async fn sign(instance: &Instance, payload: &Payload) -> Result<Signed, SigningError> {
     let client = Client::new();
     let signer = Signer::new(&client, &instance.services, &instance.root);
-    let batch = signer.begin(&token(), std::slice::from_ref(payload)).await?;
+    let batch = signer.begin(SigningKey::generate()?, &token(), std::slice::from_ref(payload)).await?;
     assert_eq!((batch.identity(), batch.oidc_issuer()), (EMAIL, OIDC_ISSUER));
     batch.finish(0, payload).await
 }
@@ -69,7 +69,7 @@ async fn several_files_share_one_certificate() {
     let signer = Signer::new(&client, &instance.services, &instance.root);
     let payloads: Vec<Payload> =
         [b"a", b"b", b"c"].map(|f| Payload::File(HashAlgorithm::Sha256.digest(f))).to_vec();
-    let batch = signer.begin(&token(), &payloads).await.unwrap();
+    let batch = signer.begin(SigningKey::generate().unwrap(), &token(), &payloads).await.unwrap();
     assert!(!batch.expires_soon());
     for (index, payload) in payloads.iter().enumerate() {
         let signed = batch.finish(index, payload).await.unwrap();

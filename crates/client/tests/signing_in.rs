@@ -63,6 +63,8 @@ async fn provider(token_nonce: Option<&'static str>, pkce: bool) -> (Provider, A
         authorization_endpoint: endpoint("/auth"),
         token_endpoint: endpoint("/token"),
         device_endpoint: None,
+        mail_endpoint: None,
+        binds_keys: false,
         issuer: issuer.clone(),
     };
     (provider, asked)

@@ -16,7 +16,7 @@ use sealog_client::{
     ca,
     http::Client,
     oidc::IdentityToken,
-    sign::{HopTimes, Payload, Signer},
+    sign::{HopTimes, Payload, Signer, SigningKey},
     trust::{Services, TrustConfig},
     watch::{
         Event, EventKind, HttpSource, Interest, LogDescription, LogKind, LogState, follow_once,
@@ -113,7 +113,8 @@ impl Journey {
         let started = Instant::now();
         let payload = Payload::File(artifact.digest);
         let signer = Signer::new(&self.client, &self.services, &self.root);
-        let batch = signer.begin(&self.token, std::slice::from_ref(&payload)).await?;
+        let batch =
+            signer.begin(SigningKey::generate()?, &self.token, std::slice::from_ref(&payload)).await?;
         let signed = batch.finish(0, &payload).await?;
         let path = room.join(format!("{}.sigstore.json", artifact.name));
         let json = signed.bundle.to_json();

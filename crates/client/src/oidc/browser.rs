@@ -27,10 +27,38 @@ pub struct SignIn {
     pub client_id: String,
     /// Whether to start a browser; otherwise the address is only told.
     pub open_browser: bool,
+    /// Whom the token must be made for.
+    pub audience: String,
     /// The provider behind the provider, where it has several: its page need not ask.
     pub connector_id: Option<String>,
+    /// The key that the token is to be bound to, where the provider offers that: its thumbprint (RFC 7638) in base64url.
+    pub key_thumbprint: Option<String>,
     /// How long to wait for the person.
     pub patience: Duration,
+}
+
+impl SignIn {
+    /// The parameters that a provider understands.
+    pub(super) fn wishes<'a>(&'a self, provider: &Provider) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let key = self.key_thumbprint.as_deref().filter(|_| provider.binds_keys);
+        let connector = self.connector_id.as_deref();
+        [("connector_id", connector), ("dpop_jkt", key)]
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| (name, value)))
+    }
+
+    /// What the provider answered, where it is a token for us: of this provider, bound to our key if it binds any.
+    pub(super) fn ours(&self, provider: &Provider, answer: &[u8]) -> Result<IdentityToken, OidcError> {
+        let answer: TokenAnswer = serde_json::from_slice(answer).map_err(|_| OidcError::NoToken)?;
+        let token = IdentityToken::parse(&Zeroizing::new(answer.id_token))?.made_for(&self.audience);
+        if token.claims().issuer != provider.issuer {
+            return Err(OidcError::NotOurs("issuer"));
+        }
+        if provider.binds_keys && token.claims().key_thumbprint != self.key_thumbprint {
+            return Err(OidcError::NotOurs("key"));
+        }
+        Ok(token)
+    }
 }
 
 impl Default for SignIn {
@@ -38,7 +66,9 @@ impl Default for SignIn {
         Self {
             client_id: AUDIENCE.to_owned(),
             open_browser: true,
+            audience: AUDIENCE.to_owned(),
             connector_id: None,
+            key_thumbprint: None,
             patience: Duration::from_secs(300),
         }
     }
@@ -47,8 +77,8 @@ impl Default for SignIn {
 /// What the person should be told while signing in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice<'a> {
-    /// A browser was started at this address.
-    BrowserOpened(&'a str),
+    /// A browser is about to be started at this address.
+    Opening(&'a str),
     /// There is no browser, or none was wanted: open this address in one on this machine.
     OpenThis(&'a str),
 }
@@ -66,8 +96,10 @@ pub async fn sign_in(
     let loopback = Loopback::open().await.map_err(OidcError::Listen)?;
     let asked = Asked::new(provider, how, loopback.redirect_uri())?;
     let url = asked.url();
-    let opened = how.open_browser && open(url.as_str());
-    tell(if opened { Notice::BrowserOpened(url.as_str()) } else { Notice::OpenThis(url.as_str()) });
+    tell(if how.open_browser { Notice::Opening(url.as_str()) } else { Notice::OpenThis(url.as_str()) });
+    if how.open_browser {
+        open(url.as_str());
+    }
     let answer = tokio::time::timeout(how.patience, loopback.answer(&asked.state, &provider.issuer))
         .await
         .map_err(|_| OidcError::NobodyCame(how.patience))?;
@@ -130,9 +162,7 @@ impl<'a> Asked<'a> {
             .append_pair("nonce", &self.nonce)
             .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(sha256(self.verifier.as_bytes())))
             .append_pair("code_challenge_method", "S256");
-        if let Some(connector) = &self.how.connector_id {
-            query.append_pair("connector_id", connector);
-        }
+        query.extend_pairs(self.how.wishes(self.provider));
         drop(query);
         url
     }
@@ -152,9 +182,8 @@ impl<'a> Asked<'a> {
         .accept("application/json")
         .limit(MAX_DOCUMENT_BYTES);
         let response = client.send(request).await?;
-        let answer: TokenAnswer = serde_json::from_slice(&response.body).map_err(|_| OidcError::NoToken)?;
-        let token = IdentityToken::parse(&Zeroizing::new(answer.id_token))?;
-        belongs(&token, self.provider, &self.nonce)?;
+        let token = self.how.ours(self.provider, &response.body)?;
+        belongs(&token, &self.nonce)?;
         token.check(clock::unix_seconds())?;
         Ok(token)
     }
@@ -162,10 +191,7 @@ impl<'a> Asked<'a> {
 
 /// OpenID Connect Core §3.1.3.7, as far as a client can without the provider's keys: the token came
 /// straight from the token endpoint.
-fn belongs(token: &IdentityToken, provider: &Provider, nonce: &str) -> Result<(), OidcError> {
-    if token.claims().issuer != provider.issuer {
-        return Err(OidcError::NotOurs("issuer"));
-    }
+fn belongs(token: &IdentityToken, nonce: &str) -> Result<(), OidcError> {
     let given = token.claims().nonce.as_deref().unwrap_or_default();
     if sha256(given.as_bytes()) != sha256(nonce.as_bytes()) {
         return Err(OidcError::NotOurs("nonce"));
@@ -173,11 +199,11 @@ fn belongs(token: &IdentityToken, provider: &Provider, nonce: &str) -> Result<()
     Ok(())
 }
 
-/// Starts a browser, quietly.
-fn open(url: &str) -> bool {
+/// Starts a browser, quietly; where none starts, the person has the address.
+fn open(url: &str) {
     let mut options = webbrowser::BrowserOptions::new();
     options.with_suppress_output(true);
-    webbrowser::open_browser_with_options(webbrowser::Browser::Default, url, &options).is_ok()
+    let _ = webbrowser::open_browser_with_options(webbrowser::Browser::Default, url, &options);
 }
 
 #[cfg(test)]
@@ -188,21 +214,35 @@ mod tests {
     #[test]
     fn a_token_of_another_sign_in_is_not_ours() {
         let url = http::parse_url("https://i.example/x").unwrap();
-        let provider = Provider {
+        let provider = |binds_keys| Provider {
             issuer: "https://i.example".into(),
             authorization_endpoint: url.clone(),
-            token_endpoint: url,
+            token_endpoint: url.clone(),
             device_endpoint: None,
+            mail_endpoint: None,
+            binds_keys,
         };
-        let token = |issuer: &str, nonce: Option<&str>| {
+        let how = SignIn { key_thumbprint: Some("k1".to_owned()), ..SignIn::default() };
+        let token = |issuer: &str, nonce: Option<&str>, key: Option<&str>, binds_keys| {
             let claims = serde_json::json!(
-                {"iss": issuer, "sub": "s", "aud": "sigstore", "exp": 1, "nonce": nonce}
+                {"iss": issuer, "sub": "s", "aud": "sigstore", "exp": 1, "nonce": nonce, "cnf": {"jkt": key}}
             );
-            belongs(&IdentityToken::parse(&unsigned(&claims)).unwrap(), &provider, "n1")
+            let answer = serde_json::json!({"id_token": unsigned(&claims)}).to_string();
+            how.ours(&provider(binds_keys), answer.as_bytes()).and_then(|token| belongs(&token, "n1"))
         };
-        token("https://i.example", Some("n1")).unwrap();
-        assert!(matches!(token("https://i.example", Some("n2")), Err(OidcError::NotOurs("nonce"))));
-        assert!(matches!(token("https://i.example", None), Err(OidcError::NotOurs("nonce"))));
-        assert!(matches!(token("https://j.example", Some("n1")), Err(OidcError::NotOurs("issuer"))));
+        let (own, mine) = ("https://i.example", Some("k1"));
+        token(own, Some("n1"), mine, true).unwrap();
+        token(own, Some("n1"), None, false).unwrap();
+        assert!(matches!(token(own, Some("n2"), mine, true), Err(OidcError::NotOurs("nonce"))));
+        assert!(matches!(token(own, None, mine, true), Err(OidcError::NotOurs("nonce"))));
+        assert!(matches!(
+            token("https://j.example", Some("n1"), mine, true),
+            Err(OidcError::NotOurs("issuer"))
+        ));
+        for key in [None, Some("k2")] {
+            assert!(matches!(token(own, Some("n1"), key, true), Err(OidcError::NotOurs("key"))), "{key:?}");
+        }
+        let asked = |binds_keys| how.wishes(&provider(binds_keys)).collect::<Vec<_>>();
+        assert_eq!((asked(true), asked(false)), (vec![("dpop_jkt", "k1")], vec![]));
     }
 }

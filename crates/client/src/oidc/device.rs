@@ -3,9 +3,7 @@
 //! With PKCE, so that who overhears the device code cannot take the token. The page must say which device asked and from
 //! where; a person who did not start this must refuse there.
 
-use super::{
-    DEVICE_GRANT, IdentityToken, MAX_DOCUMENT_BYTES, OidcError, Provider, SignIn, TokenAnswer, random_text,
-};
+use super::{DEVICE_GRANT, IdentityToken, MAX_DOCUMENT_BYTES, OidcError, Provider, SignIn, random_text};
 use crate::{
     clock,
     http::{self, Client, HttpError, Request},
@@ -34,7 +32,7 @@ pub struct DeviceCode {
 }
 
 #[derive(Deserialize)]
-struct Started {
+pub(super) struct Started {
     device_code: String,
     user_code: String,
     verification_uri: Option<String>,
@@ -44,10 +42,17 @@ struct Started {
     interval: Option<u64>,
 }
 
+/// RFC 6749 §5.2.
 #[derive(Deserialize)]
-struct Refusal {
-    error: String,
-    error_description: Option<String>,
+pub(super) struct Refusal {
+    pub(super) error: String,
+    pub(super) error_description: Option<String>,
+}
+
+impl From<Refusal> for OidcError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(http::readable(&refusal.error_description.unwrap_or(refusal.error)))
+    }
 }
 
 /// Signs in a person who has another device at hand.
@@ -60,70 +65,96 @@ pub async fn sign_in_on_device(
     how: &SignIn,
     tell: impl Fn(&DeviceCode),
 ) -> Result<IdentityToken, OidcError> {
-    let endpoint = provider.device_endpoint.clone().ok_or(OidcError::NoDevices)?;
-    http::keeps_secrets(&endpoint)?;
-    http::keeps_secrets(&provider.token_endpoint)?;
-    let verifier = random_text()?;
-    let challenge = URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes()));
-    let mut fields = vec![
-        ("client_id", how.client_id.as_str()),
-        ("scope", "openid email"),
-        ("code_challenge", &challenge),
-        ("code_challenge_method", "S256"),
-    ];
-    fields.extend(how.connector_id.as_deref().map(|connector| ("connector_id", connector)));
-    let request = Request::post_form(endpoint, &fields).accept("application/json").limit(MAX_DOCUMENT_BYTES);
-    let answer = client.send(request).await?;
-    let started: Started = serde_json::from_slice(&answer.body).map_err(|_| OidcError::NoDeviceCode)?;
+    let (waiting, started) = Waiting::begin(client, provider, how).await?;
     tell(&shown(&started)?);
-    let device_code = Zeroizing::new(started.device_code);
-    let patience = started.expires_in.map_or(how.patience, Duration::from_secs).min(how.patience);
-    let mut interval =
-        started.interval.map_or(INTERVAL, Duration::from_secs).clamp(Duration::from_secs(1), MAX_INTERVAL);
-    let since = Instant::now();
-    while since.elapsed() < patience {
-        tokio::time::sleep(interval).await;
-        let request = Request::post_form(
-            provider.token_endpoint.clone(),
-            &[
-                ("grant_type", DEVICE_GRANT),
-                ("device_code", &device_code),
-                ("client_id", &how.client_id),
-                ("code_verifier", &verifier),
-            ],
-        );
-        match client.exchange(&request.accept("application/json").limit(MAX_DOCUMENT_BYTES)).await {
-            Ok(answer) if answer.status == 200 => {
-                let answer: TokenAnswer =
-                    serde_json::from_slice(&answer.body).map_err(|_| OidcError::NoToken)?;
-                let token = IdentityToken::parse(&Zeroizing::new(answer.id_token))?;
-                if token.claims().issuer != provider.issuer {
-                    return Err(OidcError::NotOurs("issuer"));
+    tokio::time::sleep(waiting.interval).await;
+    waiting.token().await
+}
+
+/// A device's sign-in that somebody has to answer.
+pub(super) struct Waiting<'a> {
+    client: &'a Client,
+    provider: &'a Provider,
+    how: &'a SignIn,
+    /// The device's own secret.
+    pub(super) device_code: Zeroizing<String>,
+    verifier: Zeroizing<String>,
+    interval: Duration,
+    patience: Duration,
+}
+
+impl<'a> Waiting<'a> {
+    /// RFC 8628 §3.1, with PKCE.
+    pub(super) async fn begin(
+        client: &'a Client,
+        provider: &'a Provider,
+        how: &'a SignIn,
+    ) -> Result<(Self, Started), OidcError> {
+        let endpoint = provider.device_endpoint.clone().ok_or(OidcError::NoDevices)?;
+        http::keeps_secrets(&endpoint)?;
+        http::keeps_secrets(&provider.token_endpoint)?;
+        let verifier = random_text()?;
+        let challenge = URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes()));
+        let mut fields = vec![
+            ("client_id", how.client_id.as_str()),
+            ("scope", "openid email"),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        fields.extend(how.wishes(provider));
+        let request =
+            Request::post_form(endpoint, &fields).accept("application/json").limit(MAX_DOCUMENT_BYTES);
+        let answer = client.send(request).await?;
+        let mut started: Started =
+            serde_json::from_slice(&answer.body).map_err(|_| OidcError::NoDeviceCode)?;
+        let device_code = Zeroizing::new(std::mem::take(&mut started.device_code));
+        let patience = started.expires_in.map_or(how.patience, Duration::from_secs).min(how.patience);
+        let interval = started.interval.map_or(INTERVAL, Duration::from_secs);
+        let interval = interval.clamp(Duration::from_secs(1), MAX_INTERVAL);
+        Ok((Self { client, provider, how, device_code, verifier, interval, patience }, started))
+    }
+
+    /// Asks whether somebody answered, at once and from time to time, until somebody did.
+    pub(super) async fn token(self) -> Result<IdentityToken, OidcError> {
+        let mut interval = self.interval;
+        let since = Instant::now();
+        while since.elapsed() < self.patience {
+            let request = Request::post_form(
+                self.provider.token_endpoint.clone(),
+                &[
+                    ("grant_type", DEVICE_GRANT),
+                    ("device_code", &self.device_code),
+                    ("client_id", &self.how.client_id),
+                    ("code_verifier", &self.verifier),
+                ],
+            );
+            let request = request.accept("application/json").limit(MAX_DOCUMENT_BYTES);
+            match self.client.exchange(&request).await {
+                Ok(answer) if answer.status == 200 => {
+                    let token = self.how.ours(self.provider, &answer.body)?;
+                    token.check(clock::unix_seconds())?;
+                    return Ok(token);
                 }
-                token.check(clock::unix_seconds())?;
-                return Ok(token);
-            }
-            Ok(answer) => {
-                let refusal: Refusal =
-                    serde_json::from_slice(&answer.body).map_err(|_| OidcError::NoToken)?;
-                match refusal.error.as_str() {
-                    "authorization_pending" => {}
-                    "slow_down" => interval = interval.saturating_add(SLOWER).min(MAX_INTERVAL),
-                    "expired_token" => return Err(OidcError::NobodyCame(since.elapsed())),
-                    _ => {
-                        let words = refusal.error_description.unwrap_or(refusal.error);
-                        return Err(OidcError::Refused(http::readable(&words)));
+                Ok(answer) => {
+                    let refusal: Refusal =
+                        serde_json::from_slice(&answer.body).map_err(|_| OidcError::NoToken)?;
+                    match refusal.error.as_str() {
+                        "authorization_pending" => {}
+                        "slow_down" => interval = interval.saturating_add(SLOWER).min(MAX_INTERVAL),
+                        "expired_token" => return Err(OidcError::NobodyCame(since.elapsed())),
+                        _ => return Err(refusal.into()),
                     }
                 }
+                // RFC 8628 §3.5: a connection that failed is no answer; the next question comes later.
+                Err(
+                    HttpError::Unreachable { .. } | HttpError::TimedOut { .. } | HttpError::Broken { .. },
+                ) => interval = interval.saturating_mul(2).min(MAX_INTERVAL),
+                Err(other) => return Err(other.into()),
             }
-            // RFC 8628 §3.5: a connection that failed is no answer; the next question comes later.
-            Err(HttpError::Unreachable { .. } | HttpError::TimedOut { .. } | HttpError::Broken { .. }) => {
-                interval = interval.saturating_mul(2).min(MAX_INTERVAL);
-            }
-            Err(other) => return Err(other.into()),
+            tokio::time::sleep(interval).await;
         }
+        Err(OidcError::NobodyCame(self.patience))
     }
-    Err(OidcError::NobodyCame(patience))
 }
 
 /// What is put on the screen: an address that can be opened, and a code that can be typed.
@@ -177,6 +208,8 @@ mod tests {
             authorization_endpoint: at("/auth"),
             token_endpoint: at("/token"),
             device_endpoint: Some(at("/device")),
+            mail_endpoint: None,
+            binds_keys: false,
         };
         (provider, asked)
     }

@@ -7,6 +7,7 @@ mod ambient;
 mod browser;
 mod device;
 mod loopback;
+mod mail;
 mod spiffe;
 mod token;
 
@@ -14,6 +15,7 @@ pub use ambient::{Ambient, AmbientError, Surroundings};
 pub use browser::{Notice, SignIn, sign_in, sign_in_by_paste};
 pub use device::{DeviceCode, sign_in_on_device};
 pub use loopback::Loopback;
+pub use mail::{Question, sign_in_by_mail};
 pub use spiffe::SpiffeError;
 pub use token::{AUDIENCE, Claims, IdentityToken, TokenError};
 
@@ -65,6 +67,9 @@ pub enum OidcError {
     /// What was typed.
     #[error("what was typed is no code of the OpenID provider's page")]
     NotACode,
+    /// No proof by mail.
+    #[error("the OpenID provider `{0}` mails no codes to people who type them here")]
+    NoMail(Box<str>),
     /// No device flow.
     #[error("the OpenID provider has no sign-in for devices without a browser")]
     NoDevices,
@@ -99,6 +104,11 @@ pub struct Provider {
     pub token_endpoint: Url,
     /// Where devices without a browser begin (RFC 8628), if it has one.
     pub device_endpoint: Option<Url>,
+    /// Where such a device has a code mailed, and hands it in: a thing of Sealog's provider.
+    pub mail_endpoint: Option<Url>,
+    /// Whether it binds identity tokens to the key that `dpop_jkt` names. Asked of one that is not known to, the parameter
+    /// could mean that a proof must come with the code (RFC 9449 §10).
+    pub binds_keys: bool,
 }
 
 /// What the token endpoint answers, as far as it matters here.
@@ -118,6 +128,9 @@ struct Discovery {
     authorization_endpoint: String,
     token_endpoint: String,
     device_authorization_endpoint: Option<String>,
+    mail_proof_endpoint: Option<String>,
+    #[serde(default)]
+    id_token_bound_by: Vec<String>,
     #[serde(default)]
     code_challenge_methods_supported: Vec<String>,
 }
@@ -149,15 +162,14 @@ impl Provider {
         if !found.code_challenge_methods_supported.iter().any(|method| method == "S256") {
             return Err(OidcError::NoPkce(http::readable(issuer)));
         }
+        let optional = |url: Option<String>| url.as_deref().map(http::parse_url).transpose();
         Ok(Self {
             issuer: found.issuer,
             authorization_endpoint: http::parse_url(&found.authorization_endpoint)?,
             token_endpoint: http::parse_url(&found.token_endpoint)?,
-            device_endpoint: found
-                .device_authorization_endpoint
-                .as_deref()
-                .map(http::parse_url)
-                .transpose()?,
+            device_endpoint: optional(found.device_authorization_endpoint)?,
+            mail_endpoint: optional(found.mail_proof_endpoint)?,
+            binds_keys: found.id_token_bound_by.iter().any(|way| way == "dpop_jkt"),
         })
     }
 }

@@ -20,6 +20,8 @@ const LEEWAY_SECONDS: i64 = 60;
 pub struct IdentityToken {
     text: Zeroizing<String>,
     claims: Claims,
+    /// Whom it must be made for.
+    audience: Box<str>,
 }
 
 /// What a token says about itself, **unverified**.
@@ -45,6 +47,8 @@ pub struct Claims {
     pub nonce: Option<String>,
     /// `federated_claims.connector_id`: the provider behind a federating one.
     pub federated_issuer: Option<String>,
+    /// `cnf.jkt`: the one key that may be certified with it, by its thumbprint (RFC 7638) in base64url.
+    pub key_thumbprint: Option<String>,
 }
 
 impl Claims {
@@ -68,8 +72,10 @@ pub enum TokenError {
     #[error("the identity token is not valid for another {0} s")]
     NotYetValid(i64),
     /// Made for someone else.
-    #[error("the identity token is made for `{found}`, not for `{AUDIENCE}`")]
+    #[error("the identity token is made for `{found}`, not for `{expected}`")]
     WrongAudience {
+        /// Whom it must name.
+        expected: Box<str>,
         /// Whom it names.
         found: Box<str>,
     },
@@ -90,6 +96,13 @@ struct RawClaims {
     email_verified: Option<serde_json::Value>,
     nonce: Option<String>,
     federated_claims: Option<RawFederated>,
+    cnf: Option<RawConfirmation>,
+}
+
+/// Only the authority knows all that can stand here.
+#[derive(Deserialize)]
+struct RawConfirmation {
+    jkt: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -153,8 +166,15 @@ impl IdentityToken {
             email_verified: raw.email_verified.map(|v| v == true || v == "true"),
             nonce: raw.nonce,
             federated_issuer: raw.federated_claims.and_then(|f| f.connector_id),
+            key_thumbprint: raw.cnf.and_then(|cnf| cnf.jkt?.as_str().map(str::to_owned)),
         };
-        Ok(Self { text: Zeroizing::new(text.to_owned()), claims })
+        Ok(Self { text: Zeroizing::new(text.to_owned()), claims, audience: AUDIENCE.into() })
+    }
+
+    /// The same token, to be made for another audience than [`AUDIENCE`].
+    #[must_use]
+    pub fn made_for(self, audience: &str) -> Self {
+        Self { audience: audience.into(), ..self }
     }
 
     /// What it says.
@@ -175,9 +195,9 @@ impl IdentityToken {
     /// See [`TokenError`].
     pub fn check(&self, now_unix: i64) -> Result<(), TokenError> {
         let claims = &self.claims;
-        if !claims.audience.iter().any(|a| a == AUDIENCE) {
+        if !claims.audience.iter().any(|a| **a == *self.audience) {
             let found = crate::http::readable(&claims.audience.join(", "));
-            return Err(TokenError::WrongAudience { found });
+            return Err(TokenError::WrongAudience { expected: self.audience.clone(), found });
         }
         if claims.expires_at <= now_unix {
             return Err(TokenError::Expired(now_unix.saturating_sub(claims.expires_at)));
@@ -213,7 +233,7 @@ pub(crate) mod tests {
         serde_json::json!({
             "iss": "https://issuer.example", "sub": "opaque", "aud": "sigstore", "exp": 2000, "iat": 1000.5,
             "email": "ann@example.org", "email_verified": true, "other": {"deep": [1]},
-            "federated_claims": {"connector_id": "https://accounts.example"},
+            "federated_claims": {"connector_id": "https://accounts.example"}, "cnf": {"jkt": "AAAA"},
         })
     }
 
@@ -225,6 +245,7 @@ pub(crate) mod tests {
         assert_eq!(token.claims().shown_identity(), "ann@example.org");
         assert_eq!(token.claims().issued_at, Some(1000));
         assert_eq!(token.claims().federated_issuer.as_deref(), Some("https://accounts.example"));
+        assert_eq!(token.claims().key_thumbprint.as_deref(), Some("AAAA"));
         assert_eq!(format!("{token:?}"), "IdentityToken(of https://issuer.example)");
         token.check(1999).unwrap();
     }
@@ -239,7 +260,10 @@ pub(crate) mod tests {
         assert_eq!(with("exp", 1500.into()), Err(TokenError::Expired(0)));
         assert_eq!(with("nbf", 1561.into()), Err(TokenError::NotYetValid(61)));
         assert_eq!(with("nbf", 1560.into()), Ok(()));
-        assert_eq!(with("aud", "x".into()), Err(TokenError::WrongAudience { found: "x".into() }));
+        let wrong = TokenError::WrongAudience { expected: "sigstore".into(), found: "x".into() };
+        assert_eq!(with("aud", "x".into()), Err(wrong));
+        let ours = IdentityToken::parse(&unsigned(&good())).unwrap();
+        assert!(matches!(ours.made_for("release").check(1500), Err(TokenError::WrongAudience { .. })));
         assert_eq!(with("aud", serde_json::json!(["x", "sigstore"])), Ok(()));
         assert_eq!(
             with("email_verified", false.into()),

@@ -3,8 +3,8 @@
 //! key in memory → certificate, checked → signatures, key dropped → for each: timestamp and log entry →
 //! bundle, verified as anyone else would. The specification is client-spec.md §3.
 //!
-//! The key lives in one `PrivateKey` from [`Signer::begin`]'s first line to its last signature; it is never
-//! encoded, returned or logged.
+//! The key lives in one [`SigningKey`] from before the sign-in, so that the token can be bound to it, to the last signature
+//! of [`Signer::begin`]; it is never encoded, returned or logged.
 
 mod certificate;
 
@@ -19,6 +19,7 @@ use crate::{
     trust::Services,
     tsa::{self, TsaError},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use certificate::Checked;
 use sealog_bundle::{
     Bundle, Content, Envelope, HashedRekord, KeyDetails, KeyMaterial, MessageSignature, TransparencyLogEntry,
@@ -26,6 +27,7 @@ use sealog_bundle::{
     dsse::{EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE, pae},
 };
 use sealog_crypto::{Digest, HashAlgorithm, KeyKind, PrivateKey, Signer as _};
+use sealog_identity::jwk;
 use sealog_verify::{Artifact, Policy, Verified, VerifyError};
 use std::time::{Duration, Instant};
 
@@ -74,6 +76,26 @@ impl SigningError {
             | Self::Rekor(RekorError::Http(error)) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// A key for one certificate: made before there is a token, used up by [`Signer::begin`].
+#[derive(Debug)]
+pub struct SigningKey(PrivateKey);
+
+impl SigningKey {
+    /// A new one, on P-256.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn generate() -> Result<Self, SigningError> {
+        Ok(Self(PrivateKey::generate(KeyKind::EcdsaP256)?))
+    }
+
+    /// What identity tokens name it by: the SHA-256 of its JWK (RFC 7638) in base64url.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<String> {
+        jwk::thumbprint(self.0.public_key()).map(|hash| URL_SAFE_NO_PAD.encode(hash))
     }
 }
 
@@ -180,6 +202,7 @@ impl<'a> Signer<'a> {
     /// See [`SigningError`].
     pub async fn begin(
         &self,
+        key: SigningKey,
         token: &IdentityToken,
         payloads: &[Payload],
     ) -> Result<Batch<'a>, SigningError> {
@@ -192,7 +215,7 @@ impl<'a> Signer<'a> {
         if let Some(other) = digests.iter().find(|d| d.algorithm() != HashAlgorithm::Sha256) {
             return Err(SigningError::WrongDigest(other.algorithm()));
         }
-        let key = PrivateKey::generate(KeyKind::EcdsaP256)?;
+        let SigningKey(key) = key;
         let issued = ca::request_certificate(self.client, &self.services.ca, token, &key).await?;
         let now = clock::unix_seconds();
         let certificate = certificate::check(issued, key.public_key(), token.claims(), self.root, now)?;

@@ -89,6 +89,8 @@ impl Issuer {
             "claims_supported": ["iss", "sub", "aud", "iat", "exp", "email", "email_verified", "nonce",
                 "at_hash", "federated_claims"],
             "authorization_response_iss_parameter_supported": true,
+            // Ours: a request's `dpop_jkt` becomes the ID token's `cnf`, with no proof beside the code.
+            "id_token_bound_by": ["dpop_jkt"],
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,
         })

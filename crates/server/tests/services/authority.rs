@@ -12,7 +12,7 @@ use sealog_bundle::{Bundle, KeyMaterial, TrustedRoot, UnixTime};
 use sealog_client::{
     http::Client,
     oidc::IdentityToken,
-    sign::{Payload, Signer},
+    sign::{Payload, Signer, SigningKey},
     trust::TrustConfig,
 };
 use sealog_crypto::{Digest, HashAlgorithm};
@@ -355,7 +355,8 @@ async fn signed(sealog: &Sealog, root: &TrustedRoot) -> (Bundle, Digest) {
     let artifact = HashAlgorithm::Sha256.digest(b"an artifact");
     let payload = Payload::File(artifact);
     let signer = Signer::new(&client, &services, root);
-    let batch = signer.begin(&token, std::slice::from_ref(&payload)).await.unwrap();
+    let batch =
+        signer.begin(SigningKey::generate().unwrap(), &token, std::slice::from_ref(&payload)).await.unwrap();
     let signed = batch.finish(0, &payload).await.unwrap();
     (Bundle::parse(signed.bundle.to_json().as_bytes()).unwrap(), artifact)
 }
