@@ -15,7 +15,7 @@ use sealog_client::{
     http::Client,
     oidc::{
         self, AUDIENCE, Ambient, AmbientError, DeviceCode, IdentityToken, Notice, OidcError, Provider,
-        Question, SignIn, Surroundings,
+        Question, SignIn, SpiffeError, Surroundings,
     },
     sign::SigningKey,
     trust::Services,
@@ -202,7 +202,11 @@ fn typed_line() -> io::Result<String> {
 
 fn ambient(error: &AmbientError) -> Failure {
     let status = match error {
-        AmbientError::Http { .. } => Status::Unable,
+        AmbientError::Http { .. }
+        | AmbientError::Spiffe(
+            SpiffeError::Unreachable { .. } | SpiffeError::Broken(_) | SpiffeError::TimedOut,
+        ) => Status::Unable,
+        AmbientError::Spiffe(SpiffeError::Address(_)) | AmbientError::Url { .. } => Status::Usage,
         _ => Status::Refused,
     };
     let failure = match error {

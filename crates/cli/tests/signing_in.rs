@@ -310,6 +310,15 @@ fn the_way_is_said_before_the_browser_is_started() {
 }
 
 #[test]
+fn an_agent_that_cannot_be_reached_is_no_refusal() {
+    let world = World::new();
+    for (address, status) in [("unix:///nowhere/agent.sock", 3), ("nonsense", 2)] {
+        let (said, found) = words(&mut world.sign("", &[("SPIFFE_ENDPOINT_SOCKET", address)]));
+        assert_eq!(found, status, "{said}");
+    }
+}
+
+#[test]
 fn a_token_that_expires_soon_is_said_to() {
     let world = World::new();
     let token = world.token_of(&seconds_ago(270));

@@ -12,6 +12,7 @@ pub use reach::Reach;
 use reqwest::header::{self, HeaderValue};
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -181,13 +182,19 @@ const METADATA_HOST: &str = "metadata.google.internal";
 /// Whether a URL points at this machine's own link, where clouds answer for the machine: a proxy would lead to another
 /// machine's, or answer as whom it likes.
 fn is_of_the_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.trim_end_matches('.').eq_ignore_ascii_case(METADATA_HOST),
-        Some(Host::Ipv4(address)) => address.is_link_local(),
-        Some(Host::Ipv6(address)) => {
-            address.is_unicast_link_local() || address.segments().starts_with(&[0xfd00, 0xec2])
+    let address = match url.host() {
+        Some(Host::Domain(name)) => return name.trim_end_matches('.').eq_ignore_ascii_case(METADATA_HOST),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical(),
+        None => return false,
+    };
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        // Beside the link's own: those of Amazon and of Google.
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local()
+                || matches!(address.segments(), [0xfd00, 0xec2, ..] | [0xfd20, 0xce, ..])
         }
-        None => false,
     }
 }
 
@@ -220,6 +227,8 @@ pub struct Request {
     authorization: Option<HeaderValue>,
     /// PUT in place of GET.
     put: bool,
+    /// Past any proxy, wherever it goes.
+    past_proxy: bool,
     /// More headers, where a service wants to see them.
     headers: Vec<(&'static str, HeaderValue)>,
     limit: usize,
@@ -236,6 +245,7 @@ impl Request {
             accept: "*/*",
             authorization: None,
             put: false,
+            past_proxy: false,
             headers: Vec::new(),
             limit: DEFAULT_LIMIT,
             timeout: DEFAULT_TIMEOUT,
@@ -287,6 +297,13 @@ impl Request {
     #[must_use]
     pub const fn put(mut self) -> Self {
         self.put = true;
+        self
+    }
+
+    /// Through no proxy, whatever the host is called: what is asked speaks for this machine.
+    #[must_use]
+    pub const fn past_proxy(mut self) -> Self {
+        self.past_proxy = true;
         self
     }
 
@@ -422,7 +439,7 @@ impl Client {
         if self.reach.public_only && reach::is_inside(url) {
             return Err(HttpError::Inside(shown()));
         }
-        let client = self.client_for(url)?;
+        let client = self.client_for(url, request.past_proxy)?;
         let mut ask = match &request.body {
             None if request.put => client.put(url.clone()),
             None => client.get(url.clone()),
@@ -455,8 +472,9 @@ impl Client {
         Ok(Response { status, content_type, retry_after, location, body })
     }
 
-    fn client_for(&self, url: &Url) -> Result<&reqwest::Client, HttpError> {
-        let (here, plain) = (is_loopback(url) || is_of_the_machine(url), url.scheme() == "http");
+    fn client_for(&self, url: &Url, past_proxy: bool) -> Result<&reqwest::Client, HttpError> {
+        let here = past_proxy || is_loopback(url) || is_of_the_machine(url);
+        let plain = url.scheme() == "http";
         let slot = match (here, plain) {
             (true, true) => &self.direct,
             (true, false) => &self.direct_tls,

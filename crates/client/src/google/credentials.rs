@@ -128,7 +128,7 @@ impl Source {
     pub(super) async fn fetch(&self, client: &Client, now: i64) -> Result<AccessToken, CredentialsError> {
         let request = match self {
             Self::Metadata(base) => {
-                Request::get(below(base, METADATA_TOKEN)).header("metadata-flavor", "Google")
+                Request::get(below(base, METADATA_TOKEN)).header("metadata-flavor", "Google").past_proxy()
             }
             Self::Account(account) => {
                 let claim = account.claim(now)?;

@@ -164,9 +164,14 @@ fn what_a_cloud_says_of_its_machine_passes_no_proxy() {
         "http://169.254.169.254/",
         "http://[fd00:ec2::254]/",
         "http://[fe80::1]/",
+        "http://[fd20:ce::254]/",
+        "http://[::ffff:169.254.169.254]/",
     ] {
         assert!(of_the_machine(url), "{url}");
     }
+    let client = Client::new();
+    client.client_for(&parse_url("http://metadata/").unwrap(), true).unwrap();
+    assert!(client.direct.get().is_some() && client.outward.get().is_none(), "asked to go past it");
     for url in ["http://metadata.google.internal.example.com/", "http://10.0.0.1/", "http://[fd00::1]/"] {
         assert!(!of_the_machine(url), "{url}");
     }

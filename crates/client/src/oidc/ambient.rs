@@ -261,7 +261,9 @@ impl Ambient {
             Self::GoogleServiceAccount => self.google_service_account(here, client, audience).await?,
             Self::GoogleMachine => {
                 let url = google(here, "identity", &[("audience", audience), ("format", "full")])?;
-                let answer = self.ask(client, Request::get(url).header("metadata-flavor", "Google")).await?;
+                let answer = self
+                    .ask(client, Request::get(url).header("metadata-flavor", "Google").past_proxy())
+                    .await?;
                 Zeroizing::new(String::from_utf8_lossy(&answer).into_owned())
             }
         };
@@ -319,8 +321,9 @@ impl Ambient {
         audience: &str,
     ) -> Result<Zeroizing<String>, AmbientError> {
         let scope = "https://www.googleapis.com/auth/cloud-platform";
-        let own =
-            Request::get(google(here, "token", &[("scopes", scope)])?).header("metadata-flavor", "Google");
+        let own = Request::get(google(here, "token", &[("scopes", scope)])?)
+            .header("metadata-flavor", "Google")
+            .past_proxy();
         let access = self.json(client, own, |answer| answer.access_token).await?;
         let account = here.variable("GOOGLE_SERVICE_ACCOUNT_NAME").unwrap_or_default();
         let mut url = asked_at("GOOGLE_SERVICE_ACCOUNT_NAME", &here.google_iam)?;

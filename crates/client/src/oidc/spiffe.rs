@@ -88,8 +88,11 @@ pub(super) async fn token(address: &str, audience: &str) -> Result<Zeroizing<Str
     let url = Url::parse(address).map_err(|_| not_one())?;
     let asked = async {
         match url.scheme() {
-            "unix" if url.host().is_none() && !["", "/"].contains(&url.path()) => {
-                call(UnixStream::connect(url.path()).await.map_err(unreachable)?, audience).await
+            "unix" if url.host().is_none() && url.query().is_none() && url.fragment().is_none() => {
+                let path = percent_encoding::percent_decode_str(url.path()).decode_utf8();
+                let path =
+                    path.ok().filter(|path| path.starts_with('/') && path.len() > 1).ok_or_else(not_one)?;
+                call(UnixStream::connect(&*path).await.map_err(unreachable)?, audience).await
             }
             "tcp" => {
                 let authority = url.as_str().trim_start_matches("tcp://").trim_end_matches('/');

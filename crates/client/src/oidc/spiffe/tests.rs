@@ -16,7 +16,7 @@ type Heard = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 async fn agent(agent: Agent) -> (String, tempfile::TempDir, Heard) {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("api.sock");
+    let path = dir.path().join("an agent.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let heard = Heard::default();
     let hears = Arc::clone(&heard);
@@ -111,6 +111,10 @@ async fn only_this_machine_is_asked() {
         "/tmp/api.sock",
         "unix://host/api.sock",
         "unix:///",
+        "unix:relative.sock",
+        "unix:///tmp/api.sock?x",
+        "unix:///tmp/api.sock#x",
+        "unix:///%ff",
         "tcp://192.0.2.1:80",
         "tcp://localhost:80",
         "tcp://127.0.0.1",
