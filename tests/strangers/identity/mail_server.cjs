@@ -1,8 +1,9 @@
 // A mail server (the npm package smtp-server) that keeps every letter as a line of JSON.
 //
-//   node mail_server.cjs required|refused KEY CERTIFICATE MAILBOX
+//   node mail_server.cjs required|first|refused KEY CERTIFICATE MAILBOX
 //
-// `required`: STARTTLS, then a user and a password, and nothing before. `refused`: it has no TLS. Prints its port.
+// `required`: STARTTLS, then a user and a password, and nothing before. `first`: TLS from the first byte. `refused`: it has no TLS.
+// Prints its port.
 
 'use strict';
 
@@ -10,11 +11,12 @@ const fs = require('node:fs');
 const { SMTPServer } = require('smtp-server');
 
 const [mode, key, cert, mailbox] = process.argv.slice(2);
-const required = mode === 'required';
+const required = mode !== 'refused';
 
 const server = new SMTPServer({
   key: fs.readFileSync(key),
   cert: fs.readFileSync(cert),
+  secure: mode === 'first',
   hideSTARTTLS: !required,
   disabledCommands: required ? [] : ['STARTTLS', 'AUTH'],
   authOptional: !required,

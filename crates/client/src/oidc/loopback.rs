@@ -100,8 +100,10 @@ async fn serve(mut stream: TcpStream, state: &str, issuer: &str) -> Option<Answe
         Some(Answer::Refused(_)) => ("200 OK", "You were not signed in. The terminal says why."),
         None => ("404 Not Found", "Nothing is here."),
     };
-    let page =
-        format!("<!doctype html><meta charset=utf-8><title>sealog</title><h1>sealog</h1><p>{words}</p>\n");
+    let page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>{words} – sealog</title><main><h1>sealog</h1><p>{words}</p></main></html>\n"
+    );
     let reply = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
          Content-Security-Policy: default-src 'none'\r\nReferrer-Policy: no-referrer\r\n\

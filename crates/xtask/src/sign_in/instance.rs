@@ -134,7 +134,7 @@ impl<'a> Instance<'a> {
         let mut walk = Command::new(&self.peers.node);
         walk.env("NODE_PATH", &self.peers.node_modules).env("HOME", self.scratch.file("home"));
         walk.arg(self.house.path("tests/strangers/identity/walk.cjs")).arg(&self.peers.chromium).arg(url);
-        walk.arg(&file).arg(self.house.path("target/sign-in").join(self.name).join(name));
+        walk.arg(&file).arg(self.house.path("target/sign-in").join(self.name).join(name)).arg(&self.oidc);
         let walked = process::run(&mut walk, LIMIT)?.expect_success(&format!("the browser at {url}"));
         walked.with_context(|| format!("the services said:\n{}", self.log()))
     }

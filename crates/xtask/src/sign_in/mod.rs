@@ -20,8 +20,9 @@ use crate::tally::{Tally, short};
 /// One part: how many things held.
 type Part = fn(&House, &Peers) -> Result<usize>;
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("mail", mail::proven),
+    ("mail-tls", mail::tls_first),
     ("mail-without-tls", mail::without_tls),
     ("upstream", upstream::run),
     ("party", party::run),
