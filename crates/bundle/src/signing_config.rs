@@ -76,8 +76,8 @@ pub enum ServiceKind {
 pub struct Selected<'c> {
     /// Certificate authority.
     pub ca: &'c Service,
-    /// Identity provider.
-    pub oidc: &'c Service,
+    /// Where people sign in; may be nowhere: a build system brings its token along.
+    pub oidc: Option<&'c Service>,
     /// Logs, at least one; all speak the same version.
     pub rekor: Vec<&'c Service>,
     /// Timestamp authorities; may be none.
@@ -179,13 +179,13 @@ impl SigningConfig {
     /// newest of each operator, newest first; of these as many as the selector says.
     ///
     /// # Errors
-    /// When a kind that is needed has too few. Timestamp authorities are needed if any is listed.
+    /// When a kind that is needed has too few. Timestamp authorities are needed if any is listed, identity providers never.
     pub fn select(&self, now: UnixTime) -> Result<Selected<'_>, SelectError> {
         let one = |services, kind| select(services, Selector::Any, kind, now);
         let first = |services, kind| one(services, kind)?.first().copied().ok_or(SelectError::None(kind));
         Ok(Selected {
             ca: first(&self.ca, ServiceKind::Ca)?,
-            oidc: first(&self.oidc, ServiceKind::Oidc)?,
+            oidc: first(&self.oidc, ServiceKind::Oidc).ok(),
             rekor: select(&self.rekor, self.rekor_selector, ServiceKind::Rekor, now)?,
             tsa: if self.tsa.is_empty() {
                 Vec::new()

@@ -100,7 +100,14 @@ impl<'a> Signatory<'a> {
 
     async fn sign_in(&self, key: &SigningKey, audience: &str) -> Result<IdentityToken, Failure> {
         let args = self.args;
-        let issuer = args.issuer_url.as_deref().unwrap_or(&self.services.oidc);
+        let issuer = args.issuer_url.as_deref().or(self.services.oidc.as_deref()).ok_or_else(|| {
+            Failure::new(
+                Status::Usage,
+                "sign-in",
+                "the signing config names no OpenID provider where people sign in",
+            )
+            .hint("--issuer-url names one; a build system is asked without, and --identity-token needs none")
+        })?;
         announce(args.email.as_deref(), self.files);
         let provider = Provider::discover(self.client, issuer).await.map_err(|error| signing_in(&error))?;
         let way =

@@ -371,3 +371,24 @@ fn a_long_run_gets_a_new_token_with_each_certificate() {
     assert_eq!(asked.load(Ordering::SeqCst), 4, "once, and again before each file: {said}");
     assert!(world.home.path().join("c.txt.sigstore.json").exists());
 }
+
+#[test]
+fn a_build_system_needs_no_place_where_people_sign_in() {
+    let world = World::new();
+    let path = world.config.client_dir().join("signing_config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["oidcUrls"] = serde_json::json!([]);
+    fs::write(&path, config.to_string()).unwrap();
+    let token = world.token();
+    let (said, status) = words(&mut world.sign("", &[("SIGSTORE_ID_TOKEN", &token)]));
+    assert_eq!(status, 0, "{said}");
+    let (said, status) = words(&mut world.sign("--device", &[]));
+    assert_eq!(status, 2);
+    assert_eq!(
+        said,
+        "\
+error: the signing config names no OpenID provider where people sign in
+hint: --issuer-url names one; a build system is asked without, and --identity-token needs none
+"
+    );
+}

@@ -71,8 +71,8 @@ pub struct TrustConfig {
 pub struct Services {
     /// Certificate authority, base URL.
     pub ca: Url,
-    /// Identity provider, issuer string.
-    pub oidc: String,
+    /// Where people sign in: the provider's issuer string. None where only build systems sign.
+    pub oidc: Option<String>,
     /// Signature logs, base URLs; at least one.
     pub rekor: Vec<Url>,
     /// Timestamp authorities, full URLs; may be none.
@@ -138,7 +138,7 @@ impl TrustConfig {
         let url = |text: &str| http::parse_url(text).map_err(TrustError::Service);
         Ok(Services {
             ca: url(&selected.ca.url)?,
-            oidc: selected.oidc.url.clone(),
+            oidc: selected.oidc.map(|service| service.url.clone()),
             rekor: selected.rekor.iter().map(|s| url(&s.url)).collect::<Result<_, _>>()?,
             tsa: selected.tsa.iter().map(|s| url(&s.url)).collect::<Result<_, _>>()?,
         })

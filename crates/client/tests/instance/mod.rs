@@ -141,7 +141,7 @@ impl Instance {
         let at = |path: &str| parse_url(&format!("{url}{path}")).unwrap();
         let services = Services {
             ca: at(""),
-            oidc: url.clone(),
+            oidc: Some(url.clone()),
             rekor: vec![at("")],
             tsa: vec![at("/api/v1/timestamp")],
         };
