@@ -27,7 +27,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use sealog_log_engine::OpenError;
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -339,6 +339,9 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
             KeyStoreError::WrongPassphrase(_) => {
                 (USAGE, Some("check `passphrase_file` or `passphrase_credential`; nothing was changed"))
             }
+            KeyStoreError::NoParameters(_) => {
+                (USAGE, Some("copy it from where the keys were made, or from a backup"))
+            }
             KeyStoreError::NeedsPassphrase(_) | KeyStoreError::NotSealed(_) => {
                 (USAGE, Some("set exactly one of `passphrase_file`, `passphrase_credential`, `plain_keys`"))
             }
@@ -376,7 +379,12 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
 fn init_log(default: &str) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours)
+        .try_init();
 }
 
 /// No core dump may hold keys; and every connection needs a file descriptor.

@@ -145,6 +145,9 @@ pub enum KeyStoreError {
     /// Sealed keys, and no passphrase to open them.
     #[error("the keys in {} are sealed, and no passphrase is configured", .0.display())]
     NeedsPassphrase(PathBuf),
+    /// Sealed keys, and nothing that says how.
+    #[error("{} is missing: without it no passphrase opens the keys beside it", .0.display())]
+    NoParameters(PathBuf),
     /// A passphrase, and a directory of plain keys.
     #[error("the keys in {} are in plain, but a passphrase is configured", .0.display())]
     NotSealed(PathBuf),
@@ -192,6 +195,19 @@ pub enum KeyStoreError {
     /// The service refuses.
     #[error(transparent)]
     Cloud(#[from] CloudKeyError),
+}
+
+/// Whether a key of that directory is sealed.
+fn holds_sealed(dir: &Path) -> Result<bool, KeyStoreError> {
+    for entry in fs::read_dir(dir).map_err(|e| io_error(dir, e))? {
+        let path = entry.map_err(|e| io_error(dir, e))?.path();
+        let is_key = path.extension().is_some_and(|extension| extension == "key");
+        let sealed = || fs::read_to_string(&path).is_ok_and(|text| text.contains(PEM_SEALED));
+        if is_key && sealed() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// `sealing.toml`.
@@ -250,6 +266,9 @@ impl KeyStore {
         let sealing = match (protection, parameters.exists()) {
             (Protection::Plain, false) => None,
             (Protection::Plain, true) => return Err(KeyStoreError::NeedsPassphrase(dir.to_owned())),
+            (Protection::Passphrase(_), false) if holds_sealed(dir)? => {
+                return Err(KeyStoreError::NoParameters(parameters));
+            }
             (Protection::Passphrase(_), false) => return Err(KeyStoreError::NotSealed(dir.to_owned())),
             (Protection::Passphrase(passphrase), true) => Some(Arc::new(derive(&parameters, &passphrase)?)),
         };

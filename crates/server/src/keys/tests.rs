@@ -33,6 +33,10 @@ fn sealed_keys_need_their_passphrase_and_their_name() {
     assert_eq!(keys.load("ca").unwrap().public_key(), made.public_key());
     fs::copy(path.join("ca.key"), path.join("tsa.key")).unwrap();
     assert!(matches!(keys.load("tsa"), Err(KeyStoreError::Malformed { .. })));
+    // Carried off without what says how they are sealed.
+    fs::remove_file(path.join(PARAMETERS)).unwrap();
+    let lost = KeyStore::open(&path, passphrase("correct horse"));
+    assert!(matches!(lost, Err(KeyStoreError::NoParameters(file)) if file == path.join(PARAMETERS)));
 }
 
 #[test]
