@@ -174,8 +174,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
+        let said = inner.to_string();
+        // Many libraries tell the cause in their own words already.
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         cause = inner.source();
     }
     text
@@ -497,5 +501,20 @@ mod tests {
         assert_eq!(most_connections(Some(65_536)), 8192);
         assert_eq!(most_connections(Some(1)), 1);
         assert_eq!(most_connections(None), 8192);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        enum Nested {
+            #[error("no route")]
+            Inner,
+            #[error("cannot send: {0}")]
+            Repeats(#[source] Box<Self>),
+            #[error("cannot greet")]
+            Outer(#[source] Box<Self>),
+        }
+        let error = Nested::Outer(Nested::Repeats(Nested::Inner.into()).into());
+        assert_eq!(chain(&error), "cannot greet: cannot send: no route");
     }
 }
