@@ -1,5 +1,4 @@
-//! The keys of OIDC issuers: fetched when first needed, kept, and fetched anew when a token names a key
-//! that is not among them.
+//! The keys of OIDC issuers: fetched when first needed, kept, and fetched anew when none of them verifies a token.
 //!
 //! Only issuers of the configuration are ever asked: the URL comes from a rule that matched, not from a
 //! caller's wish. Documents are bounded in size and time, a redirect to another host is not followed, plain

@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 /// The audience of tokens for signing, where a rule does not name another.
 pub(super) const AUDIENCE: &str = "sigstore";
+/// An issuer's clock may run before ours by this much, as by Fulcio's (go-oidc `verify.go`). Nothing is given to a token
+/// that expired.
+const NOT_BEFORE_LEEWAY_SECONDS: i64 = 5 * 60;
 
 /// Rules, keys, time.
 pub(super) struct Tokens {
@@ -47,9 +50,13 @@ impl Tokens {
         let rule = self.rules.find(issuer).ok_or_else(|| Disbelief::UnknownIssuer(shortened(issuer)))?;
         let known = self.keys.of(issuer, rule.asking()).await?;
         let claims = match self.check(&token, &known, rule) {
-            // The issuer may have a new key since we asked.
-            Err(TokenError::UnknownKey { .. }) => {
+            // The issuer may have a new key since we asked, under whatever name.
+            Err(error) if error.newer_keys_may_help() => {
                 let newer = self.keys.newer(issuer, rule.asking(), &known).await?;
+                // Not asked again so soon: the same keys say the same.
+                if Arc::ptr_eq(&known, &newer) {
+                    return Err(error.into());
+                }
                 self.check(&token, &newer, rule)?
             }
             other => other?,
@@ -68,7 +75,8 @@ impl Tokens {
             issuer: token.issuer(),
             audience: rule.audience().unwrap_or(AUDIENCE),
             now_unix: self.clock.unix_seconds(),
-            leeway_seconds: 0,
+            expiry_leeway_seconds: 0,
+            not_before_leeway_seconds: NOT_BEFORE_LEEWAY_SECONDS,
             algorithms: &known.discovery.algorithms,
         };
         verify(token, &known.keys, &checks)
