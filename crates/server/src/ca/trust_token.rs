@@ -4,7 +4,8 @@ use super::reuse::Reuse;
 use crate::clock::Clock;
 use crate::issuer_keys::{FetchError, IssuerKeys, KeyCache};
 use sealog_identity::{
-    Checks, Claims, IssuerRule, IssuerRules, Principal, PrincipalError, TokenError, UnverifiedToken, verify,
+    Checks, Claims, ConfirmationError, IssuerRule, IssuerRules, Principal, PrincipalError, TokenError,
+    UnverifiedToken, verify,
 };
 use std::sync::Arc;
 
@@ -34,22 +35,24 @@ pub(super) enum Disbelief {
     /// Nobody told us to believe this issuer.
     #[error("the issuer {0:?} is not one this authority believes")]
     UnknownIssuer(String),
-    /// The issuer's keys cannot be had.
-    #[error(transparent)]
+    /// The issuer's keys cannot be had. Why is the operator's to know: callers are told what this displays.
+    #[error("its issuer's keys could not be fetched now; try again in a moment")]
     Keys(#[from] FetchError),
     /// What it says makes no name.
     #[error(transparent)]
     Principal(#[from] PrincipalError),
+    /// It is bound to another key.
+    #[error(transparent)]
+    Bound(#[from] ConfirmationError),
 }
 
 impl Tokens {
     /// Believes a token, or says why not.
-    pub(super) async fn principal(&self, token: &str) -> Result<Principal, Disbelief> {
-        let token = UnverifiedToken::parse(token)?;
+    pub(super) async fn principal(&self, token: &UnverifiedToken<'_>) -> Result<Principal, Disbelief> {
         let issuer = token.issuer();
         let rule = self.rules.find(issuer).ok_or_else(|| Disbelief::UnknownIssuer(shortened(issuer)))?;
         let known = self.keys.of(issuer, rule.asking()).await?;
-        let claims = match self.check(&token, &known, rule) {
+        let claims = match self.check(token, &known, rule) {
             // The issuer may have a new key since we asked, under whatever name.
             Err(error) if error.newer_keys_may_help() => {
                 let newer = self.keys.newer(issuer, rule.asking(), &known).await?;
@@ -57,11 +60,11 @@ impl Tokens {
                 if Arc::ptr_eq(&known, &newer) {
                     return Err(error.into());
                 }
-                self.check(&token, &newer, rule)?
+                self.check(token, &newer, rule)?
             }
             other => other?,
         };
-        self.reuse.note(&token, claims.expires(), self.clock.unix_seconds());
+        self.reuse.note(token, claims.expires(), self.clock.unix_seconds());
         Ok(rule.principal(&claims)?)
     }
 
