@@ -44,6 +44,19 @@ impl Sealog {
         Self::start_in(tempfile::tempdir().unwrap(), "", rekor).await
     }
 
+    /// With one issuer more, under the tests' own.
+    pub(crate) async fn start_with_issuer(name: &str, rule: &str) -> Self {
+        let issuer = |text: String| {
+            let (_, behind) = text.split_once("[[ca.issuers]]\nissuer = \"").unwrap();
+            let (url, _) = behind.split_once('"').unwrap();
+            format!("{text}\n[[ca.issuers]]\nissuer = \"{url}/{name}\"\n{rule}\n")
+        };
+        Self::start_prepared(tempfile::tempdir().unwrap(), "", "", |path| {
+            std::fs::write(path, issuer(std::fs::read_to_string(path).unwrap())).unwrap();
+        })
+        .await
+    }
+
     /// In a directory of the test's, with more settings at the top and for the log of signatures.
     pub(crate) async fn start_in(dir: tempfile::TempDir, top: &str, rekor: &str) -> Self {
         Self::start_prepared(dir, top, rekor, |_| ()).await
