@@ -233,6 +233,11 @@ def keys_and_forms(authority, issuer):
         authority.certify(f"{name} by request", by_csr(token, signing_request(key, algorithm)))
     authority.certify("P-384 request signed with SHA-256", by_csr(token, signing_request(kinds["P-384"][0], hashes.SHA256())))
     authority.certify("RSA request signed with SHA-512", by_csr(token, signing_request(kinds["RSA 2048"][0], hashes.SHA512())))
+    authority.certify("P-521 request signed with SHA-256", by_csr(token, signing_request(kinds["P-521"][0], hashes.SHA256())))
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    pss = builder.sign(kinds["RSA 2048"][0], hashes.SHA256(), rsa_padding=pss)
+    authority.certify("RSA request signed with PSS", by_csr(token, pss))
     named = signing_request(kinds["P-256"][0], hashes.SHA256(), [x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
     authority.certify("request with a subject", by_csr(token, named))
     return token, kinds["P-256"][0]

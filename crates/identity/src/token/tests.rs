@@ -154,7 +154,10 @@ fn each_end_of_a_token_has_a_leeway_of_its_own() {
     let early = Checks { not_before_leeway_seconds: 300, ..checks() };
     assert!(at("nbf", NOW + 1, &early).is_ok());
     assert!(at("nbf", NOW + 300, &early).is_ok());
-    assert_eq!(at("nbf", NOW + 301, &early), Err(TokenError::NotYetValid { not_before: NOW + 301, now: NOW }));
+    assert_eq!(
+        at("nbf", NOW + 301, &early),
+        Err(TokenError::NotYetValid { not_before: NOW + 301, now: NOW })
+    );
     assert!(at("exp", NOW + 1, &early).is_ok());
     assert_eq!(at("exp", NOW, &early), Err(TokenError::Expired { expired: NOW, now: NOW }));
     // A number near the end of its range is no way around.

@@ -1,7 +1,7 @@
 //! The `[ca]` table.
 
-use crate::config::{Listen, PublicUrl};
 use super::permitted::Permitted;
+use crate::config::{Listen, PublicUrl};
 use sealog_identity::issuer::IssuerRules;
 use serde::Deserialize;
 use std::path::PathBuf;

@@ -173,7 +173,8 @@ async fn a_build_becomes_a_certificate_with_every_extension() {
     std::fs::write(key.path("leaf.pem"), pem).unwrap();
     let text = openssl::run(key.dir.path(), &["asn1parse", "-in", "leaf.pem"]);
     for (number, value) in expected {
-        let after = text.split_once(&format!(":{FULCIO}.{number}\n")).unwrap_or_else(|| panic!("{number}: {text}")).1;
+        let after =
+            text.split_once(&format!(":{FULCIO}.{number}\n")).unwrap_or_else(|| panic!("{number}: {text}")).1;
         let line = after.lines().next().unwrap();
         let hex: String = if number < 7 { String::new() } else { format!("0C{:02X}", value.len()) };
         let hex = hex + &value.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
@@ -185,7 +186,8 @@ async fn a_build_becomes_a_certificate_with_every_extension() {
 
 #[tokio::test]
 async fn a_username_becomes_a_name_of_the_seventh_type() {
-    let sealog = Sealog::start_with_issuer("users", "type = \"username\"\nsubject_domain = \"127.0.0.1\"").await;
+    let sealog =
+        Sealog::start_with_issuer("users", "type = \"username\"\nsubject_domain = \"127.0.0.1\"").await;
     let key = Key::p256();
     let mut claims = sealog.issuer.email_claims("jane@example.com");
     (claims["iss"], claims["sub"]) = (json!(format!("{}/users", sealog.issuer.url)), json!("jane"));
@@ -288,7 +290,8 @@ async fn an_issuers_clock_may_run_before_ours_and_not_behind() {
 
 #[tokio::test]
 async fn algorithms_that_the_operator_names_prove_possession() {
-    let algorithms = "algorithms = [\"ML_DSA_65\", \"PKIX_ECDSA_P384_SHA_256\", \"PKIX_RSA_PSS_2048_SHA256\"]\n";
+    let algorithms =
+        "algorithms = [\"ML_DSA_65\", \"PKIX_ECDSA_P384_SHA_256\", \"PKIX_RSA_PSS_2048_SHA256\"]\n";
     let named = Sealog::start_prepared(tempfile::tempdir().unwrap(), "", "", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         std::fs::write(path, text.replace("[ca]\n", &format!("[ca]\n{algorithms}"))).unwrap();
@@ -319,7 +322,11 @@ async fn algorithms_that_the_operator_names_prove_possession() {
     }
     // What is not named is not taken, the usual ones included.
     ask(&named, &rsa.csr()).await.refused(400, 3, "signing algorithm not permitted: RSA 2048, SHA256; ");
-    ask(&named, &Key::p256().csr()).await.refused(400, 3, "signing algorithm not permitted: ECDSA P-256, SHA256; ");
+    ask(&named, &Key::p256().csr()).await.refused(
+        400,
+        3,
+        "signing algorithm not permitted: ECDSA P-256, SHA256; ",
+    );
     issued(&ask(&usual, &rsa.csr()).await);
 }
 

@@ -267,9 +267,8 @@ impl Issuer {
             asked: AtomicUsize::new(0),
         });
         let answering = Arc::clone(&public);
-        let router = Router::new().fallback(async move |request: Request| {
-            answering.answer(&base, request.uri().path()).await
-        });
+        let router = Router::new()
+            .fallback(async move |request: Request| answering.answer(&base, request.uri().path()).await);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, key, public }
     }

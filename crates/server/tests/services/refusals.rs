@@ -76,7 +76,9 @@ async fn a_refused_token_leaves_its_issuer_and_the_cause_in_the_log_and_nothing_
         }
     }
     // What was wrong with the key, too; and of what succeeds, nothing.
-    sealog.post("ca", SIGNING_CERT, json!({ "credentials": { "oidcIdentityToken": good } }).to_string()).await;
+    sealog
+        .post("ca", SIGNING_CERT, json!({ "credentials": { "oidcIdentityToken": good } }).to_string())
+        .await;
     assert!(logged(&sealog.issuer.url).contains("could not be parsed: there is none"));
     let before = logged(&sealog.issuer.url);
     issued(&sealog.post("ca", SIGNING_CERT, with_csr(&good, &key).to_string()).await);

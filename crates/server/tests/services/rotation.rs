@@ -138,7 +138,11 @@ async fn while_the_issuer_is_down_the_old_keys_go_on() {
         world.ask(&new).await.refused(400, 3, NOT_NOW);
         issued(&world.ask(&old).await);
     }
-    assert_eq!(world.sealog.issuer.asked(), asked + 1, "it answers to the first question already that it is down");
+    assert_eq!(
+        world.sealog.issuer.asked(),
+        asked + 1,
+        "it answers to the first question already that it is down"
+    );
     world.sealog.issuer.is_down(false);
     world.sealog.wait(INTERVAL);
     issued(&world.ask(&new).await);
