@@ -19,6 +19,7 @@ mod table;
 
 use crate::template::{Template, TemplateError};
 use alloc::{
+    borrow::ToOwned as _,
     collections::{BTreeMap, BTreeSet},
     string::String,
     vec::Vec,
@@ -130,6 +131,8 @@ fn of(issuer: &str) -> String {
 #[serde(try_from = "table::Table")]
 pub struct IssuerRule {
     issuer: String,
+    /// Other issuers of the same provider, for which [`IssuerRules`] has rules as well.
+    also: &'static [&'static str],
     audience: Option<String>,
     kind: IssuerKind,
     asking: Asking,
@@ -304,14 +307,26 @@ impl TryFrom<Vec<IssuerRule>> for IssuerRules {
 
     fn try_from(rules: Vec<IssuerRule>) -> Result<Self, RuleError> {
         let mut seen = BTreeSet::new();
-        match rules.iter().find(|rule| !seen.insert(rule.issuer.as_str())) {
-            Some(again) => Err(RuleError::Twice(again.issuer.clone())),
-            None => Ok(Self(rules)),
+        if let Some(again) = rules.iter().find(|rule| !seen.insert(rule.issuer.clone())) {
+            return Err(RuleError::Twice(again.issuer.clone()));
         }
+        let mut all = Vec::new();
+        for rule in rules {
+            // What the operator says of one of a preset's issuers goes before what the preset says of all.
+            let also = rule.also.iter().filter(|issuer| seen.insert((**issuer).to_owned()));
+            let also: Vec<_> = also.map(|issuer| Self::for_another(&rule, issuer)).collect();
+            all.push(rule);
+            all.extend(also);
+        }
+        Ok(Self(all))
     }
 }
 
 impl IssuerRules {
+    fn for_another(rule: &IssuerRule, issuer: &str) -> IssuerRule {
+        IssuerRule { issuer: issuer.to_owned(), also: &[], ..rule.clone() }
+    }
+
     /// The rule for an issuer: one that names it, else the first pattern that fits.
     #[must_use]
     pub fn find(&self, issuer: &str) -> Option<&IssuerRule> {

@@ -13,6 +13,8 @@ use serde::Deserialize;
 pub enum Preset {
     /// GitHub Actions.
     GithubActions,
+    /// GitHub Actions of enterprises whose tokens name them in their issuer.
+    GithubActionsEnterprise,
     /// GitLab pipelines.
     Gitlab,
     /// Buildkite jobs.
@@ -46,6 +48,8 @@ pub(crate) struct Row {
     name: &'static str,
     /// The issuer, where the rule names no other.
     pub(crate) issuer: &'static str,
+    /// The other issuers, or patterns of them, of the same provider.
+    pub(crate) also: &'static [&'static str],
     pub(crate) kind: Kind,
 }
 
@@ -67,10 +71,20 @@ pub(crate) struct Build {
 
 const EMAIL: Kind = Kind::Email { issuer_claim: None };
 
+/// The forms that issuers of Azure's clusters had before the one of today: without region or cluster, without a slash at the
+/// end. They are those of Fulcio's public instance.
+const AKS: [&str; 4] = [
+    "https://*.oic.prod-aks.azure.com/*/*",
+    "https://oidc.prod-aks.azure.com/*",
+    "https://oidc.prod-aks.azure.com/*/",
+    "https://oidc.prod-aks.azure.com/*/*",
+];
+
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::GithubActions,
+        Self::GithubActionsEnterprise,
         Self::Gitlab,
         Self::Buildkite,
         Self::Circleci,
@@ -98,11 +112,22 @@ impl Preset {
         self.row().issuer
     }
 
+    /// The other issuers, or patterns of them, that it is about where a rule names none.
+    #[must_use]
+    pub const fn also(self) -> &'static [&'static str] {
+        self.row().also
+    }
+
     pub(crate) const fn row(self) -> Row {
         let (name, issuer, kind) = match self {
             Self::GithubActions => (
                 "github-actions",
                 "https://token.actions.githubusercontent.com",
+                Kind::Build(&builds::GITHUB_ACTIONS),
+            ),
+            Self::GithubActionsEnterprise => (
+                "github-actions-enterprise",
+                "https://token.actions.githubusercontent.com/*",
                 Kind::Build(&builds::GITHUB_ACTIONS),
             ),
             Self::Gitlab => ("gitlab", "https://gitlab.com", Kind::Build(&builds::GITLAB)),
@@ -127,6 +152,11 @@ impl Preset {
             ),
             Self::Aks => ("aks", "https://*.oic.prod-aks.azure.com/*/*/", Kind::Kubernetes),
         };
-        Row { name, issuer, kind }
+        let also: &[&str] = match self {
+            Self::Aks => &AKS,
+            Self::Circleci => &["https://oidc.circleci.com"],
+            _ => &[],
+        };
+        Row { name, issuer, also, kind }
     }
 }

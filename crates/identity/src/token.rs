@@ -155,6 +155,22 @@ pub enum TokenError {
     },
 }
 
+impl TokenError {
+    /// Whether the issuer's documents, fetched anew, could make a difference: its keys change under old names, new names and
+    /// none. Anybody can make a token of which this is true: fetch once, and not at will.
+    #[must_use]
+    pub const fn newer_keys_may_help(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownKey { .. }
+                | Self::UnusableKey { .. }
+                | Self::WrongKey { .. }
+                | Self::Signature
+                | Self::AlgorithmNotAllowed { .. }
+        )
+    }
+}
+
 /// A key's name, for errors.
 struct Named<'a>(&'a Option<String>);
 
@@ -233,7 +249,7 @@ impl<'a> UnverifiedToken<'a> {
         self.signed
     }
 
-    /// The key it says to be signed with; when the issuer's set lacks it, fetch the set anew.
+    /// The key it says to be signed with.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
@@ -256,8 +272,10 @@ pub struct Checks<'a> {
     pub audience: &'a str,
     /// The present, in seconds since 1970.
     pub now_unix: i64,
-    /// How far the issuer's clock may be off, in seconds. Fulcio allows none.
-    pub leeway_seconds: i64,
+    /// How long after its `exp` it is still believed, in seconds. Fulcio's library (go-oidc) allows none.
+    pub expiry_leeway_seconds: i64,
+    /// How far ahead its `nbf` may be, in seconds: an issuer's clock may run before ours. Fulcio's library allows 300.
+    pub not_before_leeway_seconds: i64,
     /// Algorithms of this issuer: those of its discovery document, else [`Algorithm::DEFAULT`].
     pub algorithms: &'a [Algorithm],
 }
@@ -265,7 +283,7 @@ pub struct Checks<'a> {
 /// Verifies a token with its issuer's keys.
 ///
 /// # Errors
-/// See [`TokenError`]. After [`TokenError::UnknownKey`] a fresh key set may help, once.
+/// See [`TokenError`], and [`TokenError::newer_keys_may_help`].
 pub fn verify(token: &UnverifiedToken<'_>, keys: &Jwks, checks: &Checks<'_>) -> Result<Claims, TokenError> {
     if token.issuer != checks.issuer {
         return Err(TokenError::Issuer { expected: checks.issuer.to_owned(), found: token.issuer.clone() });
@@ -360,7 +378,8 @@ pub struct Claims {
 
 impl Claims {
     fn read(claims: &Object) -> Result<Self, TokenError> {
-        // Nobody acts on `iat`; still, a token whose `iat` is not a date is not well formed.
+        // Nobody acts on `iat`, not even on one of tomorrow, and nor does Fulcio's library; still, a token whose `iat` is
+        // not a date is not well formed.
         date(claims, "iat")?;
         Ok(Self {
             issuer: registered_text(claims, "iss")?.to_owned(),
@@ -381,11 +400,11 @@ impl Claims {
 
     fn check_time(&self, checks: &Checks<'_>) -> Result<(), TokenError> {
         let now = checks.now_unix;
-        if now >= self.expires.saturating_add(checks.leeway_seconds) {
+        if now >= self.expires.saturating_add(checks.expiry_leeway_seconds) {
             return Err(TokenError::Expired { expired: self.expires, now });
         }
         match self.not_before {
-            Some(not_before) if now.saturating_add(checks.leeway_seconds) < not_before => {
+            Some(not_before) if now.saturating_add(checks.not_before_leeway_seconds) < not_before => {
                 Err(TokenError::NotYetValid { not_before, now })
             }
             _ => Ok(()),

@@ -1,11 +1,10 @@
-//! The keys of OIDC issuers: fetched when first needed, kept, and fetched anew when a token names a key
-//! that is not among them.
+//! The keys of OIDC issuers: fetched when first needed, kept, and fetched anew when none of them verifies a token.
 //!
 //! Only issuers of the configuration are ever asked: the URL comes from a rule that matched, not from a
 //! caller's wish. Documents are bounded in size and time, a redirect to another host is not followed, plain
 //! http is for issuers on this very machine, and private addresses are for rules that allow them.
 
-use crate::{clock::Clock, files};
+use crate::{clock::Clock, files, http::chain};
 use sealog_client::http::{Client, HttpError, Reach, Request, is_loopback, parse_url};
 use sealog_identity::{Discovery, DiscoveryError, Jwks, JwksError, discovery, issuer::Asking};
 use std::{
@@ -209,7 +208,7 @@ impl Fetcher {
                 Ok(keys)
             }
             Err(failure) => {
-                tracing::warn!(issuer, error = %failure, "cannot fetch an issuer's keys");
+                tracing::warn!(issuer, error = chain(&failure), "cannot fetch an issuer's keys");
                 attempt.failure = Some(failure.clone());
                 Err(failure)
             }

@@ -9,6 +9,7 @@ import hmac
 import json
 import subprocess
 import sys
+import time
 
 import jwt
 from asn1crypto import csr as asn1_csr
@@ -232,6 +233,11 @@ def keys_and_forms(authority, issuer):
         authority.certify(f"{name} by request", by_csr(token, signing_request(key, algorithm)))
     authority.certify("P-384 request signed with SHA-256", by_csr(token, signing_request(kinds["P-384"][0], hashes.SHA256())))
     authority.certify("RSA request signed with SHA-512", by_csr(token, signing_request(kinds["RSA 2048"][0], hashes.SHA512())))
+    authority.certify("P-521 request signed with SHA-256", by_csr(token, signing_request(kinds["P-521"][0], hashes.SHA256())))
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    pss = builder.sign(kinds["RSA 2048"][0], hashes.SHA256(), rsa_padding=pss)
+    authority.certify("RSA request signed with PSS", by_csr(token, pss))
     named = signing_request(kinds["P-256"][0], hashes.SHA256(), [x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
     authority.certify("request with a subject", by_csr(token, named))
     return token, kinds["P-256"][0]
@@ -294,6 +300,20 @@ def tokens(authority, issuer, key):
     certify("token expired", issuer.token("email", exp=now - 60, **EMAIL))
     certify("token just expired", issuer.token("email", exp=now - 2, **EMAIL))
     certify("token not yet valid", issuer.token("email", nbf=now + 3600, **EMAIL))
+
+    def valid_from(seconds):
+        # From this second on, early in it: that both servers answer in the same one is what the cases at an edge need.
+        time.sleep(1 - time.time() % 1)
+        claims = issuer.claims("email")
+        return issuer.token("email", nbf=claims["iat"] + seconds, **EMAIL)
+
+    for seconds in (1, 60, 299, 301):
+        certify(f"token valid in {seconds} s", valid_from(seconds))
+    certify("token with a fraction in nbf", issuer.token("email", nbf=now + 60.5, **EMAIL))
+    for case, issued in (("tomorrow", now + 86400), ("a year ago", now - 86400 * 365), ("in 1970", 0)):
+        certify(f"token issued {case}", issuer.token("email", iat=issued, **EMAIL))
+    certify("token issued when nobody says", issuer.token("email", iat=None, **EMAIL))
+    certify("token issued at no date", issuer.token("email", iat="yesterday", **EMAIL))
     certify("token without expiry", issuer.token("email", exp=None, **EMAIL))
     certify("token for another audience", issuer.token("email", aud="other", **EMAIL))
     certify("token for several audiences", issuer.token("email", aud=["other", AUDIENCE], **EMAIL))

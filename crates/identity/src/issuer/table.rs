@@ -32,6 +32,9 @@ pub(super) struct Table {
     #[serde(default)]
     ca_certificates: String,
     bearer_token_file: Option<String>,
+    /// The preset's, where its issuer is not named: never written.
+    #[serde(skip)]
+    also: &'static [&'static str],
     issuer_claim: Option<String>,
     skip_email_verification: Option<bool>,
     subject_domain: Option<String>,
@@ -108,7 +111,7 @@ impl TryFrom<Table> for IssuerRule {
             TypeName::CiProvider => IssuerKind::CiProvider(table.ci_provider()?),
         };
         let asking = table.asking()?;
-        Ok(Self { issuer: table.issuer, audience: table.audience, kind, asking })
+        Ok(Self { issuer: table.issuer, also: table.also, audience: table.audience, kind, asking })
     }
 }
 
@@ -123,6 +126,7 @@ impl Table {
             self.kind = kind;
             if self.issuer.is_empty() {
                 row.issuer.clone_into(&mut self.issuer);
+                self.also = row.also;
             }
             if let (Kind::Email { issuer_claim: Some(path) }, None) = (&row.kind, &self.issuer_claim) {
                 self.issuer_claim = Some((*path).to_owned());

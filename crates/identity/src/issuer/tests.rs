@@ -1,6 +1,7 @@
 //! Rules as operators write them, and the mistakes that are found before any token comes.
 
 use super::*;
+use crate::preset::Preset;
 use alloc::{format, string::ToString as _};
 
 fn rule(toml: &str) -> Result<IssuerRule, String> {
@@ -207,4 +208,101 @@ fn how_an_issuer_is_asked() {
     let file = "bearer_token_file = '/run/token'";
     assert_eq!(asked(file).unwrap().asking().bearer_token_file.as_deref(), Some("/run/token"));
     refused(&format!("issuer = 'http://localhost:1'\ntype = 'kubernetes'\n{file}"), "for an https issuer");
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    issuers: IssuerRules,
+}
+
+fn listed(toml: &str) -> IssuerRules {
+    toml::from_str::<Listed>(toml).unwrap().issuers
+}
+
+/// What sigstore/fulcio v1.8.8 `config/identity/config.yaml` believes, and by which preset we do. A rule without one is an
+/// organization's own sign-in, or its own instance of a build system.
+const PUBLIC_INSTANCE: [(&str, Option<&str>, &str); 25] = [
+    ("https://accounts.google.com", Some("google"), "email"),
+    ("https://agent.buildkite.com", Some("buildkite"), "ci-provider"),
+    ("https://auth.eclipse.org/auth/realms/foundation-service-accounts", None, "email"),
+    ("https://dev.gitlab.org", None, "ci-provider"),
+    ("https://gitlab.archlinux.org", None, "ci-provider"),
+    ("https://gitlab.com", Some("gitlab"), "ci-provider"),
+    ("https://issuer.enforce.dev", Some("chainguard"), "chainguard-identity"),
+    ("https://issuer.chainops.dev", None, "chainguard-identity"),
+    ("https://issuer.hello.coop", Some("hello"), "email"),
+    ("https://www.kaggle.com/api/v1/models/signing", Some("kaggle"), "email"),
+    ("https://oauth2.sigstore.dev/auth", Some("sigstore"), "email"),
+    ("https://oidc.circleci.com", Some("circleci"), "ci-provider"),
+    ("https://oidc.codefresh.io", Some("codefresh"), "ci-provider"),
+    ("https://ops.gitlab.net", None, "ci-provider"),
+    ("https://token.actions.githubusercontent.com", Some("github-actions"), "ci-provider"),
+    ("https://sigstore.verify.ibm.com/oauth2", None, "email"),
+    ("https://*.oic.prod-aks.azure.com/*/*", Some("aks"), "kubernetes"),
+    ("https://*.oic.prod-aks.azure.com/*/*/", Some("aks"), "kubernetes"),
+    ("https://container.googleapis.com/v1/projects/*/locations/*/clusters/*", Some("gke"), "kubernetes"),
+    ("https://oidc.circleci.com/org/*", Some("circleci"), "ci-provider"),
+    ("https://oidc.eks.*.amazonaws.com/id/*", Some("eks"), "kubernetes"),
+    ("https://oidc.prod-aks.azure.com/*", Some("aks"), "kubernetes"),
+    ("https://oidc.prod-aks.azure.com/*/", Some("aks"), "kubernetes"),
+    ("https://oidc.prod-aks.azure.com/*/*", Some("aks"), "kubernetes"),
+    ("https://token.actions.githubusercontent.com/*", Some("github-actions-enterprise"), "ci-provider"),
+];
+
+#[test]
+fn presets_are_about_every_provider_that_the_public_instance_believes() {
+    let with_one = PUBLIC_INSTANCE.iter().filter_map(|row| row.1);
+    for preset in Preset::ALL {
+        let rules = listed(&format!("[[issuers]]\npreset = '{}'", preset.name()));
+        let found: BTreeSet<(&str, &str)> =
+            rules.iter().map(|rule| (rule.issuer(), rule.type_name())).collect();
+        let of_preset = PUBLIC_INSTANCE.iter().filter(|row| row.1 == Some(preset.name()));
+        let expected: BTreeSet<(&str, &str)> = of_preset.map(|row| (row.0, row.2)).collect();
+        // Buddy came after that version.
+        assert!(found == expected || preset == Preset::Buddy, "{}: {found:?}", preset.name());
+        // And each is a rule that an operator could write.
+        for rule in rules.iter() {
+            let alone = format!("preset = '{}'\nissuer = '{}'", preset.name(), rule.issuer());
+            let alone: IssuerRule = toml::from_str(&alone).unwrap();
+            assert_eq!(alone.issuer(), rule.issuer());
+            assert!(alone.makes_the_same_as(rule));
+        }
+    }
+    assert_eq!(with_one.collect::<BTreeSet<_>>().len(), Preset::ALL.len() - 1);
+}
+
+#[test]
+fn clusters_of_azure_are_believed_in_every_form_of_their_issuers() {
+    let rules = listed("[[issuers]]\npreset = 'aks'\naudience = 'mine'");
+    let (tenant, cluster) = ("00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002");
+    for issuer in [
+        format!("https://westeurope.oic.prod-aks.azure.com/{tenant}/{cluster}/"),
+        format!("https://westeurope.oic.prod-aks.azure.com/{tenant}/{cluster}"),
+        format!("https://oidc.prod-aks.azure.com/{tenant}"),
+        format!("https://oidc.prod-aks.azure.com/{tenant}/"),
+        format!("https://oidc.prod-aks.azure.com/{tenant}/{cluster}"),
+    ] {
+        let rule = rules.find(&issuer).unwrap_or_else(|| panic!("{issuer}"));
+        assert_eq!((rule.type_name(), rule.audience()), ("kubernetes", Some("mine")), "{issuer}");
+    }
+    assert_eq!(rules.find("https://westeurope.oic.prod-aks.azure.example/a/b/"), None);
+}
+
+#[test]
+fn what_is_said_of_one_issuer_goes_before_what_a_preset_says_of_many() {
+    let own =
+        "[[issuers]]\nissuer = 'https://oidc.prod-aks.azure.com/*'\ntype = 'kubernetes'\naudience = 'own'\n";
+    let preset = "[[issuers]]\npreset = 'aks'\n";
+    for toml in [format!("{own}{preset}"), format!("{preset}{own}")] {
+        let rules = listed(&toml);
+        assert_eq!(rules.iter().count(), 5);
+        let audience = |issuer: &str| rules.find(issuer).unwrap().audience();
+        assert_eq!(audience("https://oidc.prod-aks.azure.com/a"), Some("own"));
+        assert_eq!(audience("https://oidc.prod-aks.azure.com/a/"), None);
+    }
+    // One that names its issuer is about that one.
+    let rules = listed("[[issuers]]\npreset = 'aks'\nissuer = 'https://a.example/x'");
+    assert_eq!(rules.iter().count(), 1);
+    let twice = toml::from_str::<Listed>(&format!("{preset}{preset}")).unwrap_err();
+    assert!(twice.message().contains("has two rules"), "{twice}");
 }

@@ -36,7 +36,8 @@ fn verified(rule: &IssuerRule, claims: &Value) -> Claims {
         issuer,
         audience: "sigstore",
         now_unix: NOW,
-        leeway_seconds: 0,
+        expiry_leeway_seconds: 0,
+        not_before_leeway_seconds: 0,
         algorithms: &[Algorithm::Es256],
     };
     verify(&UnverifiedToken::parse(&token).unwrap(), &keys, &checks).unwrap()

@@ -61,7 +61,8 @@ fn checks() -> Checks<'static> {
         issuer: ISSUER,
         audience: "sigstore",
         now_unix: NOW,
-        leeway_seconds: 0,
+        expiry_leeway_seconds: 0,
+        not_before_leeway_seconds: 0,
         algorithms: &Algorithm::ALL,
     }
 }
@@ -140,13 +141,35 @@ fn time() {
 }
 
 #[test]
-fn leeway_works_both_ways() {
-    let checks = Checks { leeway_seconds: 5, ..checks() };
+fn each_end_of_a_token_has_a_leeway_of_its_own() {
     let token = |claims: &Value| issue(claims, "r", &*RSA).unwrap();
-    assert!(check_with(&token(&with("exp", json!(NOW - 4))), &rsa_keys(), &checks).is_ok());
-    assert!(check_with(&token(&with("exp", json!(NOW - 5))), &rsa_keys(), &checks).is_err());
-    assert!(check_with(&token(&with("nbf", json!(NOW + 5))), &rsa_keys(), &checks).is_ok());
-    assert!(check_with(&token(&with("nbf", json!(NOW + 6))), &rsa_keys(), &checks).is_err());
+    let at = |claim: &str, second: i64, checks: &Checks<'_>| {
+        check_with(&token(&with(claim, json!(second))), &rsa_keys(), checks)
+    };
+    let late = Checks { expiry_leeway_seconds: 5, ..checks() };
+    assert!(at("exp", NOW - 4, &late).is_ok());
+    assert_eq!(at("exp", NOW - 5, &late), Err(TokenError::Expired { expired: NOW - 5, now: NOW }));
+    assert!(at("nbf", NOW, &late).is_ok());
+    assert_eq!(at("nbf", NOW + 1, &late), Err(TokenError::NotYetValid { not_before: NOW + 1, now: NOW }));
+    let early = Checks { not_before_leeway_seconds: 300, ..checks() };
+    assert!(at("nbf", NOW + 1, &early).is_ok());
+    assert!(at("nbf", NOW + 300, &early).is_ok());
+    assert_eq!(
+        at("nbf", NOW + 301, &early),
+        Err(TokenError::NotYetValid { not_before: NOW + 301, now: NOW })
+    );
+    assert!(at("exp", NOW + 1, &early).is_ok());
+    assert_eq!(at("exp", NOW, &early), Err(TokenError::Expired { expired: NOW, now: NOW }));
+    // A number near the end of its range is no way around.
+    assert!(at("nbf", i64::MAX, &early).is_err());
+    assert!(at("exp", i64::MIN, &late).is_err());
+}
+
+#[test]
+fn when_a_token_was_issued_decides_nothing() {
+    for second in [0, 1, NOW - 86_400 * 365, NOW + 1, NOW + 86_400] {
+        assert!(checked(&with("iat", json!(second))).is_ok(), "{second}");
+    }
 }
 
 #[test]

@@ -1,28 +1,28 @@
 //! What the authority answers, whichever wire the question came by: HTTP and gRPC say the same.
 //!
 //! Everything the caller did wrong is code 3, a bad token included; faults of ours and of the certificate log
-//! are code 13. The reference server's words come first, details after them.
+//! are code 13. The reference server's words come first, details after them (`refusal`).
 
 use super::{
-    issue::{Issuance, IssuanceError},
+    issue::Issuance,
+    permitted::Permitted,
+    refusal,
     request::{Asked, RequestError},
     trust_token::{AUDIENCE, Disbelief, Tokens},
 };
 use crate::http::ApiError;
 use http::{HeaderMap, header};
-use sealog_identity::IssuerRule;
-use sealog_pki::{Certificate, IssueError};
+use sealog_identity::{IssuerRule, UnverifiedToken};
+use sealog_pki::Certificate;
 
 /// The reference server takes 4 MiB; no request has more than a few kilobytes, tokens 64 KiB.
 pub(super) const MAX_REQUEST: usize = 4 * 1024 * 1024;
-const BAD_TOKEN: &str = "There was an error processing the identity token";
-const LOG_FAILED: &str = "Error entering certificate in CTL";
-const FAILED: &str = "error communicating with CA backend";
 
 /// What the handlers share.
 pub(super) struct CaApi {
     pub(super) issuance: Issuance,
     pub(super) tokens: Tokens,
+    pub(super) permitted: Permitted,
 }
 
 impl CaApi {
@@ -36,21 +36,21 @@ impl CaApi {
         headers: &HeaderMap,
         asked: impl FnOnce() -> Result<Asked, RequestError>,
     ) -> Result<Vec<String>, ApiError> {
-        let refuse = |error: RequestError| ApiError::invalid(error.to_string());
+        let unread = |error: Disbelief| refusal::of_token(None, &error);
         let in_message = in_message.filter(|token| !token.is_empty());
-        let token = in_message.or_else(|| bearer(headers)).ok_or_else(|| disbelief(&Disbelief::NoToken))?;
-        let principal = self.tokens.principal(token).await.map_err(|error| disbelief(&error))?;
+        let token = in_message.or_else(|| bearer(headers)).ok_or_else(|| unread(Disbelief::NoToken))?;
+        let token = UnverifiedToken::parse(token).map_err(|error| unread(error.into()))?;
+        let issuer = token.issuer();
+        let disbelieve = |error: Disbelief| refusal::of_token(Some(issuer), &error);
+        let refuse = |error: RequestError| refusal::of_request(issuer, &error);
+        let principal = self.tokens.principal(&token).await.map_err(disbelieve)?;
         let asked = asked().map_err(refuse)?;
-        let key = asked.proven(&principal.challenge).map_err(refuse)?;
+        let key = asked.proven(&principal.challenge, &self.permitted).map_err(refuse)?;
         if let Some(bound_to) = &principal.bound_to {
-            bound_to.check(key).map_err(|error| ApiError::invalid(format!("{BAD_TOKEN}: {error}")))?;
+            bound_to.check(key).map_err(|error| disbelieve(error.into()))?;
         }
-        let issued = self.issuance.issue(&principal, key).await.map_err(|error| match &error {
-            // A name the rules let through but X.509 cannot say.
-            IssuanceError::Issue(IssueError::San(_)) => ApiError::invalid(format!("{BAD_TOKEN}: {error}")),
-            _ if error.is_log() => ApiError::internal(LOG_FAILED).because(error.reason()),
-            _ => ApiError::internal(FAILED).because(error.reason()),
-        })?;
+        let issued = self.issuance.issue(&principal, key).await;
+        let issued = issued.map_err(|error| refusal::of_issuance(issuer, &error))?;
         Ok(issued.iter().map(pem).collect())
     }
 
@@ -90,11 +90,6 @@ impl<'a> Believed<'a> {
             skip_email_verification: rule.skips_email_verification(),
         }
     }
-}
-
-/// What a caller did to its token is told; what an issuer did is told too, it is the caller's issuer.
-fn disbelief(error: &Disbelief) -> ApiError {
-    ApiError::invalid(format!("{BAD_TOKEN}: {error}"))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! The `[ca]` table.
 
+use super::permitted::Permitted;
 use crate::config::{Listen, PublicUrl};
 use sealog_identity::issuer::IssuerRules;
 use serde::Deserialize;
@@ -20,6 +21,9 @@ pub struct Config {
     pub ctlog_url: Option<PublicUrl>,
     /// That log's public key in PEM.
     pub ctlog_key: Option<PathBuf>,
+    /// By which algorithms of the registry a key may prove itself; Fulcio's unless said.
+    #[serde(default)]
+    pub algorithms: Permitted,
     /// Whom to believe about what.
     pub issuers: IssuerRules,
 }

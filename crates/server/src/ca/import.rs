@@ -253,7 +253,8 @@ impl Issuer {
         let fitting = Preset::ALL.into_iter().filter(|preset| is_build || preset.issuer() == url);
         fitting.into_iter().find_map(|preset| {
             let mut table = format!("preset = {}\n", quoted(preset.name()));
-            if preset.issuer() != url {
+            // A preset that is about more would believe more.
+            if preset.issuer() != url || !preset.also().is_empty() {
                 let _ = writeln!(table, "issuer = {}", quoted(url));
             }
             if !["", AUDIENCE].contains(&self.client_id.as_str()) {

@@ -7,7 +7,6 @@ use super::submission::{Log, LogError};
 use crate::{
     authority::{self, Authority},
     clock::Clock,
-    http::chain,
 };
 use sealog_crypto::{PublicKey, RandomError, sha256};
 use sealog_identity::Principal;
@@ -50,9 +49,9 @@ impl IssuanceError {
         matches!(self, Self::Log(_))
     }
 
-    /// The error with its causes, for the log.
-    pub(super) fn reason(&self) -> String {
-        chain(self)
+    /// Whether the rules let a name through that X.509 cannot say.
+    pub(super) fn is_name(&self) -> bool {
+        matches!(self, Self::Issue(IssueError::San(_)))
     }
 }
 

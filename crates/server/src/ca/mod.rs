@@ -10,6 +10,8 @@ pub mod config;
 mod grpc;
 pub mod import;
 mod issue;
+mod permitted;
+mod refusal;
 mod request;
 mod reuse;
 mod submission;
@@ -54,6 +56,8 @@ pub fn init(instance: &Instance) -> anyhow::Result<Made> {
 /// When it could not start.
 pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
     let mut lines = authority::check(instance, &SIGNING)?;
+    let algorithms: Vec<_> = config.algorithms.names().collect();
+    lines.push(format!("ca       certifies keys that sign by {}", algorithms.join(", ")));
     lines.extend(
         config
             .issuers
@@ -81,7 +85,7 @@ pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result
         clock: instance.clock.clone(),
         reuse,
     };
-    let api = Arc::new(answer::CaApi { issuance, tokens });
+    let api = Arc::new(answer::CaApi { issuance, tokens, permitted: config.algorithms.clone() });
     let router = with_cors(api::router(Arc::clone(&api))).merge(grpc::router(api));
     Ok(Service { grpc: &[grpc::SERVICE], counts, ..Service::new("ca", config.url.clone(), router) })
 }

@@ -3,6 +3,8 @@
 //! Two forms: a public key with a signature over the token's challenge, or a PKCS#10 request, of which only
 //! key and signature are looked at: names come from the token alone.
 
+use super::permitted::Permitted;
+use sealog_bundle::key_details::KeyDetails;
 use sealog_crypto::{KeyError, KeyKind, PublicKey, Scheme, SignatureError};
 use sealog_pki::{Csr, CsrError};
 
@@ -12,7 +14,7 @@ pub(super) enum Asked {
     Key {
         /// The key.
         key: PublicKey,
-        /// The signature, with the key's default scheme.
+        /// The signature, in any way that is permitted to the key.
         proof: Vec<u8>,
     },
     /// A request that is signed by its own key.
@@ -47,13 +49,15 @@ pub(super) enum RequestError {
         "The public key supplied in the request is insecure: RSA keys of 2048, 3072 and 4096 bits are accepted, not {0}"
     )]
     RsaSize(usize),
-    /// A request signed in another way than the key's own, or a key whose signatures no log takes.
-    #[error("signing algorithm not permitted: {kind}, {}", Hash(*scheme))]
+    /// A way of signing, or a key, that the operator did not permit.
+    #[error("signing algorithm not permitted: {kind}, {}; {}", Hash(*scheme), Instead(permitted))]
     Algorithm {
         /// The key.
         kind: KeyKind,
         /// How the request is signed.
         scheme: Scheme,
+        /// What is permitted to such a key.
+        permitted: Vec<KeyDetails>,
     },
     /// The caller does not hold the key.
     #[error("The signature supplied in the request could not be verified: {0}")]
@@ -65,8 +69,21 @@ struct Hash(Scheme);
 impl std::fmt::Display for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.prehash() {
-            Some(hash) => write!(f, "{}", hash.name().to_uppercase()),
-            None => f.write_str("no hash"),
+            Some(hash) => write!(f, "{}", hash.name().to_uppercase())?,
+            None => f.write_str("no hash")?,
+        }
+        if matches!(self.0, Scheme::RsaPss(_)) { f.write_str(" with PSS") } else { Ok(()) }
+    }
+}
+
+struct Instead<'a>(&'a [KeyDetails]);
+
+impl std::fmt::Display for Instead<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|details| details.name()).collect();
+        match names.as_slice() {
+            [] => f.write_str("this authority certifies no such key"),
+            names => write!(f, "such a key is certified by {}", names.join(" or ")),
         }
     }
 }
@@ -98,20 +115,30 @@ impl Asked {
         }
     }
 
-    /// The key, if the caller proved to hold it.
-    pub(super) fn proven(&self, challenge: &str) -> Result<&PublicKey, RequestError> {
+    /// The key, if the caller proved to hold it by one of the algorithms that are permitted.
+    pub(super) fn proven(&self, challenge: &str, permitted: &Permitted) -> Result<&PublicKey, RequestError> {
         match self {
             Self::Key { key, proof } => {
-                acceptable(key)?;
-                key.verify(Scheme::default_for(key.kind()), challenge.as_bytes(), proof)
-                    .map_err(RequestError::Proof)?;
-                Ok(key)
+                check_size(key)?;
+                let ways = permitted.of(key);
+                let signed_by = |scheme| key.verify(scheme, challenge.as_bytes(), proof);
+                let mut tried = ways.iter().filter_map(|details| details.scheme()).map(signed_by);
+                match tried.next() {
+                    None => Err(not_permitted(key, Scheme::default_for(key.kind()), ways)),
+                    Some(Ok(())) => Ok(key),
+                    // Of several ways the usual one has the word about what is wrong.
+                    Some(Err(error)) => match tried.any(|verified| verified.is_ok()) {
+                        true => Ok(key),
+                        false => Err(RequestError::Proof(error)),
+                    },
+                }
             }
             Self::Csr(csr) => {
                 let (key, scheme) = (csr.public_key(), csr.scheme());
-                acceptable(key)?;
-                if scheme != Scheme::default_for(key.kind()) {
-                    return Err(RequestError::Algorithm { kind: key.kind(), scheme });
+                check_size(key)?;
+                let ways = permitted.of(key);
+                if !ways.iter().any(|details| details.scheme() == Some(scheme)) {
+                    return Err(not_permitted(key, scheme, ways));
                 }
                 csr.verify_self_signature().map_err(|error| match error {
                     CsrError::Signature(error) => RequestError::Proof(error),
@@ -123,15 +150,16 @@ impl Asked {
     }
 }
 
-fn acceptable(key: &PublicKey) -> Result<(), RequestError> {
+fn not_permitted(key: &PublicKey, scheme: Scheme, permitted: Vec<KeyDetails>) -> RequestError {
+    RequestError::Algorithm { kind: key.kind(), scheme, permitted }
+}
+
+/// RSA outside the registry is no weakness of an algorithm, and has words of its own.
+fn check_size(key: &PublicKey) -> Result<(), RequestError> {
     match key.kind() {
         KeyKind::Rsa { bits: 2048 | 3072 | 4096 } => Ok(()),
         KeyKind::Rsa { bits } => Err(RequestError::RsaSize(bits)),
-        KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521 | KeyKind::Ed25519 => Ok(()),
-        // No log takes a signature by such a key: the certificate could not be used.
-        kind @ (KeyKind::MlDsa44 | KeyKind::MlDsa65 | KeyKind::MlDsa87) => {
-            Err(RequestError::Algorithm { kind, scheme: Scheme::default_for(kind) })
-        }
+        _ => Ok(()),
     }
 }
 
@@ -142,14 +170,15 @@ mod tests {
 
     #[test]
     fn a_proof_is_over_the_challenge_by_the_key() {
+        let usual = Permitted::default();
         let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let pem = key.public_key().to_pem();
         let asked = Asked::key(pem.as_bytes(), key.sign(b"jane@example.com").unwrap()).unwrap();
-        assert_eq!(asked.proven("jane@example.com").unwrap(), key.public_key());
-        assert!(matches!(asked.proven("john@example.com"), Err(RequestError::Proof(_))));
+        assert_eq!(asked.proven("jane@example.com", &usual).unwrap(), key.public_key());
+        assert!(matches!(asked.proven("john@example.com", &usual), Err(RequestError::Proof(_))));
         let other = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let asked = Asked::key(pem.as_bytes(), other.sign(b"jane@example.com").unwrap()).unwrap();
-        assert!(matches!(asked.proven("jane@example.com"), Err(RequestError::Proof(_))));
+        assert!(matches!(asked.proven("jane@example.com", &usual), Err(RequestError::Proof(_))));
     }
 
     #[test]
@@ -157,10 +186,10 @@ mod tests {
         let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let mut der = Csr::build(&key).unwrap();
         let pem = |der: &[u8]| Csr::pem_of(der);
-        assert!(Asked::csr(pem(&der).as_bytes()).unwrap().proven("").is_ok());
+        assert!(Asked::csr(pem(&der).as_bytes()).unwrap().proven("", &Permitted::default()).is_ok());
         let last = der.last_mut().unwrap();
         *last ^= 1;
-        assert!(Asked::csr(pem(&der).as_bytes()).unwrap().proven("").is_err());
+        assert!(Asked::csr(pem(&der).as_bytes()).unwrap().proven("", &Permitted::default()).is_err());
         assert!(matches!(Asked::csr(b"nonsense"), Err(RequestError::Csr(_))));
     }
 }

@@ -167,7 +167,8 @@ impl Issuer {
             issuer: &self.url,
             audience: CLIENT_ID,
             now_unix,
-            leeway_seconds: 0,
+            expiry_leeway_seconds: 0,
+            not_before_leeway_seconds: 0,
             algorithms: &sealog_identity::Algorithm::DEFAULT,
         };
         verify(&UnverifiedToken::parse(token)?, &keys, &checks)

@@ -262,8 +262,8 @@ impl Upstreams {
         let token = UnverifiedToken::parse(&text)?;
         let known = self.keys.of(&one.issuer, &one.asking).await?;
         let claims = match self.check(one, &token, &known) {
-            // It may have a new key since we asked.
-            Err(TokenError::UnknownKey { .. }) => {
+            // It may have a new key since we asked, under whatever name.
+            Err(error) if error.newer_keys_may_help() => {
                 let newer = self.keys.newer(&one.issuer, &one.asking, &known).await?;
                 self.check(one, &token, &newer)?
             }
@@ -296,7 +296,8 @@ impl Upstreams {
             issuer: &one.issuer,
             audience: &one.client_id,
             now_unix: self.clock.unix_seconds(),
-            leeway_seconds: LEEWAY_SECONDS,
+            expiry_leeway_seconds: LEEWAY_SECONDS,
+            not_before_leeway_seconds: LEEWAY_SECONDS,
             algorithms: &known.discovery.algorithms,
         };
         verify(token, &known.keys, &checks)

@@ -6,8 +6,8 @@ use super::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sealog_bundle::TrustedRoot;
-use sealog_crypto::{PublicKey, sha256};
-use sealog_pki::{Certificate, ObjectIdentifier, San};
+use sealog_crypto::{KeyKind, PrivateKey, PublicKey, Signer as _, sha256};
+use sealog_pki::{Certificate, Csr, ObjectIdentifier, San};
 use sealog_server::clock::Clock;
 use sealog_tlog::ct::{CtEntry, SctList, TileLeaf, leaf_index};
 use serde_json::{Value, json};
@@ -118,11 +118,15 @@ async fn an_address_becomes_a_certificate_that_openssl_verifies() {
     }
 }
 
+/// The object identifiers of Fulcio's own, up to the last arc.
+const FULCIO: &str = "1.3.6.1.4.1.57264.1";
+
 #[tokio::test]
 async fn a_build_becomes_a_certificate_with_every_extension() {
     let sealog = Sealog::start().await;
     let key = Key::ec("secp384r1", "PKIX_ECDSA_P384_SHA_384", "-sha384");
-    let claims = sealog.issuer.ci_claims();
+    let mut claims = sealog.issuer.ci_claims();
+    claims["environment"] = json!("production");
     let token = sealog.issuer.sign(&claims);
     // The token in the header, the key with a proof over the subject.
     let mut request = with_key("", &key, claims["sub"].as_str().unwrap());
@@ -135,9 +139,71 @@ async fn a_build_becomes_a_certificate_with_every_extension() {
     let leaf = Certificate::from_pem(pem).unwrap();
     let workflow = "https://github.com/octo/demo/.github/workflows/release.yml@refs/heads/main";
     assert_eq!(leaf.san(), [San::Uri(workflow.to_owned())]);
+    let issuer = claims["iss"].as_str().unwrap();
+    let commit = "0123456789012345678901234567890123456789";
+    // Every one from 1 to 24; 7 is the type of a username's name, and a test of its own.
+    let expected = [
+        (1, issuer),
+        (2, "push"),
+        (3, commit),
+        (4, "release"),
+        (5, "octo/demo"),
+        (6, "refs/heads/main"),
+        (8, issuer),
+        (9, workflow),
+        (10, commit),
+        (11, "github-hosted"),
+        (12, "https://github.com/octo/demo"),
+        (13, commit),
+        (14, "refs/heads/main"),
+        (15, "1"),
+        (16, "https://github.com/octo"),
+        (17, "2"),
+        (18, workflow),
+        (19, commit),
+        (20, "push"),
+        (21, "https://github.com/octo/demo/actions/runs/77/attempts/1"),
+        (22, "public"),
+        (23, "production"),
+        (24, "repo:octo/demo:ref:refs/heads/main"),
+    ];
+    let found: Vec<(u8, &str)> = leaf.fulcio().iter().map(|(row, text)| (row.number, text)).collect();
+    assert_eq!(found, expected);
+    // OpenSSL finds the same, the first six bare and the others as strings of ASN.1.
+    std::fs::write(key.path("leaf.pem"), pem).unwrap();
+    let text = openssl::run(key.dir.path(), &["asn1parse", "-in", "leaf.pem"]);
+    for (number, value) in expected {
+        let after =
+            text.split_once(&format!(":{FULCIO}.{number}\n")).unwrap_or_else(|| panic!("{number}: {text}")).1;
+        let line = after.lines().next().unwrap();
+        let hex: String = if number < 7 { String::new() } else { format!("0C{:02X}", value.len()) };
+        let hex = hex + &value.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+        // Printed as text where all of it is; as bytes where a string of ASN.1 begins.
+        let printed = line.ends_with(&format!("OCTET STRING      :{value}"));
+        assert!(printed || line.ends_with(&format!("[HEX DUMP]:{hex}")), "{number}: {hex} is not in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_username_becomes_a_name_of_the_seventh_type() {
+    let sealog =
+        Sealog::start_with_issuer("users", "type = \"username\"\nsubject_domain = \"127.0.0.1\"").await;
+    let key = Key::p256();
+    let mut claims = sealog.issuer.email_claims("jane@example.com");
+    (claims["iss"], claims["sub"]) = (json!(format!("{}/users", sealog.issuer.url)), json!("jane"));
+    let request = with_csr(&sealog.issuer.sign(&claims), &key).to_string();
+    let leaf = issued(&sealog.post("ca", SIGNING_CERT, request).await).remove(0);
+    assert_eq!(leaf.san(), [San::OtherName("jane!127.0.0.1".to_owned())]);
     let found: Vec<u8> = leaf.fulcio().iter().map(|(row, _)| row.number).collect();
-    assert_eq!(found, [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24]);
-    assert_eq!(leaf.fulcio().get(21), Some("https://github.com/octo/demo/actions/runs/77/attempts/1"));
+    assert_eq!(found, [1, 8, 24]);
+    assert_eq!(leaf.fulcio().get(24), Some("jane"));
+    std::fs::write(key.path("leaf.pem"), leaf.to_pem()).unwrap();
+    let text = openssl::run(key.dir.path(), &["x509", "-in", "leaf.pem", "-noout", "-ext", "subjectAltName"]);
+    assert!(text.contains(&format!("othername: {FULCIO}.7:")), "{text}");
+    let text = openssl::run(key.dir.path(), &["asn1parse", "-in", "leaf.pem"]);
+    let name: String = "jane!127.0.0.1".bytes().map(|byte| format!("{byte:02X}")).collect();
+    let object = "060A2B0601040183BF300107";
+    assert!(text.contains(&format!("{object}A0100C0E{name}")), "{text}");
 }
 
 #[tokio::test]
@@ -163,6 +229,7 @@ async fn a_token_that_is_not_good_is_refused() {
         ("not a token", "a.b".to_owned()),
         ("expired", with("exp", json!(now - 1))),
         ("not yet valid", with("nbf", json!(now + 3600))),
+        ("not yet valid for five minutes and a little", with("nbf", json!(now + 310))),
         ("another audience", with("aud", json!("other"))),
         ("an unknown issuer", stranger.email("jane@example.com")),
         ("another issuer's signature", stranger.sign(&good)),
@@ -197,6 +264,70 @@ async fn a_token_that_is_not_good_is_refused() {
     // None of them was logged, and a good one still is.
     assert!(sealog.get("ctlog", "/checkpoint").await.text().contains("\n0\n"));
     issued(&sealog.post("ca", SIGNING_CERT, with_csr(&token, &key).to_string()).await);
+}
+
+#[tokio::test]
+async fn an_issuers_clock_may_run_before_ours_and_not_behind() {
+    let sealog = Sealog::start().await;
+    let key = Key::p256();
+    let now = Clock::system().unix_seconds();
+    let ask = async |name: &str, second: i64| {
+        let mut claims = sealog.issuer.email_claims("jane@example.com");
+        claims[name] = json!(second);
+        let request = with_csr(&sealog.issuer.sign(&claims), &key).to_string();
+        sealog.post("ca", SIGNING_CERT, request).await
+    };
+    for ahead in [1, 60, 299] {
+        issued(&ask("nbf", now + ahead).await);
+    }
+    for (name, second) in [("nbf", now + 310), ("exp", now), ("exp", now - 1)] {
+        ask(name, second).await.refused(400, 3, "There was an error processing the identity token");
+    }
+    for second in [now + 86_400, 0] {
+        issued(&ask("iat", second).await);
+    }
+}
+
+#[tokio::test]
+async fn algorithms_that_the_operator_names_prove_possession() {
+    let algorithms =
+        "algorithms = [\"ML_DSA_65\", \"PKIX_ECDSA_P384_SHA_256\", \"PKIX_RSA_PSS_2048_SHA256\"]\n";
+    let named = Sealog::start_prepared(tempfile::tempdir().unwrap(), "", "", |path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, text.replace("[ca]\n", &format!("[ca]\n{algorithms}"))).unwrap();
+    })
+    .await;
+    let usual = Sealog::start().await;
+    let ask = async |sealog: &Sealog, pem: &str| {
+        let token = sealog.issuer.email("jane@example.com");
+        let request = json!({
+            "credentials": { "oidcIdentityToken": token },
+            "certificateSigningRequest": STANDARD.encode(pem),
+        });
+        sealog.post("ca", SIGNING_CERT, request.to_string()).await
+    };
+    let quantum = PrivateKey::generate(KeyKind::MlDsa65).unwrap();
+    let p384 = Key::ec("secp384r1", "", "-sha256");
+    let rsa = Key::rsa("2048", "");
+    let pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"];
+    for (pem, spki) in [
+        (Csr::pem_of(&Csr::build(&quantum).unwrap()), quantum.public_key().spki_der().to_vec()),
+        (p384.csr(), p384.read("pub.der")),
+        (rsa.csr_with(&pss), rsa.read("pub.der")),
+    ] {
+        let chain = issued(&ask(&named, &pem).await);
+        assert_eq!(chain[0].spki_der(), spki);
+        logged(&named, &chain[..]).await;
+        ask(&usual, &pem).await.refused(400, 3, "signing algorithm not permitted: ");
+    }
+    // What is not named is not taken, the usual ones included.
+    ask(&named, &rsa.csr()).await.refused(400, 3, "signing algorithm not permitted: RSA 2048, SHA256; ");
+    ask(&named, &Key::p256().csr()).await.refused(
+        400,
+        3,
+        "signing algorithm not permitted: ECDSA P-256, SHA256; ",
+    );
+    issued(&ask(&usual, &rsa.csr()).await);
 }
 
 #[tokio::test]

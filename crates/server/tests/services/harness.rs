@@ -1,6 +1,11 @@
 //! Everything running in this process, on ports of its own, with an issuer that signs whatever a test asks.
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    extract::Request,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
 use sealog_identity::{Algorithm, jwk};
@@ -13,9 +18,10 @@ use sealog_server::{
 };
 use serde_json::{Value, json};
 use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
 };
+use std::time::Duration;
 
 /// A running instance.
 pub(crate) struct Sealog {
@@ -23,6 +29,8 @@ pub(crate) struct Sealog {
     pub(crate) dir: tempfile::TempDir,
     running: Option<Running>,
     admin: u16,
+    /// How much later it is for the services than for everyone else.
+    later_ms: Arc<AtomicU64>,
     pub(crate) client: reqwest::Client,
 }
 
@@ -34,6 +42,19 @@ impl Sealog {
     /// With more settings for the log of signatures.
     pub(crate) async fn start_with(rekor: &str) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), "", rekor).await
+    }
+
+    /// With one issuer more, under the tests' own.
+    pub(crate) async fn start_with_issuer(name: &str, rule: &str) -> Self {
+        let issuer = |text: String| {
+            let (_, behind) = text.split_once("[[ca.issuers]]\nissuer = \"").unwrap();
+            let (url, _) = behind.split_once('"').unwrap();
+            format!("{text}\n[[ca.issuers]]\nissuer = \"{url}/{name}\"\n{rule}\n")
+        };
+        Self::start_prepared(tempfile::tempdir().unwrap(), "", "", |path| {
+            std::fs::write(path, issuer(std::fs::read_to_string(path).unwrap())).unwrap();
+        })
+        .await
     }
 
     /// In a directory of the test's, with more settings at the top and for the log of signatures.
@@ -59,9 +80,15 @@ impl Sealog {
         prepare(&path);
         let config = Config::load(&path).unwrap();
         setup::init(&config, Clock::system()).unwrap();
-        let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
+        let later_ms = Arc::new(AtomicU64::new(0));
+        let running = Running::start(&config, later(&later_ms), sockets).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { issuer, dir, running: Some(running), admin, client }
+        Self { issuer, dir, running: Some(running), admin, later_ms, client }
+    }
+
+    /// Some time goes by for the services.
+    pub(crate) fn wait(&self, time: Duration) {
+        self.later_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), SeqCst);
     }
 
     pub(crate) fn url(&self, service: &str) -> String {
@@ -103,12 +130,17 @@ impl Sealog {
             .map(|(name, port)| (name, Bound::bind(Listen::Localhost(port)).unwrap()))
             .collect();
         let config = Config::load(&self.dir.path().join("sealog.toml")).unwrap();
-        self.running = Some(Running::start(&config, Clock::system(), sockets).await.unwrap());
+        self.running = Some(Running::start(&config, later(&self.later_ms), sockets).await.unwrap());
     }
 
     pub(crate) fn client_dir(&self) -> std::path::PathBuf {
         self.dir.path().join("client")
     }
+}
+
+fn later(by_ms: &Arc<AtomicU64>) -> Clock {
+    let by_ms = Arc::clone(by_ms);
+    Clock::of(move || Clock::system().unix_ms() + by_ms.load(SeqCst))
 }
 
 fn configuration(sockets: &Sockets, issuer: &Issuer, top: &str, rekor: &str) -> String {
@@ -183,49 +215,87 @@ impl Answer {
     }
 }
 
-/// An OpenID issuer that signs what it is told, for itself and for `/ci` under it.
+/// An OpenID issuer that signs what it is told, for itself and for every path under it.
 pub(crate) struct Issuer {
     pub(crate) url: String,
     key: PrivateKey,
-    asked: Arc<AtomicUsize>,
+    public: Arc<Public>,
+}
+
+/// Its side that the world sees.
+struct Public {
+    keys: Mutex<Value>,
+    down: AtomicBool,
+    slow: AtomicBool,
+    asked: AtomicUsize,
 }
 
 const KEY_ID: &str = "one";
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+impl Public {
+    async fn answer(&self, base: &str, path: &str) -> Response {
+        self.asked.fetch_add(1, SeqCst);
+        while self.slow.load(SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if self.down.load(SeqCst) {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        let said = match path.strip_suffix(DISCOVERY) {
+            Some(name) => json!({
+                "issuer": format!("{base}{name}"), "jwks_uri": format!("{base}{name}/keys"),
+                "id_token_signing_alg_values_supported": ["ES256"],
+            }),
+            None if path.ends_with("/keys") => json!({ "keys": *self.keys.lock().unwrap() }),
+            None => return StatusCode::NOT_FOUND.into_response(),
+        };
+        ([(header::CONTENT_TYPE, "application/json")], said.to_string()).into_response()
+    }
+}
 
 impl Issuer {
     pub(crate) async fn start(path: &str) -> Self {
         let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://127.0.0.1:{}{path}", listener.local_addr().unwrap().port());
-        let keys = json!({ "keys": [jwk::encode(key.public_key(), KEY_ID, Algorithm::Es256).unwrap()] });
-        let keys = Arc::new(keys.to_string());
-        let document = |issuer: String| {
-            json!({
-                "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
-                "id_token_signing_alg_values_supported": ["ES256"],
-            })
-            .to_string()
-        };
-        let (own, ci) = (document(url.clone()), document(format!("{url}/ci")));
-        let (first, second) = (Arc::clone(&keys), keys);
+        let base = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let url = format!("{base}{path}");
+        let public = Arc::new(Public {
+            keys: Mutex::new(json!([published(&key, Some(KEY_ID))])),
+            down: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+        });
+        let answering = Arc::clone(&public);
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(async move || own))
-            .route("/ci/.well-known/openid-configuration", get(async move || ci))
-            .route("/keys", get(async move || first.to_string()))
-            .route("/ci/keys", get(async move || second.to_string()));
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
-        let router = router.layer(axum::middleware::from_fn(move |request, next: axum::middleware::Next| {
-            counted.fetch_add(1, SeqCst);
-            next.run(request)
-        }));
+            .fallback(async move |request: Request| answering.answer(&base, request.uri().path()).await);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, key, asked }
+        Self { url, key, public }
     }
 
     /// How often anybody asked it for anything.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(SeqCst)
+        self.public.asked.load(SeqCst)
+    }
+
+    /// Signs with a new key from now on, and publishes that alone, under this name if it has one.
+    pub(crate) fn rotate(&mut self, key_id: Option<&str>) {
+        self.key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+        self.publish(json!([published(&self.key, key_id)]));
+    }
+
+    /// Publishes these keys, and gives back the others.
+    pub(crate) fn publish(&self, keys: Value) -> Value {
+        std::mem::replace(&mut *self.public.keys.lock().unwrap(), keys)
+    }
+
+    pub(crate) fn is_down(&self, down: bool) {
+        self.public.down.store(down, SeqCst);
+    }
+
+    /// While it is slow, nobody gets an answer.
+    pub(crate) fn is_slow(&self, slow: bool) {
+        self.public.slow.store(slow, SeqCst);
     }
 
     /// Signs these claims as they are.
@@ -267,6 +337,15 @@ impl Issuer {
             "workflow_sha": "0123456789012345678901234567890123456789", "run_id": "77", "run_attempt": "1",
         })
     }
+}
+
+/// A key as an issuer publishes it.
+fn published(key: &PrivateKey, key_id: Option<&str>) -> Value {
+    let mut jwk = jwk::encode(key.public_key(), key_id.unwrap_or_default(), Algorithm::Es256).unwrap();
+    if key_id.is_none() {
+        jwk.as_object_mut().unwrap().remove("kid");
+    }
+    jwk
 }
 
 pub(crate) fn part(value: &Value) -> String {

@@ -14,5 +14,7 @@ mod hsm;
 mod openssl;
 mod operator;
 mod pkcs11;
+mod refusals;
 mod rekor;
+mod rotation;
 mod tsa;

@@ -90,10 +90,14 @@ impl Key {
 
     /// A certificate request, PEM.
     pub(crate) fn csr(&self) -> String {
-        run(
-            self.dir.path(),
-            &["req", "-new", "-key", "key.pem", "-subj", "/CN=ignored", self.digest, "-out", "request.pem"],
-        );
+        self.csr_with(&[])
+    }
+
+    /// One that is signed in another way.
+    pub(crate) fn csr_with(&self, options: &[&str]) -> String {
+        let usual =
+            ["req", "-new", "-key", "key.pem", "-subj", "/CN=ignored", self.digest, "-out", "request.pem"];
+        run(self.dir.path(), &[&usual, options].concat());
         String::from_utf8(self.read("request.pem")).unwrap()
     }
 }

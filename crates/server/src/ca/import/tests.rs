@@ -251,3 +251,24 @@ fn an_issuer_of_both_lists_has_one_table() {
     assert!(out.tables.contains("\"email\""), "{}", out.tables);
     assert_eq!(out.left_out, ["https://c.example: it is among oidc-issuers already"]);
 }
+
+#[test]
+fn no_preset_makes_one_pattern_into_many() {
+    let aks = [
+        "https://*.oic.prod-aks.azure.com/*/*",
+        "https://*.oic.prod-aks.azure.com/*/*/",
+        "https://oidc.prod-aks.azure.com/*",
+    ];
+    for count in 1..=aks.len() {
+        let yaml: String = aks
+            .iter()
+            .rev()
+            .take(count)
+            .map(|url| format!("  {url}:\n    client-id: sigstore\n    type: kubernetes\n"))
+            .collect();
+        let found = imported(&format!("meta-issuers:\n{yaml}"));
+        let rules = rules(&found);
+        assert_eq!(rules.iter().count(), count, "{}", found.tables);
+        assert!(rules.iter().all(|rule| aks.contains(&rule.issuer())), "{}", found.tables);
+    }
+}

@@ -180,7 +180,8 @@ fn claims_of(token: &str, issuer_url: &str) -> Claims {
         issuer: issuer_url,
         audience: "sigstore",
         now_unix: NOW,
-        leeway_seconds: 0,
+        expiry_leeway_seconds: 0,
+        not_before_leeway_seconds: 0,
         algorithms: &sealog_identity::Algorithm::DEFAULT,
     };
     verify(&UnverifiedToken::parse(token).unwrap(), &keys, &checks).unwrap()

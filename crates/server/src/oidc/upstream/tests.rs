@@ -9,8 +9,16 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::{get, post},
 };
+use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
+use sealog_identity::{Algorithm, jwk};
 use serde_json::{Value, json};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
 
 const NOW_MS: u64 = 1_700_000_000_000;
 const BROWSER: &str = "the browser's secret";
@@ -120,4 +128,93 @@ fn an_address_is_verified_only_where_its_provider_says_so() {
     }
     assert!(!is_verified(usual, None) && !is_verified(entra, None));
     assert_ne!(verification_claim(usual), verification_claim(entra));
+}
+
+/// A provider that signs with a key which a test can change, under names that a test chooses.
+#[derive(Clone)]
+struct Signs(Arc<std::sync::Mutex<(PrivateKey, Option<&'static str>)>>);
+
+impl Signs {
+    fn change_to(&self, key_id: Option<&'static str>) {
+        *self.0.lock().unwrap() = (PrivateKey::generate(KeyKind::Ed25519).unwrap(), key_id);
+    }
+
+    async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let document = json!({
+            "issuer": url, "jwks_uri": format!("{url}/keys"), "token_endpoint": format!("{url}/token"),
+            "authorization_endpoint": format!("{url}/auth"), "id_token_signing_alg_values_supported": ["EdDSA"],
+        });
+        let (published, signing, issuer) = (self.clone(), self.clone(), url.clone());
+        let keys = async move || {
+            let current = published.0.lock().unwrap();
+            let mut key =
+                jwk::encode(current.0.public_key(), current.1.unwrap_or("-"), Algorithm::EdDsa).unwrap();
+            if current.1.is_none() {
+                key.as_object_mut().unwrap().remove("kid");
+            }
+            JsonBody(json!({ "keys": [key] }))
+        };
+        // The code is the nonce: the test knows both.
+        let token = async move |Form(form): Form<HashMap<String, String>>| {
+            let current = signing.0.lock().unwrap();
+            let claims = json!({
+                "iss": issuer, "aud": "ours", "sub": "1", "exp": NOW_MS / 1000 + 600, "nonce": form["code"],
+                "email": "jane@example.org", "email_verified": true,
+            });
+            let token = sealog_identity::issue::issue(&claims, current.1.unwrap_or("-"), &current.0).unwrap();
+            let token = if current.1.is_some() { token } else { unnamed(&claims, &current.0) };
+            JsonBody(json!({ "id_token": token, "token_type": "bearer" }))
+        };
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || JsonBody(document)))
+            .route("/keys", get(keys))
+            .route("/token", post(token));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+}
+
+/// A token whose header names no key.
+fn unnamed(claims: &Value, key: &PrivateKey) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({ "alg": "EdDSA" })), part(claims));
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap()))
+}
+
+#[tokio::test]
+async fn a_provider_changes_its_keys_under_whatever_name() {
+    let signs = Signs(Arc::new(std::sync::Mutex::new((
+        PrivateKey::generate(KeyKind::Ed25519).unwrap(),
+        Some("one"),
+    ))));
+    let issuer = signs.serve().await;
+    let config: config::Config = toml::from_str(&format!(
+        "listen = 'localhost:5556'\nurl = 'http://localhost:5556'\n[[upstreams]]\nname = 'house'\n\
+         issuer = '{issuer}'\nclient_id = 'ours'\n"
+    ))
+    .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let now = Arc::new(AtomicU64::new(NOW_MS));
+    let clock = Arc::clone(&now);
+    let upstreams = Upstreams::new(&config, store, Clock::of(move || clock.load(SeqCst))).unwrap();
+    let sign_in = async || {
+        let purpose = Purpose::Device { user_code: "ABCD".to_owned() };
+        let url = upstreams.begin("house", purpose, BROWSER, NOW_MS).await?;
+        let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
+        let (state, code) = (asked["state"].as_str(), Some(asked["nonce"].as_str()));
+        let back = Return { path: CALLBACK_PATH, state, code, error: None, issuer: None };
+        upstreams.finish(&back, BROWSER, NOW_MS).await
+    };
+    assert_eq!(sign_in().await.unwrap().0.address, "jane@example.org");
+    for key_id in [Some("one"), Some("two"), None, None] {
+        signs.change_to(key_id);
+        // So soon after the last time it is not asked again, whoever wants it.
+        let refused = sign_in().await;
+        assert!(matches!(refused, Err(UpstreamError::Token(_))), "{key_id:?}: {refused:?}");
+        now.fetch_add(5_000, SeqCst);
+        sign_in().await.unwrap_or_else(|error| panic!("{key_id:?}: {error}"));
+    }
 }
