@@ -220,6 +220,8 @@ pub struct Request {
     authorization: Option<HeaderValue>,
     /// PUT in place of GET.
     put: bool,
+    /// Whether a read goes where it is sent on, on the same host.
+    follows: bool,
     /// More headers, where a service wants to see them.
     headers: Vec<(&'static str, HeaderValue)>,
     limit: usize,
@@ -236,6 +238,7 @@ impl Request {
             accept: "*/*",
             authorization: None,
             put: false,
+            follows: true,
             headers: Vec::new(),
             limit: DEFAULT_LIMIT,
             timeout: DEFAULT_TIMEOUT,
@@ -287,6 +290,13 @@ impl Request {
     #[must_use]
     pub const fn put(mut self) -> Self {
         self.put = true;
+        self
+    }
+
+    /// A read that is answered where it is asked, or not at all.
+    #[must_use]
+    pub const fn never_redirected(mut self) -> Self {
+        self.follows = false;
         self
     }
 
@@ -394,6 +404,7 @@ impl Client {
             if !(300..=399).contains(&response.status)
                 || request.body.is_some()
                 || request.put
+                || !request.follows
                 || followed == MAX_REDIRECTS
             {
                 return Ok(response);

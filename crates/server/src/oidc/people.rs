@@ -643,6 +643,11 @@ fn upstream_failed(error: &UpstreamError) -> Response {
             let text = "The provider has not verified your email address. Confirm it there, then try again.";
             (StatusCode::FORBIDDEN, text.to_owned())
         }
+        UpstreamError::NoWayForSecret => {
+            let text =
+                "This provider and that one agree on no way to know each other. Tell whoever runs this one.";
+            (StatusCode::BAD_GATEWAY, text.to_owned())
+        }
         UpstreamError::Store(_) | UpstreamError::Random(_) => return broken(error),
         _ => (
             StatusCode::BAD_GATEWAY,
