@@ -22,6 +22,7 @@ mod people;
 mod proof;
 mod request;
 mod store;
+mod terminal;
 mod token;
 mod upstream;
 mod webauthn;
