@@ -1,11 +1,19 @@
 //! The `[oidc]` table.
 
-use crate::config::{Listen, PublicUrl};
+use crate::{
+    config::{ConfigError, Listen, PublicUrl},
+    keys::refuse_exposed,
+};
 use anyhow::Context as _;
 use sealog_crypto::Zeroizing;
 use sealog_pki::Certificate;
 use serde::Deserialize;
-use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 /// A longer file holds no secret.
 const MAX_SECRET: u64 = 4096;
@@ -13,6 +21,8 @@ const MAX_SECRET: u64 = 4096;
 const SUBMISSIONS: u16 = 465;
 const SUBMISSION: u16 = 587;
 
+/// For its owner alone.
+const MODE_STATE: u32 = 0o700;
 /// A key that signed for longer than these would not be changed in anybody's time here.
 const KEY_DAYS: RangeInclusive<u32> = 1..=3650;
 
@@ -37,6 +47,8 @@ pub struct Config {
     /// How many days one key signs tokens.
     #[serde(default = "default_key_days")]
     pub key_days: u32,
+    /// Where what waits for people is remembered; `oidc` under the data directory unless said. Instances share it.
+    pub state_dir: Option<PathBuf>,
     /// Who stands before this service and says in `X-Forwarded-For` where requests come from.
     #[serde(default)]
     pub trusted_proxies: Vec<IpAddr>,
@@ -201,8 +213,8 @@ impl Upstream {
     }
 }
 
-fn secret_in(file: &std::path::Path) -> anyhow::Result<Zeroizing<String>> {
-    crate::keys::refuse_exposed(file, crate::files::MODE_SECRET)?;
+fn secret_in(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    refuse_exposed(file, crate::files::MODE_SECRET)?;
     let bytes = crate::files::read_bounded(file, MAX_SECRET).map(Zeroizing::new);
     let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
     let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is no text", file.display()))?;
@@ -227,8 +239,27 @@ impl Config {
         }
     }
 
+    /// Where what waits is remembered.
+    #[must_use]
+    pub fn state_dir(&self, data_dir: &Path) -> PathBuf {
+        self.state_dir.clone().unwrap_or_else(|| data_dir.join("oidc"))
+    }
+
+    /// Refuses a named directory that is not there, so that instances whose directory was not mounted do not part
+    /// silently, and one that others can look into.
+    pub(super) fn check_state(&self) -> Result<(), ConfigError> {
+        let Some(dir) = &self.state_dir else { return Ok(()) };
+        if !dir.is_dir() {
+            let what =
+                "[oidc] `state_dir` is no directory: mount it, or have `sealogd init` make it".to_owned();
+            return Err(ConfigError::Wrong { path: dir.clone(), what });
+        }
+        Ok(refuse_exposed(dir, MODE_STATE)?)
+    }
+
     /// Files are named from the configuration's directory.
     pub(crate) fn resolve(&mut self, absolute: impl Fn(&mut PathBuf)) {
+        self.state_dir.iter_mut().for_each(&absolute);
         self.mail.iter_mut().filter_map(|mail| mail.password_file.as_mut()).for_each(&absolute);
         self.upstreams.iter_mut().filter_map(|one| one.client_secret_file.as_mut()).for_each(&absolute);
     }

@@ -2,10 +2,13 @@
 //! another after its last.
 //!
 //! A key's name says its stretch (`oidc-NUMBER`, counted from 1970), so that instances which share the directory of keys
-//! agree on them without a word. The first key, `oidc`, is of no stretch: it serves until one of them is there.
+//! agree on them without a word; a lock there has one of them make the next key, and the others find it. The first key, `oidc`, is of no stretch: it serves until one of them is there.
 
 use super::{KEY, KEY_KIND};
-use crate::keys::{KeyStore, KeyStoreError};
+use crate::{
+    files,
+    keys::{KeyStore, KeyStoreError},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sealog_crypto::{PrivateKey, PublicKey, Signer as _, sha256};
 use sealog_identity::{
@@ -14,13 +17,16 @@ use sealog_identity::{
 };
 use serde_json::{Value, json};
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::OpenOptionsExt as _,
     sync::{Arc, PoisonError, RwLock},
 };
 
 const DAY_SECONDS: i64 = 86_400;
 /// The number of the key that is of no stretch.
 const FIRST: u64 = 0;
+/// Held by whoever looks after the keys.
+const LOCK: &str = "oidc.lock";
 
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +102,17 @@ impl SigningKeys {
     pub(super) fn turn(&self, now: i64) -> Result<(), SigningKeysError> {
         let stretch = stretch(self.days, now);
         let next = stretch.saturating_add(1);
+        // Two that make the same key would leave one's public half with the other's private one.
+        let lock = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(files::MODE_SECRET)
+            .open(self.store.dir().join(LOCK))?;
+        lock.lock()?;
         match existing(&self.store)?.contains(&next) {
             true => {}
-            // Another instance may have been quicker.
+            // Somebody may have put it there by hand.
             false => match self.store.generate(&name(next), KEY_KIND) {
                 Ok(_) => tracing::info!(service = KEY, key = name(next), "made the next signing key"),
                 Err(KeyStoreError::Exists(_)) => {}
@@ -113,7 +127,7 @@ impl SigningKeys {
         }
         for over in existing.iter().filter(|number| **number != FIRST && !numbers.contains(number)) {
             for extension in ["key", "pub"] {
-                match std::fs::remove_file(self.store.path(&name(*over), extension)) {
+                match fs::remove_file(self.store.path(&name(*over), extension)) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
                     _ => {}
                 }
@@ -155,7 +169,7 @@ fn name(number: u64) -> String {
 /// The numbers of those that are there, in order.
 fn existing(store: &KeyStore) -> Result<Vec<u64>, SigningKeysError> {
     let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(store.dir())? {
+    for entry in fs::read_dir(store.dir())? {
         let file = entry?.file_name();
         let number = file.to_str().and_then(|file| file.strip_suffix(".key")).and_then(|stem| match stem {
             KEY => Some(FIRST),
@@ -222,6 +236,24 @@ mod tests {
         assert_eq!(keys.now().key_id, fourth);
         assert!(!store.contains("oidc-501"), "a key whose time is over stays");
         assert!(store.contains("oidc-502") && store.contains(KEY));
+    }
+
+    #[test]
+    fn instances_that_turn_at_once_make_one_key() {
+        let (_dir, store) = store();
+        let turn = || {
+            let keys = SigningKeys::open(store.clone(), 1, DAY_SECONDS).unwrap();
+            keys.turn(DAY_SECONDS).unwrap();
+            published(&keys)
+        };
+        let seen = std::thread::scope(|scope| {
+            let all = [(); 4].map(|()| scope.spawn(turn));
+            all.map(|one| one.join().unwrap())
+        });
+        assert!(seen.iter().all(|ids| *ids == seen[0] && ids.len() == 2), "{seen:?}");
+        let [public, private] =
+            [store.public("oidc-2").unwrap(), store.load("oidc-2").unwrap().public_key().clone()];
+        assert_eq!(public.spki_der(), private.spki_der(), "halves of different keys");
     }
 
     #[test]

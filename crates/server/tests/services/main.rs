@@ -15,4 +15,5 @@ mod openssl;
 mod operator;
 mod pkcs11;
 mod rekor;
+mod shared;
 mod tsa;
