@@ -136,7 +136,8 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
         lines.extend(ca::check(&instance, table).context("checking ca")?);
     }
     if let Some(table) = &config.oidc {
-        lines.extend(oidc::check(table).context("checking oidc")?);
+        let believed = config.ca.as_ref().map(|ca| &ca.issuers);
+        lines.extend(oidc::check(table, believed).context("checking oidc")?);
     }
     if config.tsa.is_some() {
         lines.extend(tsa::check(&instance).context("checking tsa")?);

@@ -171,8 +171,12 @@ pub enum UpstreamKind {
     Google,
     /// GitLab.
     Gitlab,
-    /// Codeberg, or another Forgejo by its `issuer`.
+    /// Codeberg, which is a Forgejo.
     Codeberg,
+    /// A Forgejo, named by its `issuer`.
+    Forgejo,
+    /// A realm of a Keycloak, named by its `issuer`.
+    Keycloak,
     /// One tenant of Microsoft Entra, named by its `issuer`.
     Microsoft,
 }
@@ -187,11 +191,13 @@ impl Upstream {
     /// The issuer it must be.
     pub(super) fn issuer(&self) -> Option<&str> {
         let usual = match self.kind {
-            UpstreamKind::Oidc | UpstreamKind::Microsoft => None,
+            UpstreamKind::Oidc | UpstreamKind::Microsoft | UpstreamKind::Keycloak | UpstreamKind::Forgejo => {
+                None
+            }
             UpstreamKind::Github => Some(GITHUB),
             UpstreamKind::Google => Some("https://accounts.google.com"),
             UpstreamKind::Gitlab => Some("https://gitlab.com"),
-            UpstreamKind::Codeberg => Some("https://codeberg.org/"),
+            UpstreamKind::Codeberg => Some("https://codeberg.org"),
         };
         self.issuer.as_deref().or(usual)
     }
@@ -204,6 +210,28 @@ impl Upstream {
             // What the public instance's certificates call it.
             (None, UpstreamKind::Github) => format!("{}/login/oauth", issuer.trim_end_matches('/')),
             (None, _) => issuer.to_owned(),
+        }
+    }
+
+    /// What is wrong with its issuer, of a kind whose issuers have a shape: at the first sign-in it would be another's.
+    fn misnamed(&self, issuer: &url::Url) -> Option<String> {
+        let path: Vec<&str> = issuer.path_segments().into_iter().flatten().collect();
+        let named = self.issuer().unwrap_or_default();
+        match (self.kind, path.as_slice()) {
+            (UpstreamKind::Microsoft, [tenant, ..]) if TENANTS.contains(tenant) => Some(
+                "stands for anybody's tenant: its `issuer` must name one, \
+                 https://login.microsoftonline.com/TENANT/v2.0 with the tenant's number"
+                    .to_owned(),
+            ),
+            (UpstreamKind::Keycloak, [.., "realms", realm]) if !realm.is_empty() => None,
+            (UpstreamKind::Keycloak, _) => Some(format!(
+                "names no realm: people sign in at one, so the `issuer` of a Keycloak ends in /realms/NAME, and is not {named:?}"
+            )),
+            (UpstreamKind::Forgejo | UpstreamKind::Codeberg, _) if named.ends_with('/') => Some(format!(
+                "has a slash at its end, which a Forgejo leaves away in its own name: `issuer` = {:?}",
+                named.trim_end_matches('/')
+            )),
+            _ => None,
         }
     }
 
@@ -309,14 +337,8 @@ impl Config {
                     "the upstream {name:?} is neither https nor on this machine: {issuer:?}"
                 ));
             }
-            let tenant = url.as_ref().and_then(|url| url.path_segments()?.next().map(str::to_owned));
-            if upstream.kind == UpstreamKind::Microsoft
-                && tenant.is_some_and(|name| TENANTS.contains(&name.as_str()))
-            {
-                return Err(format!(
-                    "the upstream {name:?} stands for anybody's tenant: its `issuer` must name one, \
-                     https://login.microsoftonline.com/TENANT/v2.0 with the tenant's number"
-                ));
+            if let Some(what) = url.and_then(|url| upstream.misnamed(&url)) {
+                return Err(format!("the upstream {name:?} {what}"));
             }
             let connector = upstream.connector_id();
             if !connectors.insert(connector.clone()) {
@@ -387,6 +409,27 @@ mod tests {
         };
         assert_eq!(entra("9188040d-6c67-4c5b-b112-36a304b66dad"), Ok(()));
         assert!(entra("common").unwrap_err().contains("anybody's tenant"));
+        let of = |kind: &str, issuer: &str| {
+            let table = format!("[[upstreams]]\nname = 'a'\nclient_id = 'b'\ntype = '{kind}'\n");
+            checked(&format!("{here}{table}{issuer}"))
+        };
+        for realm in ["https://a.example/realms/corp", "https://a.example/auth/realms/corp"] {
+            assert_eq!(of("keycloak", &format!("issuer = '{realm}'")), Ok(()));
+        }
+        for none in ["", "/", "/auth", "/realms/", "/realms", "/realms/corp/", "/realms/corp/account"] {
+            let refusal = of("keycloak", &format!("issuer = 'https://a.example{none}'")).unwrap_err();
+            assert!(refusal.contains("names no realm") && refusal.contains("/realms/NAME"), "{refusal}");
+        }
+        for path in ["", "/git"] {
+            assert_eq!(of("forgejo", &format!("issuer = 'https://a.example{path}'")), Ok(()));
+            let refusal = of("forgejo", &format!("issuer = 'https://a.example{path}/'")).unwrap_err();
+            assert!(refusal.contains(&format!("`issuer` = \"https://a.example{path}\"")), "{refusal}");
+        }
+        for kind in ["keycloak", "forgejo"] {
+            assert!(of(kind, "").unwrap_err().contains("needs `issuer`"), "{kind}");
+        }
+        let codeberg: Upstream = toml::from_str("name = 'a'\nclient_id = 'b'\ntype = 'codeberg'").unwrap();
+        assert_eq!(codeberg.issuer(), Some("https://codeberg.org"), "as it names itself");
         let refusal = checked(&format!("{here}domains = ['bücher.example']")).unwrap_err();
         assert!(refusal.contains("xn--"), "{refusal}");
         let silent = format!("{here}[mail]\nfrom = 'a@example.org'\nserver = 'b'\nmails_to_domain = 0");

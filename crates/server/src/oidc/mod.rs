@@ -36,7 +36,7 @@ use anyhow::Context as _;
 use config::Config;
 use keys::SigningKeys;
 use sealog_crypto::KeyKind;
-use sealog_identity::is_email;
+use sealog_identity::{IssuerKind, IssuerRule, IssuerRules, is_email};
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -111,11 +111,11 @@ impl Checked {
     }
 }
 
-/// What an operator wants to see before it runs.
+/// What an operator wants to see before it runs, beside what our own authority believes.
 ///
 /// # Errors
 /// When it could not start.
-pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
+pub fn check(config: &Config, believed: Option<&IssuerRules>) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     if config.believes_anyone() {
         lines.push("oidc     believes anyone: for development".to_owned());
@@ -134,6 +134,13 @@ pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
         lines.push(format!(
             "oidc     signs people in at {issuer}, which comes back to {}",
             config.callback(upstream)
+        ));
+    }
+    let url = config.url.as_str();
+    let rule = believed.and_then(|rules| rules.find(url)).map(IssuerRule::kind);
+    if let (false, Some(IssuerKind::Email { issuer_claim: None, .. })) = (config.upstreams.is_empty(), rule) {
+        lines.push(format!(
+            "oidc     any upstream can vouch for any address: [[ca.issuers]] of {url} has no `issuer_claim`"
         ));
     }
     Ok(lines)
