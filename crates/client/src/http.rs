@@ -229,6 +229,8 @@ pub struct Request {
     put: bool,
     /// Past any proxy, wherever it goes.
     past_proxy: bool,
+    /// Whether a read goes where it is sent on, on the same host.
+    follows: bool,
     /// More headers, where a service wants to see them.
     headers: Vec<(&'static str, HeaderValue)>,
     limit: usize,
@@ -246,6 +248,7 @@ impl Request {
             authorization: None,
             put: false,
             past_proxy: false,
+            follows: true,
             headers: Vec::new(),
             limit: DEFAULT_LIMIT,
             timeout: DEFAULT_TIMEOUT,
@@ -304,6 +307,13 @@ impl Request {
     #[must_use]
     pub const fn past_proxy(mut self) -> Self {
         self.past_proxy = true;
+        self
+    }
+
+    /// A read that is answered where it is asked, or not at all.
+    #[must_use]
+    pub const fn never_redirected(mut self) -> Self {
+        self.follows = false;
         self
     }
 
@@ -411,6 +421,7 @@ impl Client {
             if !(300..=399).contains(&response.status)
                 || request.body.is_some()
                 || request.put
+                || !request.follows
                 || followed == MAX_REDIRECTS
             {
                 return Ok(response);

@@ -60,8 +60,21 @@ pub struct Discovery {
     pub authorization_endpoint: Option<String>,
     /// Where codes become tokens.
     pub token_endpoint: Option<String>,
+    /// Where an access token tells what the identity token does not (Core §5.3).
+    pub userinfo_endpoint: Option<String>,
+    /// How a client shows it its secret; none where it takes none of the ways known here.
+    pub secret_in: Option<SecretIn>,
     /// Whether it says that it takes PKCE with S256 (RFC 8414 §2).
     pub pkce: bool,
+}
+
+/// Where in a request to the token endpoint a client's secret stands (Core §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretIn {
+    /// `client_secret_basic`: in the header of HTTP Basic.
+    Header,
+    /// `client_secret_post`: in the form.
+    Form,
 }
 
 /// Where an issuer's document is (§4.1).
@@ -98,6 +111,8 @@ impl Discovery {
             algorithms: algorithms(&object)?,
             authorization_endpoint: endpoint(&object, "authorization_endpoint")?,
             token_endpoint: endpoint(&object, "token_endpoint")?,
+            userinfo_endpoint: endpoint(&object, "userinfo_endpoint")?,
+            secret_in: secret_in(&object),
             pkce: methods.is_some_and(|methods| methods.iter().any(|name| name.as_text() == Some("S256"))),
         })
     }
@@ -113,6 +128,20 @@ fn endpoint(object: &Object, name: &'static str) -> Result<Option<String>, Disco
     match Uri::parse(found).is_some_and(|uri| uri.is_confidential()) {
         true => Ok(Some(found.to_owned())),
         false => Err(DiscoveryError::Unprotected { member: name, found: json::shortened(found) }),
+    }
+}
+
+/// Basic where nothing is said (§3), and where there is a choice: RFC 6749 §2.3.1 has every server take it.
+fn secret_in(object: &Object) -> Option<SecretIn> {
+    let Some(named) = object.get("token_endpoint_auth_methods_supported") else {
+        return Some(SecretIn::Header);
+    };
+    let takes =
+        |method| named.as_array().unwrap_or_default().iter().any(|name| name.as_text() == Some(method));
+    match (takes("client_secret_basic"), takes("client_secret_post")) {
+        (true, _) => Some(SecretIn::Header),
+        (false, true) => Some(SecretIn::Form),
+        (false, false) => None,
     }
 }
 
@@ -158,17 +187,36 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_shown_in_a_way_that_the_issuer_takes() {
+        let of = |list: &str| {
+            let more = format!(r#","token_endpoint_auth_methods_supported":{list}"#);
+            Discovery::parse(&document("https://a.example", &more), "https://a.example").unwrap().secret_in
+        };
+        for basic in [r#"["client_secret_basic"]"#, r#"["client_secret_post","client_secret_basic"]"#] {
+            assert_eq!(of(basic), Some(SecretIn::Header), "{basic}");
+        }
+        assert_eq!(of(r#"["none","client_secret_post"]"#), Some(SecretIn::Form));
+        for other in [r#"["private_key_jwt","none"]"#, "[]", "null", r#""client_secret_basic""#] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        let silent = Discovery::parse(&document("https://a.example", ""), "https://a.example").unwrap();
+        assert_eq!(silent.secret_in, Some(SecretIn::Header));
+    }
+
+    #[test]
     fn keys_are_not_fetched_in_the_open() {
         let plain = br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#;
         let error = Discovery::parse(plain, "https://a.example").unwrap_err();
         assert!(matches!(error, DiscoveryError::Unprotected { member: "jwks_uri", .. }));
         let of = |more: &str| Discovery::parse(&document("https://a.example", more), "https://a.example");
-        let error = of(r#","token_endpoint":"http://a.example/token""#).unwrap_err();
-        assert!(matches!(error, DiscoveryError::Unprotected { member: "token_endpoint", .. }));
+        for endpoint in ["token_endpoint", "userinfo_endpoint"] {
+            let error = of(&format!(r#","{endpoint}":"http://a.example/token""#)).unwrap_err();
+            assert!(matches!(error, DiscoveryError::Unprotected { member, .. } if member == endpoint));
+        }
         let found =
             of(r#","token_endpoint":"https://a.example/t","code_challenge_methods_supported":["S256"]"#);
         let found = found.unwrap();
         assert_eq!((found.token_endpoint.as_deref(), found.pkce), (Some("https://a.example/t"), true));
-        assert_eq!(found.authorization_endpoint, None);
+        assert_eq!((found.authorization_endpoint, found.userinfo_endpoint), (None, None));
     }
 }

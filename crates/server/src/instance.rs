@@ -94,6 +94,12 @@ struct FormatOnly {
 }
 
 impl Instance {
+    /// Whether [`create`](Self::create) was here before.
+    #[must_use]
+    pub fn exists(config: &Config) -> bool {
+        config.data_dir.join(DESCRIPTION).exists()
+    }
+
     /// Makes the directory and key store where there are none, else opens them.
     ///
     /// # Errors

@@ -187,8 +187,7 @@ async fn services(config: &Config, instance: &Instance) -> anyhow::Result<Vec<Se
     let mut services = Vec::new();
     let started = async {
         if let Some(table) = &config.oidc {
-            services
-                .push(oidc::start(instance, table, &config.data_dir.join("oidc")).context("starting oidc")?);
+            services.push(oidc::start(instance, table, &config.data_dir).context("starting oidc")?);
         }
         if let Some(table) = &config.rekor {
             services.push(rekor::start(instance, table).await.context("starting rekor")?);

@@ -57,6 +57,7 @@ pub fn key_of_log(instance: &Instance, name: &str, kind: KeyKind) -> anyhow::Res
 /// # Errors
 /// When anything cannot be made; what was made stays, and another `init` goes on from there.
 pub fn init(config: &Config, clock: Clock) -> anyhow::Result<Vec<(&'static str, Made)>> {
+    let new = !Instance::exists(config);
     let instance = Instance::create(config, clock)?;
     let mut done = Vec::new();
     if let Some(table) = &config.oidc {
@@ -74,6 +75,10 @@ pub fn init(config: &Config, clock: Clock) -> anyhow::Result<Vec<(&'static str, 
     }
     if config.tsa.is_some() {
         done.push(("tsa", tsa::init(&instance).context("making tsa")?));
+    }
+    // An instance beside others, whose keys it shares.
+    if new && done.iter().all(|(_, made)| *made == Made::Existing) {
+        done.push(("data", Made::New));
     }
     trust::write(config, &instance, &config.client_dir()).context("writing the files for clients")?;
     Ok(done)
@@ -131,7 +136,8 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
         lines.extend(ca::check(&instance, table).context("checking ca")?);
     }
     if let Some(table) = &config.oidc {
-        lines.extend(oidc::check(table).context("checking oidc")?);
+        let believed = config.ca.as_ref().map(|ca| &ca.issuers);
+        lines.extend(oidc::check(table, believed).context("checking oidc")?);
     }
     if config.tsa.is_some() {
         lines.extend(tsa::check(&instance).context("checking tsa")?);

@@ -89,6 +89,9 @@ async fn writes_are_never_redirected_and_reads_stay_on_their_host() {
     let error = client.send(write).await.unwrap_err();
     assert!(matches!(error, HttpError::Redirected { status: 302, .. }), "{error}");
     assert_eq!(hits.load(Ordering::SeqCst), 0);
+    let error = client.send(Request::get(below(&url, "read")).never_redirected()).await.unwrap_err();
+    assert!(matches!(error, HttpError::Redirected { status: 302, .. }), "{error}");
+    assert_eq!(hits.load(Ordering::SeqCst), 0);
     assert_eq!(client.send(Request::get(below(&url, "read"))).await.unwrap().body, b"here");
     for path in ["away", "round"] {
         let error = client.send(Request::get(below(&url, path))).await.unwrap_err();

@@ -1,7 +1,7 @@
 //! The wire of the identity provider: routes, headers, forms, errors, as sigstore's clients expect them.
 //!
-//! Two faces. Programs get JSON, open to pages of any origin, since nothing there goes by cookies: that is here. People get
-//! pages: `people`, `browser`.
+//! Two faces. Programs get JSON, open to pages of any origin, since nothing there goes by cookies: that is here, and, closed to
+//! pages, in `terminal`. People get pages: `people`, `browser`.
 
 use super::{
     Checked,
@@ -12,6 +12,7 @@ use super::{
     proof::Proofs,
     request::{CLIENT_ID, Params},
     store::StoreError,
+    terminal,
     token::{CI_PATH, Issuer, LIFETIME_SECONDS, Tokens},
     upstream::Upstreams,
 };
@@ -71,7 +72,8 @@ pub(super) fn router(provider: Arc<Provider>) -> Router {
             .route(&format!("{CI_PATH}/.well-known/openid-configuration"), get(ci_discovery))
             .route(&format!("{CI_PATH}/keys"), get(keys));
     }
-    with_cors(programs.with_state(Arc::clone(&provider))).merge(people::router(provider))
+    let programs = with_cors(programs.with_state(Arc::clone(&provider)));
+    programs.merge(terminal::router(Arc::clone(&provider))).merge(people::router(provider))
 }
 
 /// Where a request comes from: the peer, or what a proxy that is trusted says of it.
@@ -95,7 +97,7 @@ pub(super) fn address_of(provider: &Provider, request: &Request) -> IpAddr {
 }
 
 async fn discovery(State(provider): Shared) -> Response {
-    public(json(StatusCode::OK, provider.issuer.discovery()))
+    public(json(StatusCode::OK, provider.issuer.discovery(provider.proofs.is_some())))
 }
 
 async fn ci_discovery(State(provider): Shared) -> Response {
@@ -109,12 +111,12 @@ async fn keys(State(provider): Shared) -> Response {
 /// An error as OAuth writes it (RFC 6749 §5.2).
 pub(super) struct OAuthError {
     pub(super) status: StatusCode,
-    error: &'static str,
+    pub(super) error: &'static str,
     pub(super) description: String,
 }
 
 impl OAuthError {
-    fn new(error: &'static str, description: impl Into<String>) -> Self {
+    pub(super) fn new(error: &'static str, description: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
     }
 
@@ -195,7 +197,7 @@ async fn token(State(provider): Shared, request: Request) -> Result<Response, OA
 }
 
 /// The one client has no secret; it says its name by Basic, in the form, or (a polling device) not at all.
-fn check_client(headers: &HeaderMap, form: &Params) -> Result<(), OAuthError> {
+pub(super) fn check_client(headers: &HeaderMap, form: &Params) -> Result<(), OAuthError> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let credentials = value.to_str().ok().and_then(|text| text.split_once(' '));
         let named = credentials.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));

@@ -1,11 +1,19 @@
 //! The `[oidc]` table.
 
-use crate::config::{Listen, PublicUrl};
+use crate::{
+    config::{ConfigError, Listen, PublicUrl},
+    keys::refuse_exposed,
+};
 use anyhow::Context as _;
 use sealog_crypto::Zeroizing;
 use sealog_pki::Certificate;
 use serde::Deserialize;
-use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 /// A longer file holds no secret.
 const MAX_SECRET: u64 = 4096;
@@ -13,6 +21,8 @@ const MAX_SECRET: u64 = 4096;
 const SUBMISSIONS: u16 = 465;
 const SUBMISSION: u16 = 587;
 
+/// For its owner alone.
+const MODE_STATE: u32 = 0o700;
 /// A key that signed for longer than these would not be changed in anybody's time here.
 const KEY_DAYS: RangeInclusive<u32> = 1..=3650;
 
@@ -37,6 +47,8 @@ pub struct Config {
     /// How many days one key signs tokens.
     #[serde(default = "default_key_days")]
     pub key_days: u32,
+    /// Where what waits for people is remembered; `oidc` under the data directory unless said. Instances share it.
+    pub state_dir: Option<PathBuf>,
     /// Who stands before this service and says in `X-Forwarded-For` where requests come from.
     #[serde(default)]
     pub trusted_proxies: Vec<IpAddr>,
@@ -159,8 +171,12 @@ pub enum UpstreamKind {
     Google,
     /// GitLab.
     Gitlab,
-    /// Codeberg, or another Forgejo by its `issuer`.
+    /// Codeberg, which is a Forgejo.
     Codeberg,
+    /// A Forgejo, named by its `issuer`.
+    Forgejo,
+    /// A realm of a Keycloak, named by its `issuer`.
+    Keycloak,
     /// One tenant of Microsoft Entra, named by its `issuer`.
     Microsoft,
 }
@@ -175,11 +191,13 @@ impl Upstream {
     /// The issuer it must be.
     pub(super) fn issuer(&self) -> Option<&str> {
         let usual = match self.kind {
-            UpstreamKind::Oidc | UpstreamKind::Microsoft => None,
+            UpstreamKind::Oidc | UpstreamKind::Microsoft | UpstreamKind::Keycloak | UpstreamKind::Forgejo => {
+                None
+            }
             UpstreamKind::Github => Some(GITHUB),
             UpstreamKind::Google => Some("https://accounts.google.com"),
             UpstreamKind::Gitlab => Some("https://gitlab.com"),
-            UpstreamKind::Codeberg => Some("https://codeberg.org/"),
+            UpstreamKind::Codeberg => Some("https://codeberg.org"),
         };
         self.issuer.as_deref().or(usual)
     }
@@ -195,14 +213,36 @@ impl Upstream {
         }
     }
 
+    /// What is wrong with its issuer, of a kind whose issuers have a shape: at the first sign-in it would be another's.
+    fn misnamed(&self, issuer: &url::Url) -> Option<String> {
+        let path: Vec<&str> = issuer.path_segments().into_iter().flatten().collect();
+        let named = self.issuer().unwrap_or_default();
+        match (self.kind, path.as_slice()) {
+            (UpstreamKind::Microsoft, [tenant, ..]) if TENANTS.contains(tenant) => Some(
+                "stands for anybody's tenant: its `issuer` must name one, \
+                 https://login.microsoftonline.com/TENANT/v2.0 with the tenant's number"
+                    .to_owned(),
+            ),
+            (UpstreamKind::Keycloak, [.., "realms", realm]) if !realm.is_empty() => None,
+            (UpstreamKind::Keycloak, _) => Some(format!(
+                "names no realm: people sign in at one, so the `issuer` of a Keycloak ends in /realms/NAME, and is not {named:?}"
+            )),
+            (UpstreamKind::Forgejo | UpstreamKind::Codeberg, _) if named.ends_with('/') => Some(format!(
+                "has a slash at its end, which a Forgejo leaves away in its own name: `issuer` = {:?}",
+                named.trim_end_matches('/')
+            )),
+            _ => None,
+        }
+    }
+
     /// The secret that goes with the client's name.
     pub(super) fn secret(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
         self.client_secret_file.as_ref().map(|file| secret_in(file)).transpose()
     }
 }
 
-fn secret_in(file: &std::path::Path) -> anyhow::Result<Zeroizing<String>> {
-    crate::keys::refuse_exposed(file, crate::files::MODE_SECRET)?;
+fn secret_in(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    refuse_exposed(file, crate::files::MODE_SECRET)?;
     let bytes = crate::files::read_bounded(file, MAX_SECRET).map(Zeroizing::new);
     let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
     let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is no text", file.display()))?;
@@ -227,8 +267,27 @@ impl Config {
         }
     }
 
+    /// Where what waits is remembered.
+    #[must_use]
+    pub fn state_dir(&self, data_dir: &Path) -> PathBuf {
+        self.state_dir.clone().unwrap_or_else(|| data_dir.join("oidc"))
+    }
+
+    /// Refuses a named directory that is not there, so that instances whose directory was not mounted do not part
+    /// silently, and one that others can look into.
+    pub(super) fn check_state(&self) -> Result<(), ConfigError> {
+        let Some(dir) = &self.state_dir else { return Ok(()) };
+        if !dir.is_dir() {
+            let what =
+                "[oidc] `state_dir` is no directory: mount it, or have `sealogd init` make it".to_owned();
+            return Err(ConfigError::Wrong { path: dir.clone(), what });
+        }
+        Ok(refuse_exposed(dir, MODE_STATE)?)
+    }
+
     /// Files are named from the configuration's directory.
     pub(crate) fn resolve(&mut self, absolute: impl Fn(&mut PathBuf)) {
+        self.state_dir.iter_mut().for_each(&absolute);
         self.mail.iter_mut().filter_map(|mail| mail.password_file.as_mut()).for_each(&absolute);
         self.upstreams.iter_mut().filter_map(|one| one.client_secret_file.as_mut()).for_each(&absolute);
     }
@@ -278,14 +337,8 @@ impl Config {
                     "the upstream {name:?} is neither https nor on this machine: {issuer:?}"
                 ));
             }
-            let tenant = url.as_ref().and_then(|url| url.path_segments()?.next().map(str::to_owned));
-            if upstream.kind == UpstreamKind::Microsoft
-                && tenant.is_some_and(|name| TENANTS.contains(&name.as_str()))
-            {
-                return Err(format!(
-                    "the upstream {name:?} stands for anybody's tenant: its `issuer` must name one, \
-                     https://login.microsoftonline.com/TENANT/v2.0 with the tenant's number"
-                ));
+            if let Some(what) = url.and_then(|url| upstream.misnamed(&url)) {
+                return Err(format!("the upstream {name:?} {what}"));
             }
             let connector = upstream.connector_id();
             if !connectors.insert(connector.clone()) {
@@ -356,6 +409,27 @@ mod tests {
         };
         assert_eq!(entra("9188040d-6c67-4c5b-b112-36a304b66dad"), Ok(()));
         assert!(entra("common").unwrap_err().contains("anybody's tenant"));
+        let of = |kind: &str, issuer: &str| {
+            let table = format!("[[upstreams]]\nname = 'a'\nclient_id = 'b'\ntype = '{kind}'\n");
+            checked(&format!("{here}{table}{issuer}"))
+        };
+        for realm in ["https://a.example/realms/corp", "https://a.example/auth/realms/corp"] {
+            assert_eq!(of("keycloak", &format!("issuer = '{realm}'")), Ok(()));
+        }
+        for none in ["", "/", "/auth", "/realms/", "/realms", "/realms/corp/", "/realms/corp/account"] {
+            let refusal = of("keycloak", &format!("issuer = 'https://a.example{none}'")).unwrap_err();
+            assert!(refusal.contains("names no realm") && refusal.contains("/realms/NAME"), "{refusal}");
+        }
+        for path in ["", "/git"] {
+            assert_eq!(of("forgejo", &format!("issuer = 'https://a.example{path}'")), Ok(()));
+            let refusal = of("forgejo", &format!("issuer = 'https://a.example{path}/'")).unwrap_err();
+            assert!(refusal.contains(&format!("`issuer` = \"https://a.example{path}\"")), "{refusal}");
+        }
+        for kind in ["keycloak", "forgejo"] {
+            assert!(of(kind, "").unwrap_err().contains("needs `issuer`"), "{kind}");
+        }
+        let codeberg: Upstream = toml::from_str("name = 'a'\nclient_id = 'b'\ntype = 'codeberg'").unwrap();
+        assert_eq!(codeberg.issuer(), Some("https://codeberg.org"), "as it names itself");
         let refusal = checked(&format!("{here}domains = ['bücher.example']")).unwrap_err();
         assert!(refusal.contains("xn--"), "{refusal}");
         let silent = format!("{here}[mail]\nfrom = 'a@example.org'\nserver = 'b'\nmails_to_domain = 0");

@@ -139,6 +139,9 @@ struct Code {
 
 #[derive(Serialize, Deserialize)]
 struct Device {
+    /// What finds it beside its own code.
+    #[serde(default)]
+    user_code: String,
     challenge: Option<Challenge>,
     key_thumbprint: Option<String>,
     asker: Asker,
@@ -201,7 +204,14 @@ impl Grants {
             return Err(GrantError::TooMany);
         }
         let (device_code, user_code) = (secret()?, user_code()?);
-        let record = Device { challenge, key_thumbprint, asker, answer: None, asked_ms: None };
+        let record = Device {
+            user_code: user_code.clone(),
+            challenge,
+            key_thumbprint,
+            asker,
+            answer: None,
+            asked_ms: None,
+        };
         let life_ms = DEVICE_SECONDS * 1000;
         self.store.put(Kind::Device, &device_code, &record, now_ms, life_ms).await?;
         self.store.put(Kind::UserCode, &user_code, &device_code, now_ms, life_ms).await?;
@@ -241,6 +251,16 @@ impl Grants {
             None => None,
         };
         Ok(device.filter(|device| device.answer.is_none()).map(|device| device.asker))
+    }
+
+    /// The device whose own code this is, if it waits for an answer: its user code, and who asks.
+    pub(super) async fn waiting_with(
+        &self,
+        device_code: &str,
+        now_ms: u64,
+    ) -> Result<Option<(String, Asker)>, StoreError> {
+        let device: Option<Device> = self.store.get(Kind::Device, device_code, now_ms).await?;
+        Ok(device.filter(|device| device.answer.is_none()).map(|device| (device.user_code, device.asker)))
     }
 
     /// A person's answer to the device that shows this code; the first answer stays.

@@ -5,8 +5,8 @@
 //! sigstore's clients were written against. People get codes through a browser page or a device code;
 //! the second issuer, under `/ci`, has keys only and tokens by [`dev_token`], and is there for development alone.
 //!
-//! What may be lost: `oidc/` under the data directory, which remembers sign-ins for minutes: people sign in again. It may be
-//! shared by several instances. `oidc.key` and those that follow it may be lost too: tokens live for five minutes.
+//! What may be lost: `oidc/` under the data directory, or `state_dir`, which remembers sign-ins for minutes: people sign in
+//! again. It may be shared by several instances, and the directory of keys with it. `oidc.key` and those that follow it may be lost too: tokens live for five minutes.
 
 mod address;
 mod api;
@@ -22,6 +22,7 @@ mod people;
 mod proof;
 mod request;
 mod store;
+mod terminal;
 mod token;
 mod upstream;
 mod webauthn;
@@ -35,7 +36,7 @@ use anyhow::Context as _;
 use config::Config;
 use keys::SigningKeys;
 use sealog_crypto::KeyKind;
-use sealog_identity::is_email;
+use sealog_identity::{IssuerKind, IssuerRule, IssuerRules, is_email};
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -79,16 +80,21 @@ pub enum DevTokenError {
     },
 }
 
-/// Makes the signing key.
+/// Makes the signing key, and the directory of what waits where one is named.
 ///
 /// # Errors
-/// When it cannot be made.
-pub fn init(instance: &Instance, _config: &Config) -> anyhow::Result<Made> {
-    if instance.keys.contains(KEY) {
-        return Ok(Made::Existing);
+/// When they cannot be made.
+pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
+    let mut made = Made::Existing;
+    if let Some(dir) = config.state_dir.as_ref().filter(|dir| !dir.exists()) {
+        files::create_secret_dir(dir).with_context(|| format!("making {}", dir.display()))?;
+        made = Made::New;
     }
-    instance.keys.generate(KEY, KEY_KIND)?;
-    Ok(Made::New)
+    if !instance.keys.contains(KEY) {
+        instance.keys.generate(KEY, KEY_KIND)?;
+        made = Made::New;
+    }
+    Ok(made)
 }
 
 /// What the handlers need of the configuration.
@@ -105,14 +111,18 @@ impl Checked {
     }
 }
 
-/// What an operator wants to see before it runs.
+/// What an operator wants to see before it runs, beside what our own authority believes.
 ///
 /// # Errors
 /// When it could not start.
-pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
+pub fn check(config: &Config, believed: Option<&IssuerRules>) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     if config.believes_anyone() {
         lines.push("oidc     believes anyone: for development".to_owned());
+    }
+    config.check_state()?;
+    if let Some(dir) = &config.state_dir {
+        lines.push(format!("oidc     remembers what waits in {}", dir.display()));
     }
     if let Some(mail) = &config.mail {
         mail::check(mail)?;
@@ -126,6 +136,13 @@ pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
             config.callback(upstream)
         ));
     }
+    let url = config.url.as_str();
+    let rule = believed.and_then(|rules| rules.find(url)).map(IssuerRule::kind);
+    if let (false, Some(IssuerKind::Email { issuer_claim: None, .. })) = (config.upstreams.is_empty(), rule) {
+        lines.push(format!(
+            "oidc     any upstream can vouch for any address: [[ca.issuers]] of {url} has no `issuer_claim`"
+        ));
+    }
     Ok(lines)
 }
 
@@ -133,13 +150,15 @@ pub fn check(config: &Config) -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// When it cannot be loaded.
-pub fn start(instance: &Instance, config: &Config, state: &Path) -> anyhow::Result<Service> {
+pub fn start(instance: &Instance, config: &Config, data_dir: &Path) -> anyhow::Result<Service> {
+    config.check_state()?;
+    let state = config.state_dir(data_dir);
     let url = config.url.as_str();
     let keys =
         Arc::new(SigningKeys::open(instance.keys.clone(), config.key_days, instance.clock.unix_seconds())?);
     tokio::spawn(turn_keys(Arc::clone(&keys), instance.clock.clone()));
     let issuer = Issuer::new(url, keys);
-    let store = store::Store::open(state).with_context(|| format!("opening {}", state.display()))?;
+    let store = store::Store::open(&state).with_context(|| format!("opening {}", state.display()))?;
     let limits = limits::Limits::new(store.clone());
     let proofs = match &config.mail {
         Some(mail) => Some(proof::Proofs {

@@ -32,6 +32,8 @@ use std::{net::IpAddr, sync::Arc};
 /// How long somebody may think about agreeing.
 const CONSENT_MS: u64 = 10 * 60 * 1000;
 const BUSY: &str = "The provider cannot take another sign-in at the moment. Wait a minute, then try again.";
+pub(super) const TOO_MANY_MAILS: &str =
+    "Too many codes were asked for from your network in the last hour. Try again later.";
 const LOST: &str = "This sign-in was begun in another browser, is too old, or has ended already.";
 
 pub(super) fn router(provider: Arc<Provider>) -> Router {
@@ -181,14 +183,9 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
         return ask(provider, &visit.headers, StatusCode::OK, &purpose, visit.from, &Typed::default()).await;
     }
     let typed = visit.form.get("email").unwrap_or_default();
-    let address = match Address::parse(typed) {
-        Ok(address) if provider.config.accepts(&address) => address,
-        other => {
-            let complaint = match other {
-                Err(NoAddress::Shape) => Complaint::Address,
-                Err(NoAddress::Name) => Complaint::NameLetters,
-                Ok(_) => Complaint::Domain(provider.config.domains.clone()),
-            };
+    let address = match address_in(provider, typed) {
+        Ok(address) => address,
+        Err(complaint) => {
             let typed = Typed { address: shortened(typed), complaint: Some(complaint) };
             return ask(provider, &visit.headers, StatusCode::BAD_REQUEST, &purpose, visit.from, &typed)
                 .await;
@@ -211,9 +208,7 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
                     mail_page(provider, StatusCode::OK, &address, &session, &visit.session, None, &purpose)
                 }
                 Err(ProofError::TooMany) => {
-                    let text =
-                        "Too many codes were asked for from your network in the last hour. Try again later.";
-                    page(StatusCode::TOO_MANY_REQUESTS, &pages::sorry(text), None)
+                    page(StatusCode::TOO_MANY_REQUESTS, &pages::sorry(TOO_MANY_MAILS), None)
                 }
                 Err(error) => broken(&error),
             }
@@ -223,6 +218,16 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
             let person = Person { user_id: text.clone(), address: text, connector_id: provider.url.clone() };
             agreed(provider, &purpose, &person, visit.now_ms).await
         }
+    }
+}
+
+/// The address that somebody typed, if it may sign in here.
+pub(super) fn address_in(provider: &Provider, typed: &str) -> Result<Address, Complaint> {
+    match Address::parse(typed) {
+        Ok(address) if provider.config.accepts(&address) => Ok(address),
+        Ok(_) => Err(Complaint::Domain(provider.config.domains.clone())),
+        Err(NoAddress::Shape) => Err(Complaint::Address),
+        Err(NoAddress::Name) => Err(Complaint::NameLetters),
     }
 }
 
@@ -604,7 +609,7 @@ async fn asked_by(provider: &Provider, purpose: &Purpose, here: &str, now_ms: u6
 }
 
 /// To the minute, as everyone reads it.
-fn when(ms: u64) -> String {
+pub(super) fn when(ms: u64) -> String {
     let text = UnixTime::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)).to_string();
     match text.get(..16) {
         Some(minute) => format!("{} UTC", minute.replace('T', " ")),
@@ -642,6 +647,11 @@ fn upstream_failed(error: &UpstreamError) -> Response {
         UpstreamError::NotVerified => {
             let text = "The provider has not verified your email address. Confirm it there, then try again.";
             (StatusCode::FORBIDDEN, text.to_owned())
+        }
+        UpstreamError::NoWayForSecret => {
+            let text =
+                "This provider and that one agree on no way to know each other. Tell whoever runs this one.";
+            (StatusCode::BAD_GATEWAY, text.to_owned())
         }
         UpstreamError::Store(_) | UpstreamError::Random(_) => return broken(error),
         _ => (

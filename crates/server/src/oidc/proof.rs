@@ -1,7 +1,8 @@
-//! The proof that somebody reads a mailbox: a short code goes there, and comes back from the browser that asked.
+//! The proof that somebody reads a mailbox: a short code goes there, and comes back from the browser, or the program in a
+//! terminal, that asked.
 //!
-//! Must always hold: a code is good for ten minutes, for one use, for five tries, and in the browser session it was asked
-//! from; what is kept of it is a hash. Whether a letter went out, for this address or ever before, cannot be told from any
+//! Must always hold: a code is good for ten minutes, for one use, for five tries, and in the session it was asked from: the
+//! browser's, or the device code's; what is kept of it is a hash. Whether a letter went out, for this address or ever before, cannot be told from any
 //! answer: a limit that an address or its domain has reached is met with the same page, no letter, and no code that is right: so what
 //! may be guessed for an address is bounded, from however many networks. Only what a network
 //! did itself is told to it.
@@ -30,7 +31,7 @@ pub(super) struct Origin<'a> {
     pub(super) network: &'a str,
     /// Its address.
     pub(super) from: &'a str,
-    /// The session of the browser.
+    /// The secret of the browser's session, or what stands in its place.
     pub(super) browser: &'a str,
     /// What asks.
     pub(super) asked_by: &'a str,
@@ -65,7 +66,7 @@ pub(super) enum Typed {
         /// What it is for.
         purpose: Box<Purpose>,
     },
-    /// There is nothing to answer: too late, too often, or another browser.
+    /// There is nothing to answer: too late, too often, or asked elsewhere.
     Gone,
 }
 

@@ -227,7 +227,7 @@ impl Store {
         let inner = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || {
             let path = inner.dir.join(kind.name()).join(hex::encode(hash));
-            let lock = fs::File::create(inner.dir.join("locks").join(format!("{shard:02}")))?;
+            let lock = fs::File::create(inner.lock(shard))?;
             lock.lock()?;
             act(&inner, &path)
         });
@@ -277,6 +277,21 @@ impl Inner {
         }
     }
 
+    /// Forgets one that has ended, unless somebody is at its shard, who may be making it anew: the next sweep finds it.
+    fn swept(&self, entry: &fs::DirEntry, now_ms: u64) -> bool {
+        let named = entry.file_name();
+        let first = named.to_str().and_then(|name| u8::from_str_radix(name.get(..2)?, 16).ok());
+        let lock = fs::File::create(self.lock(first.unwrap_or_default() % SHARDS));
+        let Ok(lock) = lock.map(|file| file.try_lock().map(|()| file)) else { return false };
+        lock.is_ok()
+            && entry.metadata().and_then(|found| found.modified()).is_ok_and(|ends| ends <= time(now_ms))
+            && fs::remove_file(entry.path()).is_ok()
+    }
+
+    fn lock(&self, shard: u8) -> PathBuf {
+        self.dir.join("locks").join(format!("{shard:02}"))
+    }
+
     /// Forgets what has ended; how many records are left.
     fn sweep(&self, kind: Kind, now_ms: u64) -> io::Result<usize> {
         let mut left = 0;
@@ -285,8 +300,8 @@ impl Inner {
             // Somebody else may have forgotten it since.
             let Ok(modified) = entry.metadata().and_then(|found| found.modified()) else { continue };
             match modified <= time(now_ms) {
-                true => drop(fs::remove_file(entry.path())),
-                false => left += 1,
+                true if self.swept(&entry, now_ms) => {}
+                _ => left += 1,
             }
         }
         Ok(left)
@@ -390,6 +405,20 @@ mod tests {
         assert!(store.put(Kind::Code, "another kind", &1, NOW, 1000).await.is_ok());
         store.put(Kind::Mail, "more", &1, NOW + SWEEP_MS, 1000).await.unwrap();
         assert_eq!(fs::read_dir(dir.path().join("mail")).unwrap().count(), 1, "the first was swept away");
+    }
+
+    #[tokio::test]
+    async fn what_is_made_anew_is_not_swept_away_with_what_ended() {
+        let (store, dir) = store();
+        store.put(Kind::Limit, "a", &1, NOW, 1000).await.unwrap();
+        let entry = || fs::read_dir(dir.path().join("limit")).unwrap().next().unwrap().unwrap();
+        let first = entry().file_name().to_str().map(|name| u8::from_str_radix(&name[..2], 16).unwrap());
+        let lock = fs::File::create(store.0.lock(first.unwrap() % SHARDS)).unwrap();
+        lock.lock().unwrap();
+        assert!(!store.0.swept(&entry(), NOW + 1000), "somebody is at it");
+        lock.unlock().unwrap();
+        assert!(!store.0.swept(&entry(), NOW + 999), "it has not ended, or no longer");
+        assert!(store.0.swept(&entry(), NOW + 1000));
     }
 
     #[tokio::test]

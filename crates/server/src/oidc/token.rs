@@ -68,10 +68,10 @@ impl Issuer {
         self.keys.now().set.to_string()
     }
 
-    /// The people's issuer.
-    pub(super) fn discovery(&self) -> String {
+    /// The people's issuer, and whether a program may have addresses proven by mail.
+    pub(super) fn discovery(&self, by_mail: bool) -> String {
         let at = |path: &str| format!("{}{path}", self.url);
-        json!({
+        let mut document = json!({
             "issuer": self.url,
             "authorization_endpoint": at("/auth"),
             "token_endpoint": at("/token"),
@@ -93,8 +93,12 @@ impl Issuer {
             "id_token_bound_by": ["dpop_jkt"],
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,
-        })
-        .to_string()
+        });
+        if by_mail {
+            // Our own: others may be added (RFC 8414 §2).
+            put(&mut document, "mail_proof_endpoint", at(super::terminal::PATH));
+        }
+        document.to_string()
     }
 
     /// The build system's issuer: it has keys and nothing else, like a build system.

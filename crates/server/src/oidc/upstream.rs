@@ -1,11 +1,11 @@
 //! Providers behind this one: people sign in there, and come back with an address that it verified.
 //!
-//! Spec: OpenID Connect Core §3.1 (code flow), RFC 7636, RFC 9207; for GitHub its OAuth and `GET /user/emails`. The way there
+//! Spec: OpenID Connect Core §3.1 (code flow), §5.3 (UserInfo), RFC 7636, RFC 9207; for GitHub its OAuth and `GET /user/emails`. The way there
 //! and back is bound to the browser that began it, by a secret in its cookie, and to one use: an answer that somebody else
 //! obtained is worth nothing here.
 //!
 //! Must always hold: a token counts only when its signature, issuer, audience, time and nonce are right, and an address only
-//! when its provider says that it verified it, or the operator says so of the provider.
+//! when its provider says that it verified it, in the same document, or the operator says so of the provider.
 
 use super::{
     address::Address,
@@ -23,9 +23,15 @@ use base64::{
 };
 use sealog_client::http::{Client, HttpError, Reach, Request, below, is_loopback, parse_url};
 use sealog_crypto::{RandomError, Zeroizing, sha256};
-use sealog_identity::{Checks, Claims, Json, TokenError, UnverifiedToken, issuer::Asking, verify};
+use sealog_identity::{
+    Checks, Claims, Json, TokenError, UnverifiedToken,
+    discovery::SecretIn,
+    issuer::Asking,
+    json::{self, Object},
+    verify,
+};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use url::Url;
 
 /// Where providers send people back to.
@@ -51,6 +57,11 @@ pub(super) enum UpstreamError {
     OtherIssuer(String),
     #[error("the provider says nowhere where people sign in, or where codes become tokens")]
     NoEndpoints,
+    #[error(
+        "the provider takes a client's secret neither by client_secret_basic nor by client_secret_post, and no other \
+         way is known here"
+    )]
+    NoWayForSecret,
     #[error("the provider cannot be asked")]
     Keys(#[from] FetchError),
     #[error("the provider did not give a token")]
@@ -61,6 +72,8 @@ pub(super) enum UpstreamError {
     Token(#[from] TokenError),
     #[error("the provider's token is of another sign-in: its {0} differs")]
     NotOurs(&'static str),
+    #[error("the provider's UserInfo is not to be believed: {0}")]
+    UserInfo(&'static str),
     #[error("the provider gave no mail address")]
     NoAddress,
     #[error("the provider has not verified the address")]
@@ -168,7 +181,12 @@ impl Upstreams {
         let (state, nonce, verifier) = (secret()?, secret()?, secret()?);
         let mut url = match one.kind {
             UpstreamKind::Github => below(&parse_url(&one.issuer)?, "login/oauth/authorize"),
-            _ => self.endpoint(one, |known| known.discovery.authorization_endpoint.as_deref()).await?,
+            _ => {
+                let known = self.known(one).await?;
+                // Before anybody goes there, and comes back for nothing.
+                one.secret_in(&known)?;
+                endpoint(known.discovery.authorization_endpoint.as_deref())?
+            }
         };
         let scope = if one.kind == UpstreamKind::Github { "user:email" } else { "openid email" };
         url.query_pairs_mut()
@@ -216,19 +234,15 @@ impl Upstreams {
         Ok((person, away.purpose))
     }
 
-    async fn endpoint(
-        &self,
-        one: &One,
-        which: impl Fn(&IssuerKeys) -> Option<&str>,
-    ) -> Result<Url, UpstreamError> {
-        let known = self.keys.of(&one.issuer, &one.asking).await?;
-        Ok(parse_url(which(&known).ok_or(UpstreamError::NoEndpoints)?)?)
+    async fn known(&self, one: &One) -> Result<Arc<IssuerKeys>, UpstreamError> {
+        Ok(self.keys.of(&one.issuer, &one.asking).await?)
     }
 
     async fn redeem(
         &self,
         one: &One,
         url: Url,
+        secret_in: SecretIn,
         code: &str,
         away: &Away,
     ) -> Result<TokenAnswer, UpstreamError> {
@@ -238,14 +252,16 @@ impl Upstreams {
             ("redirect_uri", one.redirect_uri.as_str()),
             ("code_verifier", away.verifier.as_str()),
         ];
-        let secret = one.secret.as_ref();
-        // GitHub reads them from the form alone; RFC 6749 §2.3.1 has everyone else take Basic.
-        if secret.is_none() || one.kind == UpstreamKind::Github {
+        let (header, form) = match (&one.secret, secret_in) {
+            (Some(secret), SecretIn::Header) => (Some(secret), None),
+            (secret, _) => (None, secret.as_ref()),
+        };
+        if header.is_none() {
             fields.push(("client_id", &one.client_id));
-            fields.extend(secret.map(|secret| ("client_secret", secret.as_str())));
         }
+        fields.extend(form.map(|secret| ("client_secret", secret.as_str())));
         let mut request = Request::post_form(url, &fields);
-        if let (Some(secret), false) = (secret, one.kind == UpstreamKind::Github) {
+        if let Some(secret) = header {
             let encoded =
                 |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             let pair = Zeroizing::new(format!("{}:{}", encoded(&one.client_id), encoded(secret)));
@@ -257,10 +273,11 @@ impl Upstreams {
     }
 
     async fn openid(&self, one: &One, code: &str, away: &Away) -> Result<Person, UpstreamError> {
-        let url = self.endpoint(one, |known| known.discovery.token_endpoint.as_deref()).await?;
-        let text = self.redeem(one, url, code, away).await?.id_token.ok_or(UpstreamError::NoToken)?;
-        let token = UnverifiedToken::parse(&text)?;
-        let known = self.keys.of(&one.issuer, &one.asking).await?;
+        let known = self.known(one).await?;
+        let url = endpoint(known.discovery.token_endpoint.as_deref())?;
+        let answer = self.redeem(one, url, one.secret_in(&known)?, code, away).await?;
+        let id_token = answer.id_token.ok_or(UpstreamError::NoToken)?;
+        let token = UnverifiedToken::parse(&id_token)?;
         let claims = match self.check(one, &token, &known) {
             // It may have a new key since we asked, under whatever name.
             Err(error) if error.newer_keys_may_help() => {
@@ -278,12 +295,13 @@ impl Upstreams {
         if text("azp").is_some_and(|party| party != one.client_id) {
             return Err(UpstreamError::NotOurs("authorized party"));
         }
-        let address = text("email").filter(|address| !address.is_empty()).ok_or(UpstreamError::NoAddress)?;
-        let verified = is_verified(one.kind, claims.get(verification_claim(one.kind)));
-        if !verified && !one.skip_email_verification {
-            return Err(UpstreamError::NotVerified);
+        if text("email").is_some_and(|address| !address.is_empty()) {
+            return one.vouched(|name| claims.get(name), claims.subject());
         }
-        one.person(address, claims.subject())
+        // Core §5.4: in this flow what a scope asks for is in UserInfo, and need not be in the token.
+        let access = answer.access_token.map(Zeroizing::new);
+        let said = userinfo(one, &known, access, claims.subject()).await?;
+        one.vouched(|name| said.get(name), claims.subject())
     }
 
     fn check(
@@ -306,7 +324,10 @@ impl Upstreams {
     /// The primary address, if GitHub verified it: the one its public certificates have.
     async fn github(&self, one: &One, code: &str, away: &Away) -> Result<Person, UpstreamError> {
         let base = parse_url(&one.issuer)?;
-        let answer = self.redeem(one, below(&base, "login/oauth/access_token"), code, away).await?;
+        let answer = self
+            // It reads the client's secret from the form alone.
+            .redeem(one, below(&base, "login/oauth/access_token"), SecretIn::Form, code, away)
+            .await?;
         let token = answer.access_token.map(Zeroizing::new).ok_or(UpstreamError::NoToken)?;
         let api = match one.issuer.trim_end_matches('/') {
             GITHUB => parse_url("https://api.github.com")?,
@@ -359,6 +380,30 @@ impl One {
         })
     }
 
+    /// How its client's secret is shown to it; without one it makes no difference.
+    fn secret_in(&self, known: &IssuerKeys) -> Result<SecretIn, UpstreamError> {
+        match (known.discovery.secret_in, &self.secret) {
+            (Some(way), _) => Ok(way),
+            (None, None) => Ok(SecretIn::Form),
+            (None, Some(_)) => Err(UpstreamError::NoWayForSecret),
+        }
+    }
+
+    /// The person whom a document of its speaks of: their address, if that very document says that it was verified.
+    fn vouched<'a>(
+        &self,
+        said: impl Fn(&str) -> Option<&'a Json>,
+        user_id: &str,
+    ) -> Result<Person, UpstreamError> {
+        let address = said("email").and_then(Json::as_text).filter(|address| !address.is_empty());
+        let address = address.ok_or(UpstreamError::NoAddress)?;
+        let verified = is_verified(self.kind, said(verification_claim(self.kind)));
+        if !verified && !self.skip_email_verification {
+            return Err(UpstreamError::NotVerified);
+        }
+        self.person(address, user_id)
+    }
+
     fn person(&self, address: &str, user_id: &str) -> Result<Person, UpstreamError> {
         let address = Address::parse(address).map_err(|_| UpstreamError::NoAddress)?;
         Ok(Person {
@@ -367,6 +412,36 @@ impl One {
             user_id: user_id.to_owned(),
         })
     }
+}
+
+/// What the provider tells whoever has a person's access token.
+async fn userinfo(
+    one: &One,
+    known: &IssuerKeys,
+    access: Option<Zeroizing<String>>,
+    subject: &str,
+) -> Result<Object, UpstreamError> {
+    // Entra's says nothing of whether an address was proven.
+    let url = known.discovery.userinfo_endpoint.as_deref().filter(|_| one.kind != UpstreamKind::Microsoft);
+    let url = parse_url(url.ok_or(UpstreamError::NoAddress)?)?;
+    let access = access.ok_or(UpstreamError::NoToken)?;
+    let bearer = Zeroizing::new(format!("Bearer {}", *access));
+    let request = Request::get(url).authorization(&bearer).accept("application/json").never_redirected();
+    let answer = one.client.send(request.limit(MAX_ANSWER).timeout(TIMEOUT)).await?;
+    // A signed one (`application/jwt`) is only sent to clients that are registered for it.
+    if answer.content_type.as_deref() != Some("application/json") {
+        return Err(UpstreamError::UserInfo("it is not JSON"));
+    }
+    let said = json::parse_object(&answer.body).map_err(|_| UpstreamError::UserInfo("it cannot be read"))?;
+    // §5.3.2: an access token may be another person's, so what it tells is, too.
+    match said.get("sub").and_then(Json::as_text) {
+        Some(same) if same == subject => Ok(said),
+        _ => Err(UpstreamError::UserInfo("its `sub` is not the token's")),
+    }
+}
+
+fn endpoint(named: Option<&str>) -> Result<Url, UpstreamError> {
+    Ok(parse_url(named.ok_or(UpstreamError::NoEndpoints)?)?)
 }
 
 /// The browser's secret, as it is kept.

@@ -17,4 +17,5 @@ mod pkcs11;
 mod refusals;
 mod rekor;
 mod rotation;
+mod shared;
 mod tsa;

@@ -221,6 +221,40 @@ pub(crate) fn configured(dir: &Path) -> String {
 }
 
 #[test]
+fn check_says_where_any_upstream_vouches_for_anybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = configured(dir.path());
+    let plain = fs::read_to_string(&config).unwrap();
+    let upstream = "[[oidc.upstreams]]\nname = 'corp'\ntype = 'keycloak'\nissuer = 'https://a.example/realms/corp'\n\
+                    client_id = 'sealog'\n";
+    let mail = "[oidc.mail]\nfrom = 'id@example.com'\nserver = 'localhost'\n";
+    let checked = |issuer: &str, more: &str, ways: &str| {
+        let rule = format!("issuer = '{issuer}'\ntype = 'email'\n{more}\n");
+        let text = plain.replace("issuer = \"https://accounts.example.com\"\ntype = \"email\"\n", &rule);
+        let oidc = "[oidc]\nlisten = '127.0.0.1:5556'\nurl = 'https://id.example.com'\n";
+        fs::write(&config, format!("{text}{oidc}{ways}")).unwrap();
+        sealogd(&["init", "--config", &config]);
+        let output = sealogd(&["check", "--config", &config]);
+        said(&output, 0);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let warning = "oidc     any upstream can vouch for any address: [[ca.issuers]] of https://id.example.com has no \
+                   `issuer_claim`\n";
+    let (own, claim) = ("https://id.example.com", "issuer_claim = '$.federated_claims.connector_id'");
+    let text = checked(own, "", upstream);
+    assert!(
+        text.contains(warning) && text.contains("comes back to https://id.example.com/callback\n"),
+        "{text}"
+    );
+    for (issuer, more, ways) in
+        [(own, claim, upstream), (own, "", mail), ("https://accounts.example.com", "", upstream)]
+    {
+        let text = checked(issuer, more, ways);
+        assert!(!text.contains("any upstream"), "{text}");
+    }
+}
+
+#[test]
 fn init_check_and_run_with_sealed_keys() {
     let dir = tempfile::tempdir().unwrap();
     let config = configured(dir.path());

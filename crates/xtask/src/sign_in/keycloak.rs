@@ -55,7 +55,7 @@ pub(super) fn run(house: &House, peers: &Peers) -> Result<usize> {
 
     write_secret(&scratch.file("client.secret"), SECRET)?;
     let table = format!(
-        "\n[[oidc.upstreams]]\nname = \"corp\"\nissuer = \"{issuer}\"\nclient_id = \"sealog\"\n\
+        "\n[[oidc.upstreams]]\nname = \"corp\"\ntype = \"keycloak\"\nissuer = \"{issuer}\"\nclient_id = \"sealog\"\n\
          client_secret_file = \"client.secret\"\n"
     );
     let instance = Instance::start(house, peers, "keycloak", scratch, ours, &table)?;

@@ -1,6 +1,6 @@
 //! People who sign in at a certified provider behind ours, and come back with what it says of them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::instance::{Instance, free_port, node};
@@ -9,12 +9,21 @@ use crate::dev::write_secret;
 use crate::peers::Peers;
 use crate::process::Scratch;
 
-/// Signs through the provider, chosen on the page and named by the program; an unverified address and none are refused.
+/// With what the provider tells in UserInfo, as it usually does, and with everything in the identity token.
 pub(super) fn run(house: &House, peers: &Peers) -> Result<usize> {
-    let scratch = Scratch::new("sign-in-upstream")?;
+    let mut held = 0;
+    for (manner, name) in [("usual", "upstream"), ("rich", "upstream-rich")] {
+        held += signed(house, peers, manner, name).with_context(|| format!("a provider that is {manner}"))?;
+    }
+    Ok(held)
+}
+
+/// Signs through the provider, chosen on the page and named by the program; an unverified address and none are refused.
+fn signed(house: &House, peers: &Peers, manner: &str, name: &'static str) -> Result<usize> {
+    let scratch = Scratch::new(&format!("sign-in-{name}"))?;
     let (port, theirs) = (free_port()?, free_port()?);
     let callback = format!("http://localhost:{port}/callback");
-    let arguments = [theirs.to_string(), callback];
+    let arguments = [theirs.to_string(), callback, manner.to_owned()];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (mut provider, _) = node(house, peers, "provider.cjs", &arguments, &scratch.file("provider.log"))?;
     write_secret(&scratch.file("client.secret"), "a secret of two: with & signs %\n")?;
@@ -23,7 +32,7 @@ pub(super) fn run(house: &House, peers: &Peers) -> Result<usize> {
         "\n[[oidc.upstreams]]\nname = \"corp\"\nlabel = \"the company\"\nissuer = \"{issuer}\"\n\
          client_id = \"sealog\"\nclient_secret_file = \"client.secret\"\n"
     );
-    let instance = Instance::start(house, peers, "upstream", scratch, port, &table)?;
+    let instance = Instance::start(house, peers, name, scratch, port, &table)?;
     let there = |who: &str| -> Vec<Value> {
         vec![
             json!({"wait": "/interaction"}),

@@ -19,6 +19,7 @@ use std::sync::{
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tower::ServiceExt as _;
 
+mod terminal;
 mod upstreams;
 
 const NOW_MS: u64 = 1_700_000_000_000;

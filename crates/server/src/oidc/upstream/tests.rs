@@ -7,10 +7,11 @@ use axum::{
     Form, Json as JsonBody, Router,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
-use sealog_identity::{Algorithm, jwk};
+use sealog_identity::{Algorithm, issue::issue, jwk};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -52,6 +53,202 @@ async fn github(addresses: Value) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
+}
+
+/// An OpenID provider: what it says of itself, in the token, and in UserInfo.
+struct OpenId {
+    discovery: Value,
+    claims: Value,
+    userinfo: fn() -> Response,
+}
+
+const SECRET: &str = "of two: a & b";
+
+impl OpenId {
+    /// One that says nothing of the address but in UserInfo.
+    fn telling(userinfo: fn() -> Response) -> Self {
+        Self { discovery: json!({}), claims: json!({}), userinfo }
+    }
+
+    /// Signs in there.
+    async fn person(self, more: &str) -> Result<Person, UpstreamError> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let key = Arc::new(PrivateKey::generate(KeyKind::EcdsaP256).unwrap());
+        let keys = json!({"keys": [jwk::encode(key.public_key(), "one", Algorithm::Es256).unwrap()]});
+        let mut document = json!({
+            "issuer": url, "jwks_uri": format!("{url}/keys"), "authorization_endpoint": format!("{url}/auth"),
+            "token_endpoint": format!("{url}/token"), "userinfo_endpoint": format!("{url}/userinfo"),
+            "id_token_signing_alg_values_supported": ["ES256"],
+        });
+        merge(&mut document, &self.discovery);
+        let methods = self.discovery.get("token_endpoint_auth_methods_supported").cloned();
+        let in_form = methods.is_some_and(|methods| methods == json!(["client_secret_post"]));
+        let (issuer, more_claims) = (url.clone(), self.claims);
+        let token = async move |headers: HeaderMap, Form(form): Form<HashMap<String, String>>| {
+            // Whoever says it in two ways is refused (RFC 6749 §2.3).
+            let header = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+            let posted = (form.get("client_id").cloned(), form.get("client_secret").cloned());
+            let right = match in_form {
+                true => header.is_none() && posted == (Some("ours".to_owned()), Some(SECRET.to_owned())),
+                false => {
+                    let pair = STANDARD.encode("ours:of+two%3A+a+%26+b");
+                    header == Some(format!("Basic {pair}")) && posted == (None, None)
+                }
+            };
+            if !right {
+                return Err((StatusCode::UNAUTHORIZED, JsonBody(json!({"error": "invalid_client"}))));
+            }
+            let seconds = i64::try_from(NOW_MS / 1000).unwrap();
+            // The code is the nonce that was asked for.
+            let mut claims = json!({
+                "iss": issuer, "aud": "ours", "sub": "4711", "iat": seconds, "exp": seconds + 60,
+                "nonce": form["code"],
+            });
+            merge(&mut claims, &more_claims);
+            let id_token = issue(&claims, "one", &*key).unwrap();
+            Ok(JsonBody(json!({"access_token": "t1", "token_type": "Bearer", "id_token": id_token})))
+        };
+        let userinfo = self.userinfo;
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || JsonBody(document)))
+            .route("/keys", get(async move || JsonBody(keys)))
+            .route("/token", post(token))
+            .route("/elsewhere", get(async || JsonBody(told("jane@example.org", json!(true)))))
+            .route(
+                "/userinfo",
+                get(async move |headers: HeaderMap| match headers["authorization"] == "Bearer t1" {
+                    true => userinfo(),
+                    false => StatusCode::UNAUTHORIZED.into_response(),
+                }),
+            );
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
+        crate::files::write_new(&secret, SECRET.as_bytes(), crate::files::MODE_SECRET).unwrap();
+        let config: config::Config = toml::from_str(&format!(
+            "listen = 'localhost:5556'\nurl = 'http://localhost:5556'\n[[upstreams]]\nname = 'corp'\nissuer = '{url}'\n\
+             client_id = 'ours'\nclient_secret_file = '{}'\n{more}\n",
+            secret.display()
+        ))
+        .unwrap();
+        let store = Store::open(&dir.path().join("state")).unwrap();
+        let upstreams = Upstreams::new(&config, store, Clock::fixed(NOW_MS)).unwrap();
+        let purpose = Purpose::Device { user_code: "ABCD".to_owned() };
+        let url = upstreams.begin("corp", purpose, BROWSER, NOW_MS).await?;
+        let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
+        let code = Some(asked["nonce"].as_str());
+        let back = Return { path: CALLBACK_PATH, state: &asked["state"], code, error: None, issuer: None };
+        Ok(upstreams.finish(&back, BROWSER, NOW_MS).await?.0)
+    }
+}
+
+fn merge(into: &mut Value, more: &Value) {
+    let into = into.as_object_mut().unwrap();
+    into.extend(more.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.clone())));
+}
+
+fn told(email: &str, verified: Value) -> Value {
+    json!({"sub": "4711", "email": email, "email_verified": verified})
+}
+
+#[tokio::test]
+async fn an_address_that_the_token_lacks_is_in_userinfo() {
+    let good = || JsonBody(told("Jane@Example.org", json!(true))).into_response();
+    let person = OpenId::telling(good).person("").await.unwrap();
+    assert_eq!((person.address.as_str(), person.user_id.as_str()), ("Jane@example.org", "4711"));
+    let empty = OpenId { claims: json!({"email": ""}), ..OpenId::telling(good) };
+    assert_eq!(empty.person("").await.unwrap().address, "Jane@example.org");
+
+    // What is in the token counts, and nobody asks further.
+    let token = json!({"email": "lin@example.org", "email_verified": true});
+    let both = OpenId { claims: token, ..OpenId::telling(good) };
+    assert_eq!(both.person("").await.unwrap().address, "lin@example.org");
+    // A document says of its own address alone that it was verified.
+    let token = json!({"email": "lin@example.org"});
+    let halves = OpenId { claims: token, ..OpenId::telling(good) };
+    assert!(matches!(halves.person("").await, Err(UpstreamError::NotVerified)));
+    let token = json!({"email_verified": true});
+    let halves = || OpenId {
+        claims: token.clone(),
+        ..OpenId::telling(|| JsonBody(json!({"sub": "4711", "email": "jane@example.org"})).into_response())
+    };
+    assert!(matches!(halves().person("").await, Err(UpstreamError::NotVerified)));
+    assert!(halves().person("skip_email_verification = true").await.is_ok());
+
+    for userinfo in [
+        || JsonBody(told("jane@example.org", json!(false))).into_response(),
+        || JsonBody(told("jane@example.org", json!("yes"))).into_response(),
+        || JsonBody(told("jane@example.org", json!(1))).into_response(),
+    ] {
+        let refused = OpenId::telling(userinfo).person("").await;
+        assert!(matches!(refused, Err(UpstreamError::NotVerified)), "{refused:?}");
+    }
+    let nobody = || JsonBody(json!({"sub": "4711"})).into_response();
+    assert!(matches!(OpenId::telling(nobody).person("").await, Err(UpstreamError::NoAddress)));
+    let silent = OpenId { discovery: json!({"userinfo_endpoint": null}), ..OpenId::telling(good) };
+    assert!(matches!(silent.person("").await, Err(UpstreamError::NoAddress)));
+    // Entra's UserInfo says nothing of whether an address was proven.
+    let entra = OpenId::telling(good).person("type = 'microsoft'\nskip_email_verification = true").await;
+    assert!(matches!(entra, Err(UpstreamError::NoAddress)), "{entra:?}");
+}
+
+#[tokio::test]
+async fn userinfo_of_somebody_else_or_from_elsewhere_is_not_believed() {
+    let others: [(fn() -> Response, &str); 5] = [
+        (
+            || {
+                JsonBody(json!({"sub": "4712", "email": "a@b.example", "email_verified": true}))
+                    .into_response()
+            },
+            "sub",
+        ),
+        (|| JsonBody(json!({"email": "a@b.example", "email_verified": true})).into_response(), "sub"),
+        (|| told("a@b.example", json!(true)).to_string().into_response(), "not JSON"),
+        (|| ([("content-type", "application/jwt")], "e30.e30.").into_response(), "not JSON"),
+        (
+            || {
+                let twice =
+                    r#"{"sub":"4711","email":"a@b.example","email":"c@d.example","email_verified":true}"#;
+                ([("content-type", "application/json")], twice).into_response()
+            },
+            "cannot be read",
+        ),
+    ];
+    for (userinfo, words) in others {
+        let refused = OpenId::telling(userinfo).person("").await.unwrap_err();
+        assert!(matches!(refused, UpstreamError::UserInfo(_)), "{refused}");
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    let moved: [fn() -> Response; 3] = [
+        || (StatusCode::FOUND, [("location", "/elsewhere")]).into_response(),
+        || "a".repeat(MAX_ANSWER + 1).into_response(),
+        || StatusCode::FORBIDDEN.into_response(),
+    ];
+    for userinfo in moved {
+        let refused = OpenId::telling(userinfo).person("").await;
+        assert!(matches!(refused, Err(UpstreamError::Http(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_goes_where_the_provider_looks_for_it() {
+    let good = || JsonBody(told("jane@example.org", json!(true))).into_response();
+    for methods in [
+        json!(["client_secret_post"]),
+        json!(["client_secret_basic"]),
+        json!(["client_secret_post", "client_secret_basic"]),
+    ] {
+        let discovery = json!({"token_endpoint_auth_methods_supported": methods});
+        OpenId { discovery, ..OpenId::telling(good) }.person("").await.unwrap();
+    }
+    let discovery = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
+    let refused = OpenId { discovery, ..OpenId::telling(good) }.person("").await.unwrap_err();
+    assert!(
+        matches!(refused, UpstreamError::NoWayForSecret)
+            && refused.to_string().contains("client_secret_post")
+    );
 }
 
 /// Signs in there, and comes back with a code.
