@@ -1,9 +1,10 @@
 //! An instance with a provider that asks who people are, a program that signs there, and the browser on its way.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -32,6 +33,7 @@ pub(super) struct Instance<'a> {
 /// A program that waits for a person.
 pub(super) struct Waiting {
     service: Service,
+    keyboard: ChildStdin,
     opener: Opener,
     log: PathBuf,
     bundle: PathBuf,
@@ -115,16 +117,17 @@ impl<'a> Instance<'a> {
         let mut command = Command::new(self.house.program("sealog"));
         command.arg("sign").arg(self.scratch.file("file")).args(["--no-ambient", "--trust"]);
         command.arg(self.scratch.file("client")).arg("--bundle").arg(&bundle).args(options);
-        let child = command
+        let mut child = command
             .env("HOME", self.scratch.file("home"))
             .env("BROWSER", &opener.script)
             .env("PATH", opener.path()?)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
             .context("cannot start sealog")?;
-        Ok(Waiting { service: Service::adopt("sealog sign", child, &log), opener, log, bundle })
+        let keyboard = child.stdin.take().context("standard input was piped")?;
+        Ok(Waiting { service: Service::adopt("sealog sign", child, &log), keyboard, opener, log, bundle })
     }
 
     /// Walks through pages from an address on; what they said.
@@ -170,6 +173,18 @@ impl Waiting {
             std::thread::sleep(Duration::from_millis(50));
         }
         bail!("no device code:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default())
+    }
+
+    /// Types a line into its terminal once it has asked `times` times for one.
+    pub(super) fn types(&mut self, times: usize, line: &str) -> Result<()> {
+        for _ in 0..400 {
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            if said.matches("then Enter:").count() >= times {
+                return writeln!(self.keyboard, "{line}").context("nobody reads what is typed");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("nothing was asked for:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default())
     }
 
     /// Waits until it has signed; where the bundle is.
