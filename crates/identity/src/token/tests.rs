@@ -470,3 +470,28 @@ fn a_missing_key_is_told_in_words() {
     assert_eq!(error(Some("a\n")), r#"the issuer has no usable key "a\n" that signs with RS256"#);
     assert_eq!(error(None), "the issuer has no usable key without a name that signs with RS256");
 }
+
+#[test]
+fn newer_keys_may_help_where_none_fitted_and_nowhere_else() {
+    let stranger = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let other = jwks(&[("r", &stranger)]);
+    let good = issue(&claims(), "r", &*RSA).unwrap();
+    let forged = issue(&claims(), "e", &stranger).unwrap();
+    let es256 = Checks { algorithms: &[Algorithm::Es256], ..checks() };
+    for (found, what) in [
+        (check(&issue(&claims(), "new", &*RSA).unwrap(), &rsa_keys()), "another name"),
+        (check(&good, &other), "another kind under its name"),
+        (check(&forged, &jwks(&[("e", &P256)])), "another key under its name"),
+        (check_with(&good, &rsa_keys(), &es256), "an algorithm the issuer did not use"),
+    ] {
+        assert!(found.unwrap_err().newer_keys_may_help(), "{what}");
+    }
+    for (found, what) in [
+        (checked(&with("exp", json!(NOW))), "expired"),
+        (checked(&with("aud", json!("other"))), "for another"),
+        (checked(&without("sub")), "of nobody"),
+        (check("a.b", &rsa_keys()), "no token"),
+    ] {
+        assert!(!found.unwrap_err().newer_keys_may_help(), "{what}");
+    }
+}
