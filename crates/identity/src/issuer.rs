@@ -134,6 +134,8 @@ pub struct IssuerRule {
     /// Other issuers of the same provider, for which [`IssuerRules`] has rules as well.
     also: &'static [&'static str],
     audience: Option<String>,
+    /// Claims that a token must have, with these values.
+    required: BTreeMap<String, String>,
     kind: IssuerKind,
     asking: Asking,
 }
@@ -276,6 +278,12 @@ impl IssuerRule {
         matches!(self.kind, IssuerKind::Email { skip_email_verification: true, .. })
     }
 
+    /// Claims that a token must have, and their values.
+    #[must_use]
+    pub const fn required(&self) -> &BTreeMap<String, String> {
+        &self.required
+    }
+
     /// Whether this rule makes the same of every token that the other takes; it may let more be missing.
     #[must_use]
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
@@ -286,7 +294,9 @@ impl IssuerRule {
             }
             (one, two) => one == two,
         };
-        let of = |rule: &Self| (rule.issuer.clone(), rule.audience.clone(), rule.asking.clone());
+        let of = |rule: &Self| {
+            (rule.issuer.clone(), rule.audience.clone(), rule.required.clone(), rule.asking.clone())
+        };
         kinds && of(self) == of(other)
     }
 

@@ -126,7 +126,7 @@ pub enum PrincipalError {
         /// What it is.
         found: String,
     },
-    /// A claim that says otherwise than the operator's constant of the same name.
+    /// A claim that says otherwise than the operator's rule, which has a constant of that name or requires another value.
     #[error(
         "the identity token's claim {claim:?} is {found:?}, and this authority's rule for its issuer says {expected:?}"
     )]
@@ -163,6 +163,19 @@ impl IssuerRule {
                 issuer: claims.issuer().to_owned(),
             });
         }
+        for (claim, expected) in self.required() {
+            let found = match claims.get(claim) {
+                Some(Json::Bool(yes)) => yes.to_string(),
+                other => scalar(claim, other)?,
+            };
+            if found != *expected {
+                return Err(PrincipalError::OtherConstant {
+                    claim: claim.clone(),
+                    expected: expected.clone(),
+                    found,
+                });
+            }
+        }
         let subject = text(claims, "sub")?;
         let bound_to = claims.confirmation()?;
         let mut extensions = ExtensionValues::new();
@@ -191,6 +204,10 @@ impl IssuerRule {
                 San::Uri(under(claims.issuer(), &subject)?)
             }
             IssuerKind::CiProvider(ci) => {
+                // Also those that no template uses: an operator who writes one down means it.
+                for name in ci.constants.keys() {
+                    value(claims, ci, name, Use::Comparison)?;
+                }
                 build_extensions(claims, ci, &mut extensions)?;
                 San::Uri(build_name(claims, ci)?)
             }

@@ -35,6 +35,8 @@ pub(super) struct Table {
     /// The preset's, where its issuer is not named: never written.
     #[serde(skip)]
     also: &'static [&'static str],
+    #[serde(default)]
+    claims: BTreeMap<String, String>,
     issuer_claim: Option<String>,
     skip_email_verification: Option<bool>,
     subject_domain: Option<String>,
@@ -97,6 +99,10 @@ impl TryFrom<Table> for IssuerRule {
         if table.audience.as_deref() == Some("") {
             return Err(table.value("audience", "a name", ""));
         }
+        if let Some((name, _)) = table.claims.iter().find(|(name, value)| name.is_empty() || value.is_empty())
+        {
+            return Err(table.value("claims", "a value for each that is not empty", name));
+        }
         let kind = match table.kind {
             TypeName::Unsaid => return Err(RuleError::Incomplete { issuer: table.issuer, setting: "type" }),
             TypeName::Email => IssuerKind::Email {
@@ -111,7 +117,8 @@ impl TryFrom<Table> for IssuerRule {
             TypeName::CiProvider => IssuerKind::CiProvider(table.ci_provider()?),
         };
         let asking = table.asking()?;
-        Ok(Self { issuer: table.issuer, also: table.also, audience: table.audience, kind, asking })
+        let Table { issuer, also, audience, claims: required, .. } = table;
+        Ok(Self { issuer, also, audience, required, kind, asking })
     }
 }
 

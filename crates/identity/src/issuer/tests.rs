@@ -76,6 +76,7 @@ fn unknown_and_foreign_settings_are_refused() {
     refused("issuer = 'https://a.example'\ntype = 'uri'\nskip_email_verification = true", foreign);
     refused("issuer = 'https://a.example'\ntype = 'spiffe'\nissuer_claim = '$.a'", foreign);
     refused("preset = 'google'\nconstants = { url = 'x' }", foreign);
+    refused("preset = 'google'\nclaims = { hd = '' }", "a value for each");
     let preset = "issuer = 'https://gitlab.com'\ntype = 'ci-provider'\npreset = 'gitlab'\n";
     refused(&format!("{preset}optional = ['a']"), foreign);
     refused(&format!("{preset}[extensions]\nbuild-trigger = 'a'"), foreign);

@@ -346,6 +346,43 @@ fn no_claim_replaces_a_constant() {
 }
 
 #[test]
+fn a_constant_that_no_template_uses_is_compared_all_the_same() {
+    let table = "issuer = 'https://ci.example'\ntype = 'ci-provider'\n\
+        subject_alternative_name = 'https://ci.example/{{.job}}'\nconstants = { owner = 'ours' }";
+    let of = |owner: Value| principal(&rule(table), &json!({ "job": "a", "owner": owner }));
+    assert!(of(json!("ours")).is_ok());
+    assert!(matches!(of(json!("theirs")), Err(PrincipalError::OtherConstant { .. })));
+}
+
+#[test]
+fn a_rule_may_require_claims_of_every_type() {
+    let ours = rule("preset = 'github-actions'\nclaims = { repository_owner_id = '66', private = 'true' }");
+    let of = |owner: Value, private: Value| {
+        let mut claims = github_claims();
+        claims["repository_owner_id"] = owner;
+        claims["private"] = private;
+        principal(&ours, &claims)
+    };
+    assert!(of(json!("66"), json!("true")).is_ok());
+    assert!(of(json!(66), json!(true)).is_ok());
+    for (owner, private) in
+        [(json!("67"), json!(true)), (json!("66"), json!(false)), (json!("066"), json!(true))]
+    {
+        let refused = of(owner, private);
+        assert!(matches!(refused, Err(PrincipalError::OtherConstant { .. })), "{refused:?}");
+    }
+    for missing in [json!(null), json!(""), json!(["66"])] {
+        assert!(of(missing, json!(true)).is_err());
+    }
+    let company = rule("preset = 'google'\nclaims = { hd = 'example.com' }");
+    let of = |hd: Value| {
+        principal(&company, &json!({ "email": "a@example.com", "email_verified": true, "hd": hd }))
+    };
+    assert!(of(json!("example.com")).is_ok());
+    assert!(of(json!("example.org")).is_err() && of(json!(null)).is_err());
+}
+
+#[test]
 fn a_name_is_what_go_would_print() {
     let mut claims = github_claims();
     claims["job_workflow_ref"] = json!("o/r/.github/workflows/a b.yml@refs/heads/ü");
