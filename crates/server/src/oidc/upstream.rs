@@ -300,7 +300,8 @@ impl Upstreams {
         }
         // Core §5.4: in this flow what a scope asks for is in UserInfo, and need not be in the token.
         let access = answer.access_token.map(Zeroizing::new);
-        let said = userinfo(one, &known, access, claims.subject()).await?;
+        let place = known.discovery.userinfo_endpoint.as_deref();
+        let said = userinfo(one, place, access, claims.subject()).await?;
         one.vouched(|name| said.get(name), claims.subject())
     }
 
@@ -417,13 +418,13 @@ impl One {
 /// What the provider tells whoever has a person's access token.
 async fn userinfo(
     one: &One,
-    known: &IssuerKeys,
+    place: Option<&str>,
     access: Option<Zeroizing<String>>,
     subject: &str,
 ) -> Result<Object, UpstreamError> {
     // Entra's says nothing of whether an address was proven.
-    let url = known.discovery.userinfo_endpoint.as_deref().filter(|_| one.kind != UpstreamKind::Microsoft);
-    let url = parse_url(url.ok_or(UpstreamError::NoAddress)?)?;
+    let place = place.filter(|_| one.kind != UpstreamKind::Microsoft);
+    let url = parse_url(place.ok_or(UpstreamError::NoAddress)?)?;
     let access = access.ok_or(UpstreamError::NoToken)?;
     let bearer = Zeroizing::new(format!("Bearer {}", *access));
     let request = Request::get(url).authorization(&bearer).accept("application/json").never_redirected();

@@ -59,14 +59,16 @@ async fn github(addresses: Value) -> String {
 struct OpenId {
     discovery: Value,
     claims: Value,
-    userinfo: fn() -> Response,
+    userinfo: Tells,
 }
+
+type Tells = fn() -> Response;
 
 const SECRET: &str = "of two: a & b";
 
 impl OpenId {
     /// One that says nothing of the address but in UserInfo.
-    fn telling(userinfo: fn() -> Response) -> Self {
+    fn telling(userinfo: Tells) -> Self {
         Self { discovery: json!({}), claims: json!({}), userinfo }
     }
 
@@ -196,7 +198,7 @@ async fn an_address_that_the_token_lacks_is_in_userinfo() {
 
 #[tokio::test]
 async fn userinfo_of_somebody_else_or_from_elsewhere_is_not_believed() {
-    let others: [(fn() -> Response, &str); 5] = [
+    let others: [(Tells, &str); 5] = [
         (
             || {
                 JsonBody(json!({"sub": "4712", "email": "a@b.example", "email_verified": true}))
@@ -221,7 +223,7 @@ async fn userinfo_of_somebody_else_or_from_elsewhere_is_not_believed() {
         assert!(matches!(refused, UpstreamError::UserInfo(_)), "{refused}");
         assert!(refused.to_string().contains(words), "{refused}");
     }
-    let moved: [fn() -> Response; 3] = [
+    let moved: [Tells; 3] = [
         || (StatusCode::FOUND, [("location", "/elsewhere")]).into_response(),
         || "a".repeat(MAX_ANSWER + 1).into_response(),
         || StatusCode::FORBIDDEN.into_response(),
@@ -290,6 +292,12 @@ async fn a_provider_out_there_leads_to_nothing_inside() {
     };
     assert!(matches!(asked(upstream("")).await, HttpError::Inside(_)));
     assert!(!matches!(asked(upstream("private_addresses = true")).await, HttpError::Inside(_)));
+    // Nor with a person's access token.
+    for inside in ["https://169.254.169.254/userinfo", "http://localhost:80/userinfo"] {
+        let token = Some(Zeroizing::new("t1".to_owned()));
+        let refused = userinfo(&upstream(""), Some(inside), token, "4711").await.unwrap_err();
+        assert!(matches!(refused, UpstreamError::Http(HttpError::Inside(_))), "{refused}");
+    }
 }
 
 #[tokio::test]
