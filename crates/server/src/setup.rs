@@ -137,7 +137,7 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
     }
     if let Some(table) = &config.oidc {
         let believed = config.ca.as_ref().map(|ca| &ca.issuers);
-        lines.extend(oidc::check(table, believed).context("checking oidc")?);
+        lines.extend(oidc::check(&instance, table, believed).context("checking oidc")?);
     }
     if config.tsa.is_some() {
         lines.extend(tsa::check(&instance).context("checking tsa")?);

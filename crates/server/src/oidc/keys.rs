@@ -27,7 +27,7 @@ const FIRST: u64 = 0;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SigningKeysError {
     /// The store refuses.
-    #[error(transparent)]
+    #[error("cannot use the keys of the provider")]
     Store(#[from] KeyStoreError),
     /// The directory cannot be read, or an old key not removed.
     #[error("cannot use the directory of keys")]

@@ -28,7 +28,12 @@ mod upstream;
 mod webauthn;
 
 use crate::{
-    clock::Clock, config::Config as WholeConfig, files, http::Service, instance::Instance, keys::KeyStore,
+    clock::Clock,
+    config::Config as WholeConfig,
+    files,
+    http::Service,
+    instance::Instance,
+    keys::{KeyStore, KeyStoreError},
     setup::Made,
 };
 use address::Address;
@@ -115,8 +120,15 @@ impl Checked {
 ///
 /// # Errors
 /// When it could not start.
-pub fn check(config: &Config, believed: Option<&IssuerRules>) -> anyhow::Result<Vec<String>> {
+pub fn check(
+    instance: &Instance,
+    config: &Config,
+    believed: Option<&IssuerRules>,
+) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
+    if !instance.keys.contains(KEY) {
+        return Err(KeyStoreError::Missing(instance.keys.path(KEY, "key")).into());
+    }
     if config.believes_anyone() {
         lines.push("oidc     believes anyone: for development".to_owned());
     }

@@ -298,6 +298,15 @@ fn init_check_and_run_with_sealed_keys() {
     assert!(text.contains("ca.key has mode 0604, expected 0600"), "{text}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
 
+    // A service that came later has no key before `init`.
+    let more = dir.path().join("more.toml");
+    let table = "[oidc]\nlisten = '127.0.0.1:1'\nurl = 'http://localhost:1'\n";
+    fs::write(&more, format!("{}{table}", fs::read_to_string(&config).unwrap())).unwrap();
+    for command in ["check", "run"] {
+        let text = said(&sealogd(&[command, "--config", more.to_str().unwrap()]), 2);
+        assert!(text.contains("no key at") && text.contains("run `sealogd init"), "{text}");
+    }
+
     // A log without its key, and a key without its log, are a restore gone wrong.
     fs::rename(dir.path().join("keys/rekor.key"), dir.path().join("rekor.key")).unwrap();
     let text = said(&sealogd(&["init", "--config", &config]), 3);
