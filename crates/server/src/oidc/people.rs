@@ -5,12 +5,13 @@ use super::{
     address::{Address, NoAddress},
     api::{Provider, Shared, address_of, form, public, put, secret_json},
     browser::{
-        back, form_cookie, own_form, page, see_other, session, shortened, with_cookie, with_form_token,
+        back, by_get, form_cookie, own_form, page, see_other, session, shortened, with_cookie,
+        with_form_token,
     },
     grants::{Answer, NoDevice, Person, Purpose, secret},
     limits::{Limit, network},
-    pages::{self, Complaint, SESSION, Typed, UPSTREAM, Ways},
-    passkey::{self, PasskeyError, Passkeys},
+    pages::{self, Complaint, SESSION, Typed, TypedCode, UPSTREAM, Ways},
+    passkey::{self, PasskeyError, Passkeys, Proven},
     proof::{Origin, ProofError},
     request::{AuthError, AuthRequest, Params, Redirect},
     store::{Kind, StoreError},
@@ -99,7 +100,8 @@ async fn script() -> Response {
 /// What a program asks, by either method (Core §3.1.2.1).
 async fn auth_page(State(provider): Shared, RawQuery(query): RawQuery, request: Request) -> Response {
     let (headers, from) = (request.headers().clone(), address_of(&provider, &request));
-    let params = match request.method() == Method::POST {
+    let posted = request.method() == Method::POST;
+    let params = match posted {
         true => form(request).await.ok(),
         false => Params::parse(query.unwrap_or_default().as_bytes()),
     };
@@ -109,6 +111,7 @@ async fn auth_page(State(provider): Shared, RawQuery(query): RawQuery, request: 
         ))
         .and_then(|params| AuthRequest::parse(&params));
     match request {
+        Ok(request) if posted && form_cookie(&provider, &headers).is_none() => by_get(&provider, &request),
         Ok(request) => {
             let wanted = request.connector_id.as_deref();
             // Only on the way in: whoever comes back to this page wants to choose.
@@ -205,7 +208,8 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
             };
             match proofs.begin(&address, purpose.clone(), &origin, visit.now_ms).await {
                 Ok(session) => {
-                    mail_page(provider, StatusCode::OK, &address, &session, &visit.session, None, &purpose)
+                    let typed = TypedCode::default();
+                    mail_page(provider, StatusCode::OK, &address, &session, &visit.session, &typed, &purpose)
                 }
                 Err(ProofError::TooMany) => {
                     page(StatusCode::TOO_MANY_REQUESTS, &pages::sorry(TOO_MANY_MAILS), None)
@@ -294,27 +298,34 @@ async fn mail_answer(State(provider): Shared, request: Request) -> Response {
             Err(error) => broken(&error),
         };
     }
+    let ticked = TypedCode {
+        complaint: None,
+        passkey: visit.form.get("passkey") == Some("offer"),
+        forget: visit.form.get("forget") == Some("passkeys"),
+    };
     let typed = visit.form.get("code").unwrap_or_default();
     match proofs.answer(session, &visit.session, typed, visit.now_ms).await {
         Ok(super::proof::Typed::Proven(proven)) => {
-            let (person, purpose) = *proven;
-            let forget = visit.form.get("forget") == Some("passkeys");
-            if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| forget)
-                && let Err(error) = passkeys.forget(&person.address, visit.now_ms).await
-            {
-                return broken(&error);
+            let (person, purpose, mut asked_ms) = *proven;
+            if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| ticked.forget) {
+                match passkeys.forget(&person.address, visit.now_ms).await {
+                    Ok(counts_ms) => asked_ms = counts_ms,
+                    Err(error) => return broken(&error),
+                }
             }
-            let wanted = visit.form.get("passkey") == Some("offer");
-            match provider.passkeys.as_ref().filter(|_| wanted) {
-                Some(passkeys) => offer_passkey(passkeys, person, purpose, &visit).await,
+            match provider.passkeys.as_ref().filter(|_| ticked.passkey) {
+                Some(passkeys) => {
+                    let proven = Proven { person, purpose, asked_ms };
+                    offer_passkey(passkeys, proven, ticked.forget, &visit).await
+                }
                 None => agreed(&provider, &purpose, &person, visit.now_ms).await,
             }
         }
         Ok(super::proof::Typed::Wrong { address, left, purpose }) => match Address::parse(&address) {
             Ok(address) => {
-                let complaint = Some(Complaint::Code(left));
+                let typed = TypedCode { complaint: Some(Complaint::Code(left)), ..ticked };
                 let status = StatusCode::BAD_REQUEST;
-                mail_page(&provider, status, &address, session, &visit.session, complaint.as_ref(), &purpose)
+                mail_page(&provider, status, &address, session, &visit.session, &typed, &purpose)
             }
             Err(_) => lost(),
         },
@@ -329,11 +340,11 @@ fn mail_page(
     address: &Address,
     session: &str,
     token: &str,
-    complaint: Option<&Complaint>,
+    typed: &TypedCode,
     purpose: &Purpose,
 ) -> Response {
     let (offers, other) = (provider.passkeys.is_some(), address.is_internationalized());
-    let shown = pages::mail_code(address.as_str(), other, session, token, complaint, offers);
+    let shown = pages::mail_code(address.as_str(), other, session, token, typed, offers);
     page(status, &shown, next(purpose))
 }
 
@@ -481,11 +492,12 @@ async fn passkey_question(State(provider): Shared, request: Request) -> Response
 }
 
 /// Whoever proved an address just now may make a passkey, and goes on in any case.
-async fn offer_passkey(passkeys: &Passkeys, person: Person, purpose: Purpose, visit: &Visit) -> Response {
-    let address = person.address.clone();
-    match passkeys.ask(Some((person, purpose.clone())), &visit.session, visit.now_ms).await {
+async fn offer_passkey(passkeys: &Passkeys, proven: Proven, forgot: bool, visit: &Visit) -> Response {
+    let (address, purpose) = (proven.person.address.clone(), proven.purpose.clone());
+    match passkeys.ask(Some(proven), &visit.session, visit.now_ms).await {
         Ok(asked) => {
-            let shown = pages::make_passkey(&address, passkeys.days, &asked, &passkeys.host, &visit.session);
+            let (days, host) = (passkeys.days, &passkeys.host);
+            let shown = pages::make_passkey(&address, days, &asked, host, &visit.session, forgot);
             page(StatusCode::OK, &shown, next(&purpose))
         }
         Err(error) => broken(&error),
@@ -501,17 +513,17 @@ async fn passkey_made(State(provider): Shared, request: Request) -> Response {
     let (Some(passkeys), Some(session)) = (&provider.passkeys, visit.form.get(SESSION)) else {
         return lost();
     };
-    let (person, purpose, challenge) = match passkeys.proven(session, &visit.session, visit.now_ms).await {
+    let (proven, challenge) = match passkeys.proven(session, &visit.session, visit.now_ms).await {
         Ok(proven) => proven,
         Err(error) => return passkey_failed(&error),
     };
     if visit.form.get("answer") == Some("keep") {
         // The address is proven whether or not the device made a passkey that counts.
-        if let Err(error) = passkeys.keep(&person, &challenge, &passkey_in(&visit.form), visit.now_ms).await {
+        if let Err(error) = passkeys.keep(&proven, &challenge, &passkey_in(&visit.form), visit.now_ms).await {
             tracing::warn!(service = "oidc", reason = chain(&error), "a passkey was not kept");
         }
     }
-    agreed(&provider, &purpose, &person, visit.now_ms).await
+    agreed(&provider, &proven.purpose, &proven.person, visit.now_ms).await
 }
 
 fn passkey_in(form: &Params) -> passkey::Answer<'_> {
