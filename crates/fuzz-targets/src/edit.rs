@@ -69,6 +69,10 @@ pub fn edit(bundle: &mut Bundle, world: &World, script: &mut Script<'_>) {
             }
         }
     }
+    // Every reader takes an empty promise for none.
+    for entry in &mut bundle.material.log_entries {
+        entry.inclusion_promise.take_if(|promise| promise.is_empty());
+    }
 }
 
 fn slots(bundle: &Bundle) -> Vec<Slot> {
