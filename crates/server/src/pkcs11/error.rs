@@ -1,6 +1,9 @@
 //! Why a token refuses, in words that say which token and which key.
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::{
+    context::Function,
+    error::{Error, RvError},
+};
 use sealog_crypto::{KeyError, KeyKind, RandomError, SignError};
 use std::path::PathBuf;
 
@@ -195,7 +198,11 @@ pub(super) enum Loss {
 }
 
 pub(super) fn loss(error: &Error) -> Loss {
-    let Error::Pkcs11(code, _) = error else { return Loss::None };
+    let Error::Pkcs11(code, function) = error else { return Loss::None };
+    if matches!(function, Function::Login) && !had_no_session(*code) {
+        // Of any other failure of a login it is not known whether it was the PIN's: once is enough.
+        return Loss::None;
+    }
     match code {
         RvError::UserNotLoggedIn
         // What modules say when somebody logs out while a signature begins, and of much else that passes.
@@ -217,6 +224,19 @@ pub(super) fn loss(error: &Error) -> Loss {
         | RvError::OperationNotInitialized => Loss::Session,
         _ => Loss::None,
     }
+}
+
+/// Whether a login failed before its PIN was looked at, for want of a session.
+fn had_no_session(code: RvError) -> bool {
+    matches!(
+        code,
+        RvError::CryptokiNotInitialized
+            | RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::DeviceRemoved
+            | RvError::TokenNotPresent
+            | RvError::TokenNotRecognized
+    )
 }
 
 /// Whether a login was refused for the PIN's sake.

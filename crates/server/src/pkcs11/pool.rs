@@ -2,11 +2,13 @@
 //!
 //! PKCS#11 v3.0 §5.6. A session serves one operation at a time, a login all sessions of a process, and both
 //! end when the token is removed, the library re-initialised, or somebody else closes them. Then the next
-//! call opens and logs in again, a bounded number of times. A PIN that was refused is never tried again:
-//! tokens lock themselves after a few tries.
+//! call opens and logs in again, a bounded number of times. A PIN that was refused is never tried again, and a
+//! login that failed in a way that may mean the PIN not within the same call: tokens lock themselves after a few
+//! tries. Logins are made one after the other, so that of many callers one hears the refusal.
 //!
 //! Must always hold: a handle that was lost is never closed nor used again, since the library gives handles
-//! out anew; nothing waits without end but a call within the module itself.
+//! out anew; one that stands is closed before another is opened in its place, since a token has room for few;
+//! nothing waits without end but for a call within the module itself.
 
 use super::error::{Loss, TokenError, loss, refuses_pin};
 use cryptoki::{
@@ -39,7 +41,8 @@ const MOST_WAITING: usize = 256;
 pub(super) struct Pool {
     pub(super) token: String,
     module: PathBuf,
-    pin: Zeroizing<String>,
+    /// Locked by whoever logs in.
+    pin: Mutex<Zeroizing<String>>,
     limit: usize,
     /// Never locked during a call into the module but for its initialisation.
     state: Mutex<State>,
@@ -51,11 +54,13 @@ struct State {
     /// None before the first call. Kept for good: unloading a module that has threads of its own is unsafe.
     library: Option<Pkcs11>,
     idle: Vec<Opened>,
-    /// Sessions in callers' hands.
+    /// Sessions in callers' hands, or about to be closed.
     out: usize,
     waiting: usize,
     /// Counts losses: what was opened before the last one is not used again.
     epoch: u64,
+    /// The epoch that began with the last loss of sessions: the handles of those opened before may be others' now.
+    gone: u64,
     /// The code with which the PIN was refused.
     refused: Option<RvError>,
 }
@@ -90,8 +95,9 @@ impl From<TokenError> for Failure {
 
 impl Pool {
     pub(super) fn new(module: PathBuf, token: String, pin: Zeroizing<String>, limit: usize) -> Self {
-        let state = State { library: None, idle: Vec::new(), out: 0, waiting: 0, epoch: 0, refused: None };
-        Self { token, module, pin, limit, state: Mutex::new(state), freed: Condvar::new() }
+        let state =
+            State { library: None, idle: Vec::new(), out: 0, waiting: 0, epoch: 0, gone: 0, refused: None };
+        Self { token, module, pin: Mutex::new(pin), limit, state: Mutex::new(state), freed: Condvar::new() }
     }
 
     /// Does a piece of work with a session of its own, again with another one where the first is lost.
@@ -110,7 +116,7 @@ impl Pool {
                     Err(Failure::Module(error)) => {
                         match loss(&error) {
                             Loss::None => self.give_back(opened),
-                            lost => self.lose(Some(opened), lost),
+                            lost => self.lose(opened.epoch, Some(opened), lost),
                         }
                         error
                     }
@@ -119,11 +125,11 @@ impl Pool {
                         return Err(error);
                     }
                 },
-                Err(Failure::Module(error)) => {
-                    self.lose(None, loss(&error));
+                Err((Failure::Module(error), epoch)) => {
+                    self.lose(epoch, None, loss(&error));
                     error
                 }
-                Err(Failure::Other(error @ TokenError::NoToken { .. })) => match pauses.next() {
+                Err((Failure::Other(error @ TokenError::NoToken { .. }), _)) => match pauses.next() {
                     // Removed a moment ago: it may be back in another.
                     Some(pause) => {
                         thread::sleep(*pause);
@@ -131,7 +137,7 @@ impl Pool {
                     }
                     None => return Err(error),
                 },
-                Err(Failure::Other(error)) => return Err(error),
+                Err((Failure::Other(error), _)) => return Err(error),
             };
             match pauses.next() {
                 Some(pause) if loss(&failed) != Loss::None => {
@@ -143,16 +149,16 @@ impl Pool {
         }
     }
 
-    /// An idle session, or a new one where there is room.
-    fn take(&self) -> Result<Opened, Failure> {
+    /// An idle session, or a new one where there is room; or why there is none, and the epoch in which it was wanted.
+    fn take(&self) -> Result<Opened, (Failure, u64)> {
         let mut state = self.lock();
         if let Some(refusal) = state.refused {
-            return Err(TokenError::Pin { token: self.token.clone(), refusal }.into());
+            return Err((TokenError::Pin { token: self.token.clone(), refusal }.into(), state.epoch));
         }
         if state.idle.is_empty() && state.out >= self.limit {
             let busy = || Failure::Other(TokenError::Busy { token: self.token.clone() });
             if state.waiting >= MOST_WAITING {
-                return Err(busy());
+                return Err((busy(), state.epoch));
             }
             state.waiting = state.waiting.saturating_add(1);
             let full = |state: &mut State| state.idle.is_empty() && state.out >= self.limit;
@@ -163,7 +169,7 @@ impl Pool {
             state = woken;
             state.waiting = state.waiting.saturating_sub(1);
             if outcome.timed_out() {
-                return Err(busy());
+                return Err((busy(), state.epoch));
             }
         }
         state.out = state.out.saturating_add(1);
@@ -174,18 +180,24 @@ impl Pool {
         let library = self.library(&mut state);
         drop(state);
         let opened = library.and_then(|library| self.open(&library, epoch));
-        if opened.is_err() {
+        opened.map_err(|failure| {
             self.release();
-        }
-        opened
+            (failure, epoch)
+        })
     }
 
     fn give_back(&self, opened: Opened) {
         let mut state = self.lock();
         if opened.epoch == state.epoch {
             state.idle.push(opened);
+            drop(state);
+        } else {
+            let stands = opened.epoch >= state.gone;
+            drop(state);
+            if stands {
+                let _ = opened.session.close();
+            }
         }
-        drop(state);
         self.release();
     }
 
@@ -196,28 +208,37 @@ impl Pool {
         self.freed.notify_one();
     }
 
-    /// Forgets a session and all that were opened before it was lost.
-    fn lose(&self, opened: Option<Opened>, lost: Loss) {
+    /// Forgets a session of this epoch, and all that share its loss: closed if only the login is lost.
+    fn lose(&self, epoch: u64, opened: Option<Opened>, lost: Loss) {
         let mut state = self.lock();
-        let mut stale = Vec::new();
-        if lost != Loss::None && opened.as_ref().is_none_or(|opened| opened.epoch == state.epoch) {
-            state.epoch = state.epoch.wrapping_add(1);
-            stale = std::mem::take(&mut state.idle);
-        }
-        if lost == Loss::Library {
-            state.library = None;
-        }
-        drop(state);
         let held = opened.is_some();
-        if lost == Loss::Login {
-            // These stand: left open they would fill the token's table.
-            for standing in stale.into_iter().chain(opened) {
-                let _ = standing.session.close();
+        let mut stands: Vec<Opened> =
+            opened.into_iter().filter(|_| lost == Loss::Login && epoch >= state.gone).collect();
+        // Many see the same loss.
+        let news = match lost {
+            Loss::None => false,
+            Loss::Login => epoch == state.epoch,
+            Loss::Session | Loss::Library => epoch >= state.gone,
+        };
+        if news {
+            state.epoch = state.epoch.saturating_add(1);
+            let idle = std::mem::take(&mut state.idle);
+            if lost == Loss::Login {
+                state.out = state.out.saturating_add(idle.len());
+                stands.extend(idle);
+            } else {
+                state.gone = state.epoch;
+            }
+            if lost == Loss::Library {
+                state.library = None;
             }
         }
-        if held {
-            self.release();
+        drop(state);
+        let released = stands.len().max(usize::from(held));
+        for opened in stands {
+            let _ = opened.session.close();
         }
+        (0..released).for_each(|_| self.release());
     }
 
     fn library(&self, state: &mut State) -> Result<Pkcs11, Failure> {
@@ -238,7 +259,12 @@ impl Pool {
     fn open(&self, library: &Pkcs11, epoch: u64) -> Result<Opened, Failure> {
         // Read and write, also to sign: one kind for all uses.
         let session = library.open_rw_session_no_drop(self.slot(library)?)?;
-        let pin = AuthPin::new(self.pin.as_str().into());
+        let one_at_a_time = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(refusal) = self.lock().refused {
+            let _ = session.close();
+            return Err(TokenError::Pin { token: self.token.clone(), refusal }.into());
+        }
+        let pin = AuthPin::new(one_at_a_time.as_str().into());
         match session.login(UserType::User, Some(&pin)) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
                 Ok(Opened { session, keys: BTreeMap::new(), epoch })
@@ -248,7 +274,12 @@ impl Pool {
                 let _ = session.close();
                 Err(TokenError::Pin { token: self.token.clone(), refusal }.into())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                if loss(&error) == Loss::None {
+                    let _ = session.close();
+                }
+                Err(error.into())
+            }
         }
     }
 
@@ -299,3 +330,6 @@ impl fmt::Debug for Pool {
         write!(f, "Pool({})", self.token)
     }
 }
+
+#[cfg(test)]
+mod tests;
