@@ -20,7 +20,7 @@ use std::{
     collections::BTreeMap,
     fmt, fs, io,
     num::NonZeroU32,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -34,6 +34,8 @@ const MAX_ITERATIONS: u32 = 10_000_000;
 /// No key, public key, chain or parameter file is longer.
 const MAX_FILE: u64 = 64 * 1024;
 const PARAMETERS: &str = "sealing.toml";
+/// An empty file, locked while a key is written.
+const LOCK: &str = ".lock";
 /// Its label when sealed: proves the passphrase before any key is needed.
 const PROOF_LABEL: &str = "sealing.toml";
 const PEM_SEALED: &str = "SEALOG SEALED PRIVATE KEY";
@@ -364,11 +366,33 @@ impl KeyStore {
             Some(sealing) => pem(PEM_SEALED, &sealing.seal(name, &der)?),
             None => pem(PEM_PLAIN, &der),
         };
+        // Of two that make the same key at once one comes second, and must not leave its public half beside the other's key.
+        let _alone = self.lock()?;
+        if path.exists() {
+            return Err(KeyStoreError::Exists(path));
+        }
         // The public half first: a crash in between leaves no private key that nobody knows of.
         let public = self.path(name, "pub");
         files::replace(&public, key.public_key().to_pem().as_bytes(), files::MODE_PUBLIC)
             .map_err(|e| io_error(&public, e))?;
-        files::write_new(&path, text.as_bytes(), files::MODE_SECRET).map_err(|e| io_error(&path, e))
+        files::write_new(&path, text.as_bytes(), files::MODE_SECRET).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => KeyStoreError::Exists(path.clone()),
+            _ => io_error(&path, e),
+        })
+    }
+
+    /// Held by whoever writes a key, in this process or another, until it is dropped.
+    fn lock(&self) -> Result<fs::File, KeyStoreError> {
+        let path = self.dir.join(LOCK);
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(files::MODE_SECRET)
+            .open(&path)
+            .map_err(|e| io_error(&path, e))?;
+        file.lock().map_err(|e| io_error(&path, e))?;
+        Ok(file)
     }
 
     /// Reads a private key from its file.

@@ -19,6 +19,33 @@ fn plain_keys_come_back_and_are_never_overwritten() {
 }
 
 #[test]
+fn of_several_that_make_a_key_at_once_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys");
+    KeyStore::create(&path, Protection::Plain).unwrap();
+    for round in 0..20 {
+        let (name, together) = (format!("oidc-{round}"), std::sync::Barrier::new(8));
+        let made: usize = std::thread::scope(|scope| {
+            let one = || {
+                // As processes of their own have it.
+                let keys = KeyStore::open(&path, Protection::Plain).unwrap();
+                together.wait();
+                match keys.generate(&name, KeyKind::Ed25519) {
+                    Ok(_) => 1,
+                    Err(KeyStoreError::Exists(_)) => 0,
+                    Err(error) => panic!("{error:?}"),
+                }
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(made, 1);
+        let keys = KeyStore::open(&path, Protection::Plain).unwrap();
+        assert_eq!(&keys.public(&name).unwrap(), keys.load(&name).unwrap().public_key(), "{name}");
+    }
+}
+
+#[test]
 fn sealed_keys_need_their_passphrase_and_their_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys");

@@ -172,7 +172,9 @@ fn existing(store: &KeyStore) -> Result<Vec<u64>, SigningKeysError> {
 fn read(store: &KeyStore, numbers: Vec<u64>) -> Result<Signing, SigningKeysError> {
     let (signs, others) = numbers.split_first().map_or((FIRST, &[][..]), |(first, rest)| (*first, rest));
     let key = store.load(&name(signs))?;
-    let others = others.iter().map(|number| store.public(&name(*number))).collect::<Result<_, _>>()?;
+    // Of the keys themselves: what is published is what will sign, whatever lies beside it.
+    let public = |number: &u64| Ok(store.load(&name(*number))?.public_key().clone());
+    let others = others.iter().map(public).collect::<Result<_, KeyStoreError>>()?;
     Signing::new(key, others, numbers)
 }
 
@@ -222,6 +224,19 @@ mod tests {
         assert_eq!(keys.now().key_id, fourth);
         assert!(!store.contains("oidc-501"), "a key whose time is over stays");
         assert!(store.contains("oidc-502") && store.contains(KEY));
+    }
+
+    #[test]
+    fn what_is_published_is_what_will_sign() {
+        let (_dir, store) = store();
+        let keys = SigningKeys::open(store.clone(), 1, DAY_SECONDS * 100).unwrap();
+        keys.turn(DAY_SECONDS * 100).unwrap();
+        let ahead = store.path("oidc-101", "pub");
+        std::fs::copy(store.path(KEY, "pub"), ahead).unwrap();
+        let keys = SigningKeys::open(store.clone(), 1, DAY_SECONDS * 100).unwrap();
+        let next = published(&keys)[1].clone();
+        keys.turn(DAY_SECONDS * 101).unwrap();
+        assert_eq!(keys.now().key_id, next);
     }
 
     #[test]
