@@ -1,8 +1,9 @@
-//! The keys that tokens are signed with: one for each stretch of days, published a whole stretch before its first token and
-//! another after its last.
+//! The keys that tokens are signed with: one for each stretch of days, published before its first token, as a rule for the
+//! whole stretch before, and for the stretch after its last.
 //!
-//! A key's name says its stretch (`oidc-NUMBER`, counted from 1970), so that instances which share the directory of keys
-//! agree on them without a word. The first key, `oidc`, is of no stretch: it serves until one of them is there.
+//! A key's name says the day on which it begins to sign (`oidc-NUMBER`, counted from 1970), so that instances which share the
+//! directory of keys agree on them without a word, also when stretches get another length. The first key, `oidc`, begins
+//! before all: it serves until one of them does.
 
 use super::{KEY, KEY_KIND};
 use crate::keys::{KeyStore, KeyStoreError};
@@ -19,7 +20,7 @@ use std::{
 };
 
 const DAY_SECONDS: i64 = 86_400;
-/// The number of the key that is of no stretch.
+/// The number of the key that begins before all.
 const FIRST: u64 = 0;
 
 /// Why keys cannot be used.
@@ -42,19 +43,17 @@ pub(super) struct Signing {
     pub(super) key_id: String,
     /// The key set, of RFC 7517.
     pub(super) set: Value,
-    /// What they were read for.
-    numbers: Vec<u64>,
 }
 
 impl Signing {
-    fn new(key: PrivateKey, others: Vec<PublicKey>, numbers: Vec<u64>) -> Result<Self, SigningKeysError> {
+    fn new(key: PrivateKey, others: Vec<PublicKey>) -> Result<Self, SigningKeysError> {
         let algorithm = algorithm_of(&key)?;
         let mut published = Vec::new();
         for public in std::iter::once(key.public_key()).chain(&others) {
             let id = key_id(public);
             published.push(jwk::encode(public, &id, algorithm).ok_or(IssueError::Key(public.kind()))?);
         }
-        Ok(Self { key_id: key_id(key.public_key()), set: json!({ "keys": published }), key, numbers })
+        Ok(Self { key_id: key_id(key.public_key()), set: json!({ "keys": published }), key })
     }
 }
 
@@ -72,8 +71,8 @@ pub(super) struct SigningKeys {
 impl SigningKeys {
     /// Reads those that are there.
     pub(super) fn open(store: KeyStore, days: u32, now: i64) -> Result<Self, SigningKeysError> {
-        let numbers = which(&existing(&store)?, stretch(days, now));
-        let held = RwLock::new(Arc::new(read(&store, numbers)?));
+        let numbers = Calendar::at(days, now).published(&existing(&store)?);
+        let held = RwLock::new(Arc::new(read(&store, &numbers)?));
         Ok(Self { store, days, held })
     }
 
@@ -94,8 +93,8 @@ impl SigningKeys {
     /// Makes the next stretch's key if there is none, removes those whose time is over, and takes up what follows.
     /// It makes RSA keys, which takes a while.
     pub(super) fn turn(&self, now: i64) -> Result<(), SigningKeysError> {
-        let stretch = stretch(self.days, now);
-        let next = stretch.saturating_add(1);
+        let calendar = Calendar::at(self.days, now);
+        let next = calendar.next;
         match existing(&self.store)?.contains(&next) {
             true => {}
             // Another instance may have been quicker.
@@ -106,11 +105,10 @@ impl SigningKeys {
             },
         }
         let existing = existing(&self.store)?;
-        let numbers = which(&existing, stretch);
-        if self.now().numbers != numbers {
-            let signing = Arc::new(read(&self.store, numbers.clone())?);
-            *self.held.write().unwrap_or_else(PoisonError::into_inner) = signing;
-        }
+        let numbers = calendar.published(&existing);
+        // Each time: what another instance changed is taken up as well.
+        let signing = Arc::new(read(&self.store, &numbers)?);
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = signing;
         for over in existing.iter().filter(|number| **number != FIRST && !numbers.contains(number)) {
             for extension in ["key", "pub"] {
                 match std::fs::remove_file(self.store.path(&name(*over), extension)) {
@@ -123,26 +121,39 @@ impl SigningKeys {
     }
 }
 
-/// Which stretch a time is in.
-fn stretch(days: u32, now: i64) -> u64 {
-    let seconds = i64::from(days.max(1)).saturating_mul(DAY_SECONDS);
-    // Before 1970 no clock of ours stands.
-    u64::try_from(now.div_euclid(seconds)).unwrap_or(FIRST)
+/// Days that matter for the keys, counted from 1970.
+struct Calendar {
+    today: u64,
+    /// When this stretch began.
+    begun: u64,
+    /// When the next stretch begins.
+    next: u64,
+    /// When the one after that does.
+    after_next: u64,
 }
 
-/// Of the keys that are there, which are published: the one that signs, the one before it, those that follow.
-fn which(existing: &[u64], stretch: u64) -> Vec<u64> {
-    let newest =
-        |until: u64| existing.iter().copied().filter(|number| *number <= until).max().unwrap_or(FIRST);
-    let mut numbers = vec![newest(stretch)];
-    let before = newest(stretch.saturating_sub(1));
-    let following = existing.iter().copied().filter(|number| *number > stretch);
-    for number in std::iter::once(before).chain(following) {
-        if !numbers.contains(&number) {
-            numbers.push(number);
-        }
+impl Calendar {
+    fn at(days: u32, now: i64) -> Self {
+        let days = u64::from(days.max(1));
+        // Before 1970 no clock of ours stands.
+        let today = u64::try_from(now.div_euclid(DAY_SECONDS)).unwrap_or(FIRST);
+        let begun = today.checked_rem(days).map_or(today, |gone| today.saturating_sub(gone));
+        let next = begun.saturating_add(days);
+        Self { today, begun, next, after_next: next.saturating_add(days) }
     }
-    numbers
+
+    /// Of the keys that are there, which are published: the one that signs, the one before it, those that follow. One that
+    /// follows later than the clock of any other instance can have made it is none: some clock was wrong.
+    fn published(&self, existing: &[u64]) -> Vec<u64> {
+        let newest =
+            |begun: &dyn Fn(u64) -> bool| existing.iter().copied().filter(|number| begun(*number)).max();
+        let signs = newest(&|number| number <= self.today).unwrap_or(FIRST);
+        // After a pause the one before has not signed for long.
+        let before = newest(&|number| number < signs).filter(|_| signs >= self.begun);
+        let following =
+            existing.iter().copied().filter(|number| (self.today + 1..=self.after_next).contains(number));
+        std::iter::once(signs).chain(before).chain(following).collect()
+    }
 }
 
 fn name(number: u64) -> String {
@@ -169,13 +180,13 @@ fn existing(store: &KeyStore) -> Result<Vec<u64>, SigningKeysError> {
     Ok(numbers)
 }
 
-fn read(store: &KeyStore, numbers: Vec<u64>) -> Result<Signing, SigningKeysError> {
+fn read(store: &KeyStore, numbers: &[u64]) -> Result<Signing, SigningKeysError> {
     let (signs, others) = numbers.split_first().map_or((FIRST, &[][..]), |(first, rest)| (*first, rest));
     let key = store.load(&name(signs))?;
     // Of the keys themselves: what is published is what will sign, whatever lies beside it.
     let public = |number: &u64| Ok(store.load(&name(*number))?.public_key().clone());
     let others = others.iter().map(public).collect::<Result<_, KeyStoreError>>()?;
-    Signing::new(key, others, numbers)
+    Signing::new(key, others)
 }
 
 #[cfg(test)]
@@ -222,8 +233,8 @@ mod tests {
         assert_eq!(published(&other), published(&keys));
         keys.turn(day(503)).unwrap();
         assert_eq!(keys.now().key_id, fourth);
-        assert!(!store.contains("oidc-501"), "a key whose time is over stays");
-        assert!(store.contains("oidc-502") && store.contains(KEY));
+        assert!(!store.contains("oidc-15030"), "a key whose time is over stays");
+        assert!(store.contains("oidc-15060") && store.contains(KEY));
     }
 
     #[test]
@@ -237,6 +248,55 @@ mod tests {
         let next = published(&keys)[1].clone();
         keys.turn(DAY_SECONDS * 101).unwrap();
         assert_eq!(keys.now().key_id, next);
+    }
+
+    #[test]
+    fn stretches_of_another_length_leave_no_key_behind_and_hurry_none() {
+        for (was, is) in [(1, 30), (30, 1), (1, 3650), (7, 2)] {
+            let (_dir, store) = store();
+            let (mut seen, mut signed) = (Vec::new(), Vec::new());
+            let mut keys = SigningKeys::open(store.clone(), was, DAY_SECONDS * 20_780).unwrap();
+            for day in 20_780..20_800 {
+                if day == 20_786 {
+                    keys = SigningKeys::open(store.clone(), is, DAY_SECONDS * day).unwrap();
+                    assert!(seen.contains(&keys.now().key_id), "{was} to {is}: not published before");
+                }
+                keys.turn(DAY_SECONDS * day).unwrap();
+                let signs = keys.now().key_id.clone();
+                assert!(day == 20_780 || seen.contains(&signs), "{was} to {is}, {day}: not published before");
+                // Whatever signed yesterday is there for who has to verify it.
+                assert!(
+                    signed.last().is_none_or(|last| published(&keys).contains(last)),
+                    "{was} to {is}, {day}"
+                );
+                assert!(published(&keys).len() <= 4, "{was} to {is}, {day}: {}", published(&keys).len());
+                seen = published(&keys);
+                signed.push(signs);
+            }
+            // The one that signs, the one before, the next, and the first, which is kept.
+            let files = std::fs::read_dir(store.dir()).unwrap();
+            let files =
+                files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|x| x == "key"));
+            assert!(files.count() <= 4, "{was} to {is}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_leaves_no_key_behind() {
+        let (_dir, store) = store();
+        let day = |days: i64| days * DAY_SECONDS;
+        let keys = SigningKeys::open(store.clone(), 1, day(100)).unwrap();
+        keys.turn(day(100)).unwrap();
+        // One day is nothing: another instance may be that much ahead, or a day may end just now.
+        keys.turn(day(101)).unwrap();
+        keys.turn(day(100)).unwrap();
+        assert!(store.contains("oidc-102"));
+        keys.turn(day(9000)).unwrap();
+        assert!(store.contains("oidc-9001"));
+        keys.turn(day(101)).unwrap();
+        assert!(!store.contains("oidc-9001") && !store.contains("oidc-9000"));
+        keys.turn(day(102)).unwrap();
+        assert_eq!(published(&keys).len(), 3);
     }
 
     #[test]
