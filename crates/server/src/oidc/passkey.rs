@@ -6,7 +6,8 @@
 //! proven by mail again.
 //!
 //! Must always hold: a challenge is answered once, within minutes, in the browser that it was given to; a passkey that was
-//! copied is noticed by its count, where the authenticator counts.
+//! copied is noticed by its count, where the authenticator counts; one is as old as the mail by which its address was proven,
+//! so that whoever could read that mail before a forgetting holds nothing back for afterwards.
 
 use super::{
     grants::{Person, Purpose, secret},
@@ -54,8 +55,17 @@ pub(super) struct Passkeys {
 struct Asked {
     challenge: String,
     browser: String,
-    /// Who proved an address just now, and what for; none where a passkey is to be used.
-    proven: Option<(Person, Purpose)>,
+    /// None where a passkey is to be used.
+    proven: Option<Proven>,
+}
+
+/// Who proved an address just now, and what for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Proven {
+    pub(super) person: Person,
+    pub(super) purpose: Purpose,
+    /// When the proof was asked for, or when whoever gave it had the passkeys forgotten.
+    pub(super) asked_ms: u64,
 }
 
 /// What is kept of a passkey.
@@ -64,7 +74,8 @@ struct Passkey {
     person: Person,
     key: String,
     count: u32,
-    /// The days are counted from here, as many as the configuration says when it is used.
+    /// When the proof of its address was asked for. The days are counted from here, as many as the configuration says when it
+    /// is used.
     made_ms: u64,
 }
 
@@ -92,7 +103,7 @@ impl Passkeys {
     /// Asks for a new passkey of somebody who proved an address, or for the use of one.
     pub(super) async fn ask(
         &self,
-        proven: Option<(Person, Purpose)>,
+        proven: Option<Proven>,
         browser: &str,
         now_ms: u64,
     ) -> Result<Challenge, PasskeyError> {
@@ -108,16 +119,15 @@ impl Passkeys {
         session: &str,
         browser: &str,
         now_ms: u64,
-    ) -> Result<(Person, Purpose, String), PasskeyError> {
+    ) -> Result<(Proven, String), PasskeyError> {
         let asked = self.asked(session, browser, now_ms).await?;
-        let (person, purpose) = asked.proven.ok_or(PasskeyError::Gone)?;
-        Ok((person, purpose, asked.challenge))
+        Ok((asked.proven.ok_or(PasskeyError::Gone)?, asked.challenge))
     }
 
     /// Keeps a new passkey.
     pub(super) async fn keep(
         &self,
-        person: &Person,
+        proven: &Proven,
         challenge: &str,
         answer: &Answer<'_>,
         now_ms: u64,
@@ -126,8 +136,9 @@ impl Passkeys {
             (webauthn::bytes(answer.client_data)?, webauthn::bytes(answer.data)?);
         let made = webauthn::made(&self.wanted(challenge), &client_data, &attestation)?;
         let name = key_name(&URL_SAFE_NO_PAD.encode(&made.id));
-        let passkey = Passkey { person: person.clone(), key: made.key, count: made.count, made_ms: now_ms };
-        let ends_ms = now_ms.saturating_add(self.life_ms());
+        let (person, made_ms) = (proven.person.clone(), proven.asked_ms);
+        let passkey = Passkey { person, key: made.key, count: made.count, made_ms };
+        let ends_ms = made_ms.saturating_add(self.life_ms());
         // A name is the authenticator's choice: nobody takes over another's passkey by repeating it.
         let fresh = move |found: Option<(Passkey, u64)>| match found {
             Some(other) if other.0.person != passkey.person => (Some(other), false),
@@ -139,11 +150,13 @@ impl Passkeys {
         }
     }
 
-    /// From now on no passkey counts that was made for this address until now.
-    pub(super) async fn forget(&self, address: &str, now_ms: u64) -> Result<(), PasskeyError> {
+    /// From now on no passkey counts for this address that was made until now, or that is made by a proof which was asked for
+    /// until now; but by the proof with which this was asked: the time that counts for it is given back.
+    pub(super) async fn forget(&self, address: &str, now_ms: u64) -> Result<u64, PasskeyError> {
         let ends_ms = now_ms.saturating_add(self.life_ms());
         let forget = move |_: Option<(u64, u64)>| (Some((now_ms, ends_ms)), ());
-        Ok(self.store.update(Kind::Passkey, &forgotten_name(address), now_ms, forget).await?)
+        self.store.update(Kind::Passkey, &forgotten_name(address), now_ms, forget).await?;
+        Ok(now_ms.saturating_add(1))
     }
 
     /// Who a passkey speaks for.

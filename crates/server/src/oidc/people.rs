@@ -10,7 +10,7 @@ use super::{
     grants::{Answer, NoDevice, Person, Purpose, secret},
     limits::{Limit, network},
     pages::{self, Complaint, SESSION, Typed, UPSTREAM, Ways},
-    passkey::{self, PasskeyError, Passkeys},
+    passkey::{self, PasskeyError, Passkeys, Proven},
     proof::{Origin, ProofError},
     request::{AuthError, AuthRequest, Params, Redirect},
     store::{Kind, StoreError},
@@ -292,16 +292,17 @@ async fn mail_answer(State(provider): Shared, request: Request) -> Response {
     let typed = visit.form.get("code").unwrap_or_default();
     match proofs.answer(session, &visit.session, typed, visit.now_ms).await {
         Ok(super::proof::Typed::Proven(proven)) => {
-            let (person, purpose) = *proven;
+            let (person, purpose, mut asked_ms) = *proven;
             let forget = visit.form.get("forget") == Some("passkeys");
-            if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| forget)
-                && let Err(error) = passkeys.forget(&person.address, visit.now_ms).await
-            {
-                return broken(&error);
+            if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| forget) {
+                match passkeys.forget(&person.address, visit.now_ms).await {
+                    Ok(counts_ms) => asked_ms = counts_ms,
+                    Err(error) => return broken(&error),
+                }
             }
             let wanted = visit.form.get("passkey") == Some("offer");
             match provider.passkeys.as_ref().filter(|_| wanted) {
-                Some(passkeys) => offer_passkey(passkeys, person, purpose, &visit).await,
+                Some(passkeys) => offer_passkey(passkeys, Proven { person, purpose, asked_ms }, &visit).await,
                 None => agreed(&provider, &purpose, &person, visit.now_ms).await,
             }
         }
@@ -476,9 +477,9 @@ async fn passkey_question(State(provider): Shared, request: Request) -> Response
 }
 
 /// Whoever proved an address just now may make a passkey, and goes on in any case.
-async fn offer_passkey(passkeys: &Passkeys, person: Person, purpose: Purpose, visit: &Visit) -> Response {
-    let address = person.address.clone();
-    match passkeys.ask(Some((person, purpose.clone())), &visit.session, visit.now_ms).await {
+async fn offer_passkey(passkeys: &Passkeys, proven: Proven, visit: &Visit) -> Response {
+    let (address, purpose) = (proven.person.address.clone(), proven.purpose.clone());
+    match passkeys.ask(Some(proven), &visit.session, visit.now_ms).await {
         Ok(asked) => {
             let shown = pages::make_passkey(&address, passkeys.days, &asked, &passkeys.host, &visit.session);
             page(StatusCode::OK, &shown, next(&purpose))
@@ -496,17 +497,17 @@ async fn passkey_made(State(provider): Shared, request: Request) -> Response {
     let (Some(passkeys), Some(session)) = (&provider.passkeys, visit.form.get(SESSION)) else {
         return lost();
     };
-    let (person, purpose, challenge) = match passkeys.proven(session, &visit.session, visit.now_ms).await {
+    let (proven, challenge) = match passkeys.proven(session, &visit.session, visit.now_ms).await {
         Ok(proven) => proven,
         Err(error) => return passkey_failed(&error),
     };
     if visit.form.get("answer") == Some("keep") {
         // The address is proven whether or not the device made a passkey that counts.
-        if let Err(error) = passkeys.keep(&person, &challenge, &passkey_in(&visit.form), visit.now_ms).await {
+        if let Err(error) = passkeys.keep(&proven, &challenge, &passkey_in(&visit.form), visit.now_ms).await {
             tracing::warn!(service = "oidc", reason = chain(&error), "a passkey was not kept");
         }
     }
-    agreed(&provider, &purpose, &person, visit.now_ms).await
+    agreed(&provider, &proven.purpose, &proven.person, visit.now_ms).await
 }
 
 fn passkey_in(form: &Params) -> passkey::Answer<'_> {

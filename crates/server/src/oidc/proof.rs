@@ -54,8 +54,8 @@ pub(super) enum ProofError {
 /// What came of a code that somebody typed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// The right one.
-    Proven(Box<(Person, Purpose)>),
+    /// The right one: whose, what for, and when it was asked for.
+    Proven(Box<(Person, Purpose, u64)>),
     /// A wrong one.
     Wrong {
         /// The address that the right one was sent to.
@@ -89,6 +89,7 @@ struct Waiting {
     browser: String,
     tries: u32,
     purpose: Purpose,
+    asked_ms: u64,
 }
 
 impl Proofs {
@@ -120,6 +121,7 @@ impl Proofs {
             browser: hashed(&session, origin.browser),
             tries: 0,
             purpose,
+            asked_ms: now_ms,
         };
         self.store.put(Kind::Mail, &session, &record, now_ms, LIFE_MS).await?;
         if goes_out {
@@ -155,7 +157,7 @@ impl Proofs {
             if waiting.code == code {
                 let address = waiting.address;
                 let person = Person { address: address.clone(), connector_id: issuer, user_id: address };
-                return (None, Typed::Proven(Box::new((person, waiting.purpose))));
+                return (None, Typed::Proven(Box::new((person, waiting.purpose, waiting.asked_ms))));
             }
             waiting.tries = waiting.tries.saturating_add(1);
             match TRIES.saturating_sub(waiting.tries) {

@@ -18,8 +18,9 @@ fn person(address: &str) -> Person {
     Person { address: address.to_owned(), connector_id: ORIGIN.to_owned(), user_id: address.to_owned() }
 }
 
-fn purpose() -> Purpose {
-    Purpose::Device { user_code: "BCDFGHJK".to_owned() }
+fn proven(address: &str) -> Proven {
+    let purpose = Purpose::Device { user_code: "BCDFGHJK".to_owned() };
+    Proven { person: person(address), purpose, asked_ms: NOW }
 }
 
 /// A key of somebody's device.
@@ -78,9 +79,9 @@ impl Authenticator {
 }
 
 async fn keep(passkeys: &Passkeys, authenticator: &Authenticator, address: &str) -> Result<(), PasskeyError> {
-    let asked = passkeys.ask(Some((person(address), purpose())), BROWSER, NOW).await.unwrap();
-    let (who, why, challenge) = passkeys.proven(&asked.session, BROWSER, NOW).await.unwrap();
-    assert_eq!((&who, why, &challenge), (&person(address), purpose(), &asked.challenge));
+    let asked = passkeys.ask(Some(proven(address)), BROWSER, NOW).await.unwrap();
+    let (who, challenge) = passkeys.proven(&asked.session, BROWSER, NOW).await.unwrap();
+    assert_eq!((&who, &challenge), (&proven(address), &asked.challenge));
     let [client_data, data] = authenticator.make(&asked.challenge);
     let answer =
         Answer { session: &asked.session, id: "", client_data: &client_data, data: &data, signature: "" };
@@ -194,7 +195,7 @@ async fn another_browser_another_person_another_key() {
     assert_eq!(wrong, said(PasskeyError::Webauthn(WebauthnError::Signature)));
     assert_eq!(sign_in(&passkeys, &mut mine, BROWSER, NOW).await, Ok("jane@example.org".to_owned()));
     // A question for a new one is none for the use of one, and the other way round.
-    let asked = passkeys.ask(Some((person("eve@example.net"), purpose())), BROWSER, NOW).await.unwrap();
+    let asked = passkeys.ask(Some(proven("eve@example.net")), BROWSER, NOW).await.unwrap();
     let [client_data, data, signature] = mine.use_it(&asked.challenge);
     let id = URL_SAFE_NO_PAD.encode(mine.id);
     let answer = Answer {
@@ -207,7 +208,7 @@ async fn another_browser_another_person_another_key() {
     assert!(matches!(passkeys.used(BROWSER, &answer, NOW).await, Err(PasskeyError::Gone)));
     let asked = passkeys.ask(None, BROWSER, NOW).await.unwrap();
     assert!(matches!(passkeys.proven(&asked.session, BROWSER, NOW).await, Err(PasskeyError::Gone)));
-    let asked = passkeys.ask(Some((person("a@b.example"), purpose())), BROWSER, NOW).await.unwrap();
+    let asked = passkeys.ask(Some(proven("a@b.example")), BROWSER, NOW).await.unwrap();
     assert!(matches!(passkeys.proven(&asked.session, "another", NOW).await, Err(PasskeyError::Gone)));
     assert!(
         matches!(passkeys.proven(&asked.session, BROWSER, NOW).await, Err(PasskeyError::Gone)),

@@ -19,6 +19,7 @@ use std::sync::{
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tower::ServiceExt as _;
 
+mod passkeys;
 mod upstreams;
 
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -478,46 +479,4 @@ async fn only_some_domains_where_it_says_so() {
         );
     }
     assert_eq!(browser.mailed("jane@EXAMPLE.org").await.status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_passkey_ends_with_its_domain() {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    for (domains, signs_in) in [("'example.org'", true), ("'example.net'", false)] {
-        let world = World::new(&format!("domains = [{domains}]\n{MAIL}")).await;
-        // Made when the configuration was another.
-        let passkeys = Passkeys {
-            store: Store::open(world._dir.path()).unwrap(),
-            days: 30,
-            origin: world.url.clone(),
-            host: "localhost".to_owned(),
-        };
-        let mut device = passkey::tests::Authenticator::new(b"hers");
-        device.page = (world.url.clone(), "localhost".to_owned());
-        let address = "jane@example.org".to_owned();
-        let person = Person { user_id: address.clone(), address, connector_id: world.url.clone() };
-        let [client_data, data] = device.make("x");
-        let made =
-            passkey::Answer { session: "", id: "", client_data: &client_data, data: &data, signature: "" };
-        passkeys.keep(&person, "x", &made, NOW_MS).await.unwrap();
-
-        let browser = Browser::new(&world);
-        let page = browser.open(&auth_path("")).await;
-        let cookie = browser.cookie.lock().unwrap().clone().unwrap();
-        let session = cookie.split_once('=').unwrap().1;
-        let asked = passkeys.ask(None, session, NOW_MS).await.unwrap();
-        let [client_data, data, signature] = device.use_it(&asked.challenge);
-        let typed = [
-            ("answer", "passkey"),
-            ("session", &asked.session),
-            ("passkey", &URL_SAFE_NO_PAD.encode(b"hers")),
-            ("client_data", &client_data),
-            ("data", &data),
-            ("signature", &signature),
-        ];
-        let page = browser.press(&page, &typed).await;
-        let status = if signs_in { StatusCode::OK } else { StatusCode::FORBIDDEN };
-        assert_eq!(page.status, status, "{}", page.body);
-        assert_eq!(page.body.contains("Do you agree?"), signs_in);
-    }
 }
