@@ -94,6 +94,15 @@ pub(super) struct Typed {
     pub(super) complaint: Option<Complaint>,
 }
 
+/// What came with a code from a mail, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TypedCode {
+    pub(super) complaint: Option<Complaint>,
+    /// Whether a passkey is to be made, and those made before forgotten.
+    pub(super) passkey: bool,
+    pub(super) forget: bool,
+}
+
 /// The sign-in page of a program on the same machine.
 pub(super) fn sign_in(request: &AuthRequest, ways: &Ways<'_>, form_token: &str, typed: &Typed) -> Markup {
     let special = Head { script: ways.passkey, ..Head::default() };
@@ -182,9 +191,10 @@ pub(super) fn mail_code(
     is_internationalized: bool,
     session: &str,
     form_token: &str,
-    complaint: Option<&Complaint>,
+    typed: &TypedCode,
     offers_passkey: bool,
 ) -> Markup {
+    let complaint = typed.complaint.as_ref();
     let special = Head { script: offers_passkey, ..Head::default() };
     framed(
         "Look into your mailbox",
@@ -212,9 +222,9 @@ pub(super) fn mail_code(
                 // Shown by the script alone: without it, nobody is asked twice.
                 @if offers_passkey {
                     div data-passkey="offer" hidden {
-                        label { input type="checkbox" name="passkey" value="offer"; " Make a passkey, for next time without a mail" }
+                        label { input type="checkbox" name="passkey" value="offer" checked[typed.passkey]; " Make a passkey, for next time without a mail" }
                     }
-                    label { input type="checkbox" name="forget" value="passkeys"; " Forget the passkeys made for this address before" }
+                    label { input type="checkbox" name="forget" value="passkeys" checked[typed.forget]; " Forget the passkeys made for this address before" }
                 }
                 (buttons("allow", "Sign in and agree"))
             }
@@ -239,11 +249,15 @@ pub(super) fn make_passkey(
     challenge: &Challenge,
     host: &str,
     form_token: &str,
+    forgot: bool,
 ) -> Markup {
     scripted(
         "Next time without a mail?",
         html! {
             p { "You have proven that " strong { (address) } " is yours." }
+            @if forgot {
+                p { "The passkeys made for it before are forgotten." }
+            }
             form method="post" action="/passkey/new" {
                 input type="hidden" name=(FORM_TOKEN) value=(form_token);
                 input type="hidden" name=(SESSION) value=(challenge.session);

@@ -9,7 +9,7 @@ use super::{
     },
     grants::{Answer, NoDevice, Person, Purpose, secret},
     limits::{Limit, network},
-    pages::{self, Complaint, SESSION, Typed, UPSTREAM, Ways},
+    pages::{self, Complaint, SESSION, Typed, TypedCode, UPSTREAM, Ways},
     passkey::{self, PasskeyError, Passkeys, Proven},
     proof::{Origin, ProofError},
     request::{AuthError, AuthRequest, Params, Redirect},
@@ -208,7 +208,8 @@ async fn chosen(provider: &Provider, visit: Visit, purpose: Purpose) -> Response
             };
             match proofs.begin(&address, purpose.clone(), &origin, visit.now_ms).await {
                 Ok(session) => {
-                    mail_page(provider, StatusCode::OK, &address, &session, &visit.session, None, &purpose)
+                    let typed = TypedCode::default();
+                    mail_page(provider, StatusCode::OK, &address, &session, &visit.session, &typed, &purpose)
                 }
                 Err(ProofError::TooMany) => {
                     let text =
@@ -289,28 +290,34 @@ async fn mail_answer(State(provider): Shared, request: Request) -> Response {
             Err(error) => broken(&error),
         };
     }
+    let ticked = TypedCode {
+        complaint: None,
+        passkey: visit.form.get("passkey") == Some("offer"),
+        forget: visit.form.get("forget") == Some("passkeys"),
+    };
     let typed = visit.form.get("code").unwrap_or_default();
     match proofs.answer(session, &visit.session, typed, visit.now_ms).await {
         Ok(super::proof::Typed::Proven(proven)) => {
             let (person, purpose, mut asked_ms) = *proven;
-            let forget = visit.form.get("forget") == Some("passkeys");
-            if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| forget) {
+            if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| ticked.forget) {
                 match passkeys.forget(&person.address, visit.now_ms).await {
                     Ok(counts_ms) => asked_ms = counts_ms,
                     Err(error) => return broken(&error),
                 }
             }
-            let wanted = visit.form.get("passkey") == Some("offer");
-            match provider.passkeys.as_ref().filter(|_| wanted) {
-                Some(passkeys) => offer_passkey(passkeys, Proven { person, purpose, asked_ms }, &visit).await,
+            match provider.passkeys.as_ref().filter(|_| ticked.passkey) {
+                Some(passkeys) => {
+                    let proven = Proven { person, purpose, asked_ms };
+                    offer_passkey(passkeys, proven, ticked.forget, &visit).await
+                }
                 None => agreed(&provider, &purpose, &person, visit.now_ms).await,
             }
         }
         Ok(super::proof::Typed::Wrong { address, left, purpose }) => match Address::parse(&address) {
             Ok(address) => {
-                let complaint = Some(Complaint::Code(left));
+                let typed = TypedCode { complaint: Some(Complaint::Code(left)), ..ticked };
                 let status = StatusCode::BAD_REQUEST;
-                mail_page(&provider, status, &address, session, &visit.session, complaint.as_ref(), &purpose)
+                mail_page(&provider, status, &address, session, &visit.session, &typed, &purpose)
             }
             Err(_) => lost(),
         },
@@ -325,11 +332,11 @@ fn mail_page(
     address: &Address,
     session: &str,
     token: &str,
-    complaint: Option<&Complaint>,
+    typed: &TypedCode,
     purpose: &Purpose,
 ) -> Response {
     let (offers, other) = (provider.passkeys.is_some(), address.is_internationalized());
-    let shown = pages::mail_code(address.as_str(), other, session, token, complaint, offers);
+    let shown = pages::mail_code(address.as_str(), other, session, token, typed, offers);
     page(status, &shown, next(purpose))
 }
 
@@ -477,11 +484,12 @@ async fn passkey_question(State(provider): Shared, request: Request) -> Response
 }
 
 /// Whoever proved an address just now may make a passkey, and goes on in any case.
-async fn offer_passkey(passkeys: &Passkeys, proven: Proven, visit: &Visit) -> Response {
+async fn offer_passkey(passkeys: &Passkeys, proven: Proven, forgot: bool, visit: &Visit) -> Response {
     let (address, purpose) = (proven.person.address.clone(), proven.purpose.clone());
     match passkeys.ask(Some(proven), &visit.session, visit.now_ms).await {
         Ok(asked) => {
-            let shown = pages::make_passkey(&address, passkeys.days, &asked, &passkeys.host, &visit.session);
+            let (days, host) = (passkeys.days, &passkeys.host);
+            let shown = pages::make_passkey(&address, days, &asked, host, &visit.session, forgot);
             page(StatusCode::OK, &shown, next(&purpose))
         }
         Err(error) => broken(&error),

@@ -183,7 +183,7 @@ impl Page {
         };
         let tags = self.body.split("<input").skip(1).map(|rest| rest.split('>').next().unwrap());
         // Browsers send those alone that somebody checked.
-        let tags = tags.filter(|tag| !tag.contains("type=\"checkbox\""));
+        let tags = tags.filter(|tag| !tag.contains("type=\"checkbox\"") || tag.contains(" checked"));
         tags.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))
             .collect()
     }

@@ -84,6 +84,33 @@ async fn what_was_begun_before_a_forgetting_makes_no_passkey_after_it() {
 }
 
 #[tokio::test]
+async fn what_was_ticked_outlives_a_mistyped_code() {
+    let world = World::with_mail().await;
+    let (jane, eve) = (Browser::new(&world), Browser::from(&world, "198.51.100.7"));
+    let (mut eves, page, eves_made) = offered(&eve, 1, &[], b"eves").await;
+    kept(&eve, &page, &eves_made).await;
+    assert!(signs_in(&eve, &mut eves, b"eves").await);
+    world.wait(1000);
+    let page = jane.mailed("jane@example.org").await;
+    let code = world.code(2).await;
+    let wrong = if code.starts_with('0') { "1111 1111" } else { "0000 0000" };
+    for ticked in [&[("passkey", "offer"), ("forget", "passkeys")][..], &[("forget", "passkeys")], &[]] {
+        let page = jane.press(&page, &[&[("code", wrong), ("answer", "allow")], ticked].concat()).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        let fields = page.fields();
+        for (name, value) in [("passkey", "offer"), ("forget", "passkeys")] {
+            let is_ticked = fields.contains(&(name.to_owned(), value.to_owned()));
+            assert_eq!(is_ticked, ticked.contains(&(name, value)), "{name}: {}", page.body);
+        }
+    }
+    let ticked = [("code", wrong), ("answer", "allow"), ("passkey", "offer"), ("forget", "passkeys")];
+    let again = jane.press(&page, &ticked).await;
+    let offer = jane.typed(&again, &code).await;
+    assert!(offer.body.contains("made for it before are forgotten"), "{}", offer.body);
+    assert!(!signs_in(&eve, &mut eves, b"eves").await);
+}
+
+#[tokio::test]
 async fn a_passkey_ends_with_its_domain() {
     for (domains, signs_in) in [("'example.org'", true), ("'example.net'", false)] {
         let world = World::new(&format!("domains = [{domains}]\n{MAIL}")).await;
