@@ -8,7 +8,7 @@ use super::{
     api::{Provider, form, put},
     grants::secret,
     pages::{self, FORM_TOKEN},
-    request::{Params, Redirect},
+    request::{AuthRequest, Params, Redirect},
 };
 use crate::http::content;
 use axum::{
@@ -17,6 +17,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use maud::Markup;
+use url::form_urlencoded;
 
 /// The token's cookie; a browser takes the prefixed name only over https, from this very host.
 const COOKIE: &str = "sealog_form";
@@ -147,6 +148,14 @@ pub(super) fn see_other(location: &str) -> Option<Response> {
     put(&mut response, header::CACHE_CONTROL, "no-store");
     put(&mut response, header::REFERRER_POLICY, "no-referrer");
     Some(response)
+}
+
+/// The same request, asked by GET. With a form of another site's, which it may be, browsers do not send our cookie: one set
+/// then would end what was begun with the one they hold.
+pub(super) fn by_get(provider: &Provider, request: &AuthRequest) -> Response {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(request.params()).finish();
+    see_other(&format!("{}/auth?{query}", provider.url))
+        .unwrap_or_else(|| page(StatusCode::BAD_REQUEST, &pages::sorry("The request is unreadable."), None))
 }
 
 /// What someone typed, as a page repeats it.

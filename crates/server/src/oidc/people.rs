@@ -5,7 +5,8 @@ use super::{
     address::{Address, NoAddress},
     api::{Provider, Shared, address_of, form, public, put, secret_json},
     browser::{
-        back, form_cookie, own_form, page, see_other, session, shortened, with_cookie, with_form_token,
+        back, by_get, form_cookie, own_form, page, see_other, session, shortened, with_cookie,
+        with_form_token,
     },
     grants::{Answer, NoDevice, Person, Purpose, secret},
     limits::{Limit, network},
@@ -97,7 +98,8 @@ async fn script() -> Response {
 /// What a program asks, by either method (Core §3.1.2.1).
 async fn auth_page(State(provider): Shared, RawQuery(query): RawQuery, request: Request) -> Response {
     let (headers, from) = (request.headers().clone(), address_of(&provider, &request));
-    let params = match request.method() == Method::POST {
+    let posted = request.method() == Method::POST;
+    let params = match posted {
         true => form(request).await.ok(),
         false => Params::parse(query.unwrap_or_default().as_bytes()),
     };
@@ -107,6 +109,7 @@ async fn auth_page(State(provider): Shared, RawQuery(query): RawQuery, request: 
         ))
         .and_then(|params| AuthRequest::parse(&params));
     match request {
+        Ok(request) if posted && form_cookie(&provider, &headers).is_none() => by_get(&provider, &request),
         Ok(request) => {
             let wanted = request.connector_id.as_deref();
             // Only on the way in: whoever comes back to this page wants to choose.

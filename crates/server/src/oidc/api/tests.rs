@@ -359,14 +359,20 @@ async fn a_program_may_post_its_request() {
     let path = auth_path(CALLBACK);
     let fields: Vec<(String, String)> =
         url::form_urlencoded::parse(path.split_once('?').unwrap().1.as_bytes()).into_owned().collect();
+    let asked = get_at(&app, &path).await;
+    let cookie = asked.cookie();
+    let held = [(header::COOKIE, cookie.as_str())];
+    let page = post_form(&app, "/auth", &fields, &held).await;
+    assert_eq!((page.status, page.fields().len()), (StatusCode::OK, asked.fields().len()));
+    // A browser that sends no cookie may hold one: it asks again with it, and gets none in its place.
     let page = post_form(&app, "/auth", &fields, &[]).await;
-    assert_eq!(
-        (page.status, page.fields().len()),
-        (StatusCode::OK, get_at(&app, &path).await.fields().len())
-    );
+    assert_eq!((page.status, page.header(header::SET_COOKIE)), (StatusCode::SEE_OTHER, ""));
+    let again = page.header(header::LOCATION).strip_prefix(URL).unwrap();
+    let again = get_at(&app, again).await;
+    assert_eq!((again.status, again.fields().len()), (StatusCode::OK, asked.fields().len()));
     let mut answered = fields.clone();
     answered.extend([("email".to_owned(), "a@b.co".to_owned()), ("answer".to_owned(), "allow".to_owned())]);
-    let page = post_form(&app, "/auth", &answered, &[]).await;
+    let page = post_form(&app, "/auth", &answered, &held).await;
     assert_eq!(
         (page.status, page.header(header::LOCATION)),
         (StatusCode::OK, ""),

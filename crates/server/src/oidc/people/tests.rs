@@ -351,6 +351,27 @@ async fn a_code_belongs_to_the_session_that_asked_for_it() {
 }
 
 #[tokio::test]
+async fn another_sites_form_ends_no_sign_in() {
+    let world = World::with_mail().await;
+    let jane = Browser::new(&world);
+    let page = jane.mailed("jane@example.org").await;
+    let code = world.code(1).await;
+    // Her browser is made to send a form from elsewhere, without the cookie, and keeps whatever it is given.
+    let held = jane.cookie.lock().unwrap().take();
+    let path = auth_path("");
+    let form = path.split_once('?').unwrap().1.to_owned();
+    let foreign = http::Request::post("/auth")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ORIGIN, "https://evil.example");
+    let answer = jane.send(foreign.body(Body::from(form)).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let given = jane.cookie.lock().unwrap().take();
+    *jane.cookie.lock().unwrap() = given.or(held);
+    assert!(jane.open(&answer.location).await.body.contains("Send me a code"));
+    assert!(jane.typed(&page, &code).await.sent_back().contains_key("code"));
+}
+
+#[tokio::test]
 async fn a_device_is_shown_with_its_name_and_address() {
     let world = World::with_mail().await;
     let (device, person) = (Browser::from(&world, "203.0.113.9"), Browser::new(&world));
