@@ -13,8 +13,9 @@ use std::{
 
 /// Longer chains lead nowhere we accept.
 pub(super) const MAX_CHAIN: usize = 8;
-/// How many chains of authorities are remembered: each was checked up to a root that we accept, so that only
-/// those authorities can have other ones forgotten.
+/// How many chains of authorities are remembered. Each was checked up to a root that we accept, but anybody can make many of
+/// one such chain, by repeating its root or by other forms of its signatures: so those of our own authority are forgotten for
+/// nobody else's, and of the others those that were seen least lately. One that was forgotten is checked again.
 const MAX_KNOWN: usize = 16;
 /// RFC 6962 §3.1.
 const POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");
@@ -97,7 +98,16 @@ pub(super) enum AdmissionError {
 #[derive(Debug)]
 pub(super) struct Roots {
     accepted: Vec<Certificate>,
-    known: Mutex<VecDeque<Arc<Above>>>,
+    /// The one that was seen last comes first.
+    known: Mutex<VecDeque<Known>>,
+}
+
+/// A chain that is remembered.
+#[derive(Debug)]
+struct Known {
+    above: Arc<Above>,
+    /// Whether the authority in this process ever sent it.
+    ours: bool,
 }
 
 /// What stands above a leaf, checked up to its accepted root: an authority sends the same thousands of times.
@@ -148,7 +158,7 @@ impl Roots {
         if !leaf.extended_key_usage().is_some_and(|purposes| purposes.contains(&CODE_SIGNING)) {
             return Err(AdmissionError::WrongPurpose);
         }
-        let known = self.known(sent);
+        let known = self.known(sent, whose);
         let above = match &known {
             Some(known) => Arc::clone(known),
             None => Arc::new(self.completed(&leaf, sent)?),
@@ -158,7 +168,7 @@ impl Roots {
             issued(&leaf, issuer, 0)?;
         }
         if known.is_none() {
-            self.remember(&above);
+            self.remember(&above, whose);
         }
         let entry = match endpoint {
             Endpoint::Chain => CtEntry::X509 { cert: leaf.der().to_vec() },
@@ -175,9 +185,14 @@ impl Roots {
     }
 
     /// What was checked before, byte for byte.
-    fn known(&self, sent: &[Vec<u8>]) -> Option<Arc<Above>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|above| above.sent == sent).cloned()
+    fn known(&self, sent: &[Vec<u8>], whose: Leaf) -> Option<Arc<Above>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = known.iter().position(|known| known.above.sent == sent)?;
+        let mut found = known.remove(position)?;
+        found.ours |= whose == Leaf::Ours;
+        let above = Arc::clone(&found.above);
+        known.push_front(found);
+        Some(above)
     }
 
     /// Checks what stands above a leaf, up to its accepted root.
@@ -193,11 +208,16 @@ impl Roots {
     }
 
     /// A leaf may be sent alone: what it leads to depends on it then, and is not remembered.
-    fn remember(&self, above: &Arc<Above>) {
-        if !above.sent.is_empty() {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.push_front(Arc::clone(above));
-            known.truncate(MAX_KNOWN);
+    fn remember(&self, above: &Arc<Above>, whose: Leaf) {
+        // Another request may have brought it meanwhile.
+        if above.sent.is_empty() || self.known(&above.sent, whose).is_some() {
+            return;
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.push_front(Known { above: Arc::clone(above), ours: whose == Leaf::Ours });
+        if known.len() > MAX_KNOWN {
+            let least = known.iter().rposition(|known| !known.ours).unwrap_or(MAX_KNOWN);
+            known.remove(least);
         }
     }
 
