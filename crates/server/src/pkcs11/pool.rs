@@ -8,7 +8,7 @@
 //!
 //! Must always hold: a handle that was lost is never closed nor used again, since the library gives handles
 //! out anew; one that stands is closed before another is opened in its place, since a token has room for few;
-//! nothing waits without end but a call within the module itself.
+//! nothing waits without end but for a call within the module itself.
 
 use super::error::{Loss, TokenError, loss, refuses_pin};
 use cryptoki::{
