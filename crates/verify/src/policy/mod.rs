@@ -9,6 +9,7 @@ mod evidence;
 mod file;
 mod open;
 mod pattern;
+mod shape;
 mod signer;
 
 pub use evidence::{Evidence, EvidenceError, WitnessError, Witnesses};

@@ -1,12 +1,20 @@
 //! Texts that are wanted, exactly or by a pattern for the whole text.
 
-use alloc::{boxed::Box, format, string::String};
+use super::{open, open::Place, shape::Shape};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::fmt;
 
 /// Bytes of compiled program a pattern may need.
 const PATTERN_SIZE_LIMIT: usize = 1 << 20;
 /// Bytes of a pattern's text.
 const PATTERN_TEXT_LIMIT: usize = 4096;
+/// Cost of one pattern: each character, with repetitions written out, costs three and one more for each group.
+/// (Each takes some time to compile, and room for the groups whenever a name is compared.)
+const MAX_COST: usize = 1 << 15;
+/// Cost of all patterns of one policy.
+pub(super) const MAX_COST_OF_ALL: usize = 1 << 18;
+/// The least that one costs.
+const LEAST_COST: usize = 64;
 
 /// A text that is wanted, exactly or by pattern.
 #[derive(Clone, Debug)]
@@ -22,6 +30,9 @@ pub enum Match {
 pub struct Pattern {
     text: String,
     regex: Box<regex_lite::Regex>,
+    /// What its texts look like, one for each way through it.
+    shapes: Vec<String>,
+    cost: usize,
 }
 
 /// Why a text is no pattern.
@@ -54,9 +65,32 @@ impl Match {
         }
     }
 
-    /// Whether it takes one of these texts, which nobody would have meant.
-    pub(super) fn takes_any_of(&self, texts: &[&str]) -> bool {
-        texts.iter().any(|text| self.matches(text))
+    /// Whether a text is taken, in a place where it says who somebody is. A pattern that names people takes
+    /// nobody else, and one that names nobody is as good as its text.
+    pub(super) fn takes(&self, place: Place, text: &str) -> bool {
+        let is_theirs = match self {
+            Self::Pattern(pattern) if self.nobody(place).is_none() => {
+                open::is_named(place, &pattern.shapes, text)
+            }
+            Self::Exact(_) | Self::Pattern(_) => true,
+        };
+        is_theirs && self.matches(text)
+    }
+
+    /// What is taken in this place though it names nobody, as [`Shape`] has it; none, if there is nothing.
+    pub(super) fn nobody(&self, place: Place) -> Option<&str> {
+        match self {
+            Self::Exact(_) => None,
+            Self::Pattern(pattern) => open::nobody(place, &pattern.shapes),
+        }
+    }
+
+    /// What it costs to have it.
+    pub(super) const fn cost(&self) -> usize {
+        match self {
+            Self::Exact(_) => 0,
+            Self::Pattern(pattern) => pattern.cost,
+        }
     }
 }
 
@@ -76,22 +110,32 @@ impl Pattern {
     /// # Errors
     /// When it is not a regular expression, or a costly one.
     pub fn new(text: &str) -> Result<Self, PatternError> {
+        let too_large = |reason| PatternError { reason };
         if text.len() > PATTERN_TEXT_LIMIT {
-            return Err(PatternError { reason: format!("it is longer than {PATTERN_TEXT_LIMIT} bytes") });
+            return Err(too_large(format!("it is longer than {PATTERN_TEXT_LIMIT} bytes")));
         }
         let compile = |text: &str| {
             let mut builder = regex_lite::RegexBuilder::new(text);
             let regex = builder.size_limit(PATTERN_SIZE_LIMIT).build();
             regex.map_err(|error| PatternError { reason: format!("{error}") })
         };
+        // Of what is not followed, nothing is known but the limit that the compiler holds.
+        let (shape, cost) = match Shape::of(text) {
+            Some(shape) => {
+                let cost = shape.states.saturating_mul(shape.groups.saturating_add(3));
+                (shape, cost.max(LEAST_COST))
+            }
+            None => (Shape::unknown(), MAX_COST),
+        };
+        if cost > MAX_COST {
+            return Err(too_large(format!(
+                "it is too large: {cost} of at most {MAX_COST}, as its repetitions are"
+            )));
+        }
         // On its own first: `a)|(b` is no expression, but would be one between the anchors' brackets.
         compile(text)?;
         let regex = Box::new(compile(&format!(r"\A(?:{text})\z"))?);
-        Ok(Self { text: text.into(), regex })
-    }
-
-    pub(super) fn text(&self) -> &str {
-        &self.text
+        Ok(Self { text: text.into(), regex, shapes: shape.texts, cost })
     }
 
     /// Whether the whole text is of this form.
