@@ -271,6 +271,7 @@ fn number(
 
 impl WitnessTable {
     fn witnesses(self) -> Result<Witnesses, PolicyFileError> {
+        Witnesses::check_number(self.keys.len())?;
         let key = |text: String| KeyVerifier::from_vkey(&text).map_err(|_| PolicyFileError::WitnessKey(text));
         let keys = self.keys.into_iter().map(key).collect::<Result<_, _>>()?;
         Ok(evidence::Witnesses::new(self.threshold.get(), keys)?)

@@ -193,9 +193,16 @@ pub(super) fn nobody(place: Place, texts: &[String]) -> Option<&str> {
     texts.iter().map(String::as_str).find(|text| Named::by(place, text).is_none())
 }
 
-/// Whether a text is of somebody whom one of these names.
-pub(super) fn is_named(place: Place, texts: &[String], text: &str) -> bool {
-    texts.iter().filter_map(|named| Named::by(place, named)).any(|named| named.holds(text))
+/// Whether a text is of somebody whom one of these names, or one of these names nobody.
+pub(super) fn may_be(place: Place, texts: &[String], text: &str) -> bool {
+    let mut is_theirs = false;
+    for named in texts {
+        match Named::by(place, named) {
+            Some(named) => is_theirs = is_theirs || named.holds(text),
+            None => return true,
+        }
+    }
+    is_theirs
 }
 
 /// Who is named.

@@ -68,13 +68,11 @@ impl Match {
     /// Whether a text is taken, in a place where it says who somebody is. A pattern that names people takes
     /// nobody else, and one that names nobody is as good as its text.
     pub(super) fn takes(&self, place: Place, text: &str) -> bool {
-        let is_theirs = match self {
-            Self::Pattern(pattern) if self.nobody(place).is_none() => {
-                open::is_named(place, &pattern.shapes, text)
-            }
-            Self::Exact(_) | Self::Pattern(_) => true,
-        };
-        is_theirs && self.matches(text)
+        // Whose it is first: no name that others choose is put to a large program.
+        match self {
+            Self::Exact(_) => self.matches(text),
+            Self::Pattern(pattern) => open::may_be(place, &pattern.shapes, text) && pattern.matches(text),
+        }
     }
 
     /// What is taken in this place though it names nobody, as [`Shape`] has it; none, if there is nothing.

@@ -21,7 +21,7 @@ const MAX_REPEATED: usize = 4;
 /// Characters of a class that are told apart.
 const MAX_CLASS: usize = 4;
 /// Characters written for a pattern of a length: so many, and so many for each byte.
-const WORK: (usize, usize) = (1024, 32);
+const WORK: (usize, usize) = (512, 16);
 
 /// What is known of an expression.
 #[derive(Debug)]
