@@ -396,6 +396,16 @@ mod tests {
         assert_eq!(Policy::from_toml("version = 2\nnew = 1").unwrap_err(), PolicyFileError::Version(2));
         let key = KEY.trim_end().to_string() + "\nextensions = { trigger = 'push' }";
         assert_eq!(read(&key).unwrap_err(), PolicyFileError::Rule(RuleError::ExtensionOfKey));
+        let large = "{ identity-pattern = '.{3000}@example.org', issuer = 'b' },".repeat(40);
+        let error = read(&format!("signer = [{large}]")).unwrap_err();
+        assert!(matches!(error, PolicyFileError::Rule(RuleError::TooLarge { .. })), "{error:?}");
+        let many = format!("signer = [{}]", "{ identity = 'a', issuer = 'b' },".repeat(257));
+        assert_eq!(read(&many).unwrap_err(), PolicyFileError::Rule(RuleError::TooMany));
+        let witnesses = format!("{ANN}[evidence.witnesses]\nthreshold = 1\nkeys = [{}]", "'w',".repeat(257));
+        assert_eq!(
+            read(&witnesses).unwrap_err(),
+            PolicyFileError::Witness(WitnessError::TooMany { listed: 257 })
+        );
         let deep = format!("signer = [{}{}]", "{ any-of = [".repeat(300), "] }".repeat(300));
         assert!(read(&deep).is_err());
         assert_eq!(

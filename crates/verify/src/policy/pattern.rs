@@ -168,4 +168,23 @@ mod tests {
         }
         assert!(Pattern::new(&"a".repeat(PATTERN_TEXT_LIMIT + 1)).is_err());
     }
+
+    #[test]
+    fn what_a_pattern_may_cost_is_known_before_it_is_compiled() {
+        let cost = |text: &str| Pattern::new(text).map(|pattern| pattern.cost);
+        assert_eq!((cost("a"), cost(&"a".repeat(100))), (Ok(LEAST_COST), Ok(300)));
+        // Each group wants room in every state.
+        assert!(cost(&format!("(){}", "a".repeat(100))).unwrap() > 400);
+        assert!(cost("a{90}").unwrap() >= 270);
+        for large in [".{9000}", "(a{200}){200}", "(?:a?){8000}", &"()".repeat(1900)] {
+            let reason = cost(large).unwrap_err().reason;
+            assert!(reason.starts_with("it is too large: "), "{reason}");
+        }
+        // As long as people write them.
+        for usual in
+            [".{1,200}@example.org", "[A-Za-z0-9_.-]{1,100}", &"[a-z0-9]".repeat(400), &"a".repeat(3000)]
+        {
+            assert!(cost(usual).is_ok(), "{usual}");
+        }
+    }
 }

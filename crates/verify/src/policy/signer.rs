@@ -469,5 +469,18 @@ mod tests {
         assert_eq!(nested.check(), Err(RuleError::TooMany));
         let many = SignerRule::any_of(alloc::vec![ann; MAX_RULES]);
         assert_eq!(many.check(), Err(RuleError::TooMany));
+        // Patterns are counted wherever they are.
+        let large = || pattern(&format!("{}@example.org", "a".repeat(3000)));
+        let by = |identity, issuer| SignerRule::identity(identity, issuer);
+        let one = by(large(), Match::exact("https://i.example"));
+        assert_eq!(SignerRule::any_of(alloc::vec![one.clone(); 28]).check(), Ok(()));
+        let extended = || one.clone().with_extension(row("ref"), large());
+        for rule in [
+            SignerRule::any_of(alloc::vec![one.clone(); 30]),
+            SignerRule::all_of(alloc::vec![by(large(), pattern("https://i.example(a{2900})?")); 16]),
+            SignerRule::any_of((0..16).map(|_| extended()).collect()),
+        ] {
+            assert!(matches!(rule.check(), Err(RuleError::TooLarge { .. })), "{:?}", rule.check());
+        }
     }
 }
