@@ -134,12 +134,36 @@ fn patterns_for_anybody_are_refused_unless_an_extension_narrows_them() {
     let ann = home.sign("ann@example.org");
     home.publish(&[&ann]);
     let by_issuer = format!("--issuer {ISSUER}");
-    for open in [".*", ".*@.*", "[a-z]+@.+"] {
-        let (status, _, said) = home.verify(&format!("--identity-regexp {open} {by_issuer}"));
-        assert_eq!(status, 2, "{said}");
-        assert!(said.contains("would accept anybody\nhint: name who may sign"), "{said}");
+    for (open, taken) in [
+        (".*", "…"),
+        (".*@.*", "…@…"),
+        ("[a-z]+@.+", "…@…"),
+        (".{90,}", "…"),
+        (".*@gmail.com", "…@gmail.com"),
+        ("ann.*@gmail.com", "ann…@gmail.com"),
+        ("https://github.com/.*/x.yml@refs/heads/main", "https://github.com/…/x.yml@refs/heads/main"),
+        ("https://github.com/sigstore.*", "https://github.com/sigstore…"),
+        (r"https://(www\.)?github\.com/.*/x\.yml@.*", "https://www.github.com/…/x.yml@…"),
+        ("https://github.com/(org/)?.*", "https://github.com/…"),
+    ] {
+        let (status, printed, said) = home.verify(&format!("--identity-regexp {open} {by_issuer}"));
+        assert_eq!((status, printed.as_str()), (2, ""), "{said}");
+        assert!(said.starts_with(&format!("error: `/{open}/ ({ISSUER})` would accept anybody\n")), "{said}");
+        assert!(said.contains("\n  expected  in every alternative a name written out"), "{said}");
+        assert!(said.contains(&format!("\n  found     {taken}\nhint: name who may sign")), "{said}");
     }
-    assert_eq!(home.verify("--identity ann@example.org --issuer-regexp .*").0, 2);
+    for open in [".*", "https://.{30,}", "https://login.microsoftonline.com/.*"] {
+        let (status, _, said) = home.verify(&format!("--identity ann@example.org --issuer-regexp {open}"));
+        assert!(status == 2 && said.contains("an identity from any provider\n  expected"), "{said}");
+    }
+    // Unescaped, the dot is the dot.
+    assert_eq!(home.verify(&format!("--identity-regexp .*@example.org {by_issuer}")).0, 0);
+    // Extensions that narrow nothing.
+    for wide in ["source-repository-identifier=[1-9][0-9]*", "repository=https://.{30,}", "workflow=.{90,}"] {
+        let (status, _, said) =
+            home.verify(&format!("--identity-regexp .* {by_issuer} --extension-regexp {wide}"));
+        assert!(status == 2 && said.contains("would accept anybody"), "{said}");
+    }
     assert_eq!(home.verify(&format!("--identity-regexp .*@example\\.org {by_issuer}")).0, 0);
     // Narrowed, it may be asked; but this certificate has no such extension.
     let (status, _, said) =

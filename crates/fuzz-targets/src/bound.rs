@@ -29,8 +29,9 @@ pub const BYTES: Bound = Bound { fixed: 1 << 20, each: 32 };
 /// An input edits a bundle of some kilobytes, or is a document.
 pub const VERIFY: Bound = Bound { fixed: 4 << 20, each: 64 };
 
-/// A pattern of a few bytes may become a program of a mebibyte. Policies are files of one's own.
-pub const POLICY: Bound = Bound { fixed: 16 << 20, each: 32 << 10 };
+/// All patterns of a policy together may become programs of some mebibytes, and want as much again for a name they
+/// are compared with, however short they are written. The densest tables are lists of lists.
+pub const POLICY: Bound = Bound { fixed: 16 << 20, each: 128 };
 
 impl Bound {
     /// What an input of this length may cost.

@@ -10,6 +10,8 @@ use crate::{
 };
 use core::num::NonZeroUsize;
 use sealog_bundle::{Bundle, TrustedRoot};
+use sealog_crypto::sha256;
+use sealog_pki::fulcio_extensions::ExtensionValues;
 use sealog_verify::{
     Artifact, Evidence, Match, Policy, Report, SignerRule, Verified, Verifier, VerifyError, digests_needed,
     verdict::json_line,
@@ -199,12 +201,81 @@ pub fn policy(input: &[u8]) {
         Ok(policy) => policy,
         Err(error) => return drop(error.to_string()),
     };
+    // Words can be spelled with escapes, too.
+    let says = |word: &str| ["\\u", "\\U", "\\x", word].iter().any(|word| text.contains(word));
     let world = world();
     for example in &world.bundles {
         let file = FILES.get(example.file).copied().unwrap_or_default();
         let asked = Asked { world, verifier: &world.verifier, policy: &policy, file };
         if let Ok(verified) = asked.judge(&example.bundle, &Artifact::from_bytes(file)) {
-            assert!(!verified.logs().is_empty() || text.contains("unsafe-without-log"), "{text}");
+            assert!(!verified.logs().is_empty() || says("unsafe-without-log"), "{text}");
+        }
+    }
+    if !says("unsafe-any-identity") {
+        nobody_is_taken(text, &policy);
+    }
+}
+
+/// That nobody is taken whom the policy cannot mean: people whose names are made from a digest of its text, so that
+/// they do not stand in it.
+fn nobody_is_taken(text: &str, policy: &Policy) {
+    let digest = sha256(text.as_bytes());
+    // One that has letters only, and one that is long and has both.
+    let letters = |each: fn(u8) -> u8| digest.iter().take(12).map(|byte| char::from(each(*byte))).collect();
+    let short: String = letters(|byte| b'a' + byte % 26);
+    let digits: String = letters(|byte| b'1' + byte % 9);
+    let long = [digits.as_str(), &short].concat().repeat(10);
+    for stranger in [short, long] {
+        let identities = [
+            format!("{stranger}@gmail.com"),
+            format!("ann{stranger}@gmail.com"),
+            format!("{stranger}@users.noreply.github.com"),
+            format!("alice@{stranger}.com"),
+            format!("alice@{stranger}example.com"),
+            format!("alice@example.com.{stranger}.org"),
+            format!("release!{stranger}.com"),
+            stranger.clone(),
+            format!("https://{stranger}.com/org/app"),
+            format!("https://{stranger}example.com/org/app"),
+            format!("https://github.com/{stranger}/app/.github/workflows/release.yml@refs/tags/v1.0"),
+            format!("https://github.com/org{stranger}/app/.github/workflows/release.yml@refs/heads/main"),
+            format!("https://github.com/{stranger}/x/.github/workflows/x.yml@refs/heads/alice@example.com"),
+            format!("https://github.com/{stranger}/x/.github/workflows/x.yml@refs/heads/a.example.com/b"),
+            format!("https://gitlab.com/{stranger}/app//.gitlab-ci.yml@refs/heads/main"),
+            format!("spiffe://{stranger}/ns/release"),
+        ];
+        let owner = format!("https://github.com/{stranger}");
+        let repository = format!("{owner}/{stranger}");
+        let mut extensions = ExtensionValues::new();
+        for (name, value) in [
+            ("github-workflow-repository", format!("{stranger}/{stranger}")),
+            ("build-signer-uri", format!("{repository}/.github/workflows/x.yml@refs/heads/main")),
+            ("build-config-uri", format!("{repository}/.github/workflows/x.yml@refs/heads/main")),
+            ("source-repository-uri", repository.clone()),
+            ("source-repository-owner-uri", owner),
+            ("source-repository-identifier", digits.clone()),
+            ("source-repository-owner-identifier", digits.clone()),
+            ("run-invocation-uri", format!("{repository}/actions/runs/1/attempts/1")),
+            ("token-subject", format!("repo:{stranger}/{stranger}:ref:refs/heads/main")),
+            ("build-trigger", "push".to_owned()),
+            ("runner-environment", "github-hosted".to_owned()),
+            ("source-repository-ref", "refs/heads/main".to_owned()),
+            ("github-workflow-ref", "refs/heads/main".to_owned()),
+        ] {
+            let _ = extensions.set(name, value);
+        }
+        for identity in identities {
+            for issuer in [ISSUER, "https://token.actions.githubusercontent.com"] {
+                let taken = policy.would_take(&identity, issuer, &extensions);
+                assert!(!taken, "{identity} is nobody, and taken by {text}");
+            }
+        }
+        // Somebody, of a provider that nobody knows.
+        for issuer in [format!("https://{stranger}.com"), format!("https://{stranger}.com/{stranger}")] {
+            for identity in ["alice@example.com", "ann@example.org"] {
+                let taken = policy.would_take(identity, &issuer, &extensions);
+                assert!(!taken, "{issuer} is nobody, and believed by {text}");
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use crate::der::{append_extension, element};
 use crate::good::world;
+use sealog_crypto::{PublicKey, sha256};
+use sealog_tlog::note::{KeyType, KeyVerifier};
 
 /// What is sent when time is measured: a mebibyte.
 pub const MEBIBYTE: usize = 1 << 20;
@@ -13,6 +15,8 @@ const CERTIFICATE: usize = 1 << 16;
 const RESPONSE: usize = 1 << 18;
 /// Notes are read up to this.
 const NOTE: usize = 1 << 16;
+/// Policies are read up to this.
+const POLICY: usize = 1 << 18;
 
 /// An input for a target.
 pub struct Slow {
@@ -380,6 +384,110 @@ fn keys(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Keys of as many different witnesses as there is room for.
+fn witnesses(room: usize) -> String {
+    let spki = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    let points = (0_u32..).map(|at| [spki.as_slice(), &sha256(&at.to_be_bytes())].concat());
+    // Every other one is a point.
+    let keys = points.filter_map(|der| PublicKey::from_spki_der(&der).ok());
+    let keys = keys.filter_map(|key| KeyVerifier::new("w", KeyType::Cosignature, key).ok()?.to_vkey());
+    let mut text = String::new();
+    for key in keys {
+        if text.len() > room {
+            break;
+        }
+        text.push_str(&format!("'{key}',"));
+    }
+    text
+}
+
+/// Policies: patterns that are large, that can be read in many ways, and many of them; tables and keys.
+fn policies(size: usize) -> Vec<(String, String)> {
+    let room = POLICY.min(size) - 256;
+    let signers = |tables: &str| format!("version = 1\nsigner = [{tables}]\n");
+    let by = |pattern: &str, more: &str| {
+        format!("{{ identity-pattern = '{pattern}', issuer = 'https://i.example'{more} }},")
+    };
+    let mut all = Vec::new();
+    for (what, pattern) in [
+        ("optional characters", "(.?){1500}@example.org".to_owned()),
+        ("optional characters, fewer", "(.?){300}@example.org".to_owned()),
+        ("optional letters", format!("(a?){{700}}{}x@example.org", "a".repeat(700))),
+        ("optional characters in a row", format!("{}@example.org", ".?".repeat(2000))),
+        ("ways that double", format!("{}@example.org", "(a|b)".repeat(500))),
+        ("ways that double, without groups", format!("{}@example.org", "(?:a|b)".repeat(500))),
+        ("ways that double, in few", format!("{}@example.org", "[ab]".repeat(10))),
+        ("many ways", format!("({})@example.org", "ab|".repeat(500))),
+        ("many ways, again and again", format!("({}){{8}}@example.org", "ab|".repeat(100))),
+        ("groups", format!("{}@example.org", "()".repeat(1900))),
+        ("groups in each other", format!("{}a{}@example.org", "(".repeat(48), ")".repeat(48))),
+        ("repetitions in each other", format!("{}a{}@example.org", "(?:".repeat(40), "?)*".repeat(40))),
+        ("repetitions of repetitions", "(?:(?:a{20}){20}){20}@example.org".to_owned()),
+        ("repetitions of nothing", "(?:(?:(?:){50}){50}){4}@example.org".to_owned()),
+        ("what takes most", r".{9000}@example.org".to_owned()),
+        ("what takes as much as may be", r".{5000}@example.org".to_owned()),
+        ("what takes as much as may be, of classes", r"\S{3500}@example.org".to_owned()),
+        ("letters", format!("(?i){}@example.org", "k".repeat(4000))),
+        ("letters outside ASCII", format!("{}@example.org", "é".repeat(2000))),
+        ("classes", format!("{}@example.org", "[a-z0-9_.-]".repeat(300))),
+        ("a long class", format!("[{}]{{90}}@example.org", "a-zA-Z".repeat(600))),
+        ("white space and a group", format!("(?x){}@example.org", "a # b ".repeat(600))),
+        ("a name", "https://github.com/org/.*".to_owned()),
+        ("a letter", "a@b.c".to_owned()),
+    ] {
+        let table = by(&pattern, "");
+        let tables = table.repeat((room / table.len()).clamp(1, 250));
+        all.push((format!("one pattern: {what}"), signers(&table)));
+        all.push((format!("patterns: {what}"), signers(&tables)));
+    }
+    let extensions = |value: &str| {
+        let table = sealog_pki::fulcio_extensions::TABLE.iter();
+        let values: Vec<String> = table.map(|row| format!("{} = '{value}'", row.name)).collect();
+        by("a@b.c", &format!(", extension-patterns = {{ {} }}", values.join(", ")))
+    };
+    for (what, value) in [("letters", "a"), ("ways", "[ab][ab][ab][ab][ab]"), ("characters", ".{400}")] {
+        let table = extensions(value);
+        all.push((format!("extensions: {what}"), signers(&table.repeat((room / table.len()).clamp(1, 250)))));
+    }
+    let key = "{ key = '-----BEGIN PUBLIC KEY-----\\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\\n\
+         -----END PUBLIC KEY-----\\n' },"
+        .replace('\'', "\"");
+    let exact = "{ identity = 'a', issuer = 'b' },";
+    for (what, text) in [
+        ("keys", signers(&fill(&key, room))),
+        ("names", signers(&fill(exact, room))),
+        ("names, as many as may be", signers(&exact.repeat(256))),
+        ("empty tables", format!("version = 1\n{}", fill("[[signer]]\n", room))),
+        ("lists in each other", signers(&fill("{any-of=[", room))),
+        (
+            "lists in each other, not too deep",
+            signers(&fill(&format!("{}{exact}{}", "{any-of=[".repeat(6), "]},".repeat(6)), room)),
+        ),
+        (
+            "witnesses",
+            format!(
+                "version = 1\nsigner = [{exact}]\n[evidence]\nwitnesses = {{ threshold = 1, keys = [{}] }}\n",
+                witnesses(room - 128)
+            ),
+        ),
+        (
+            "unknown keys",
+            format!("version = 1\n{}", (0..room / 12).map(|at| format!("k{at} = 0\n")).collect::<String>()),
+        ),
+        ("dotted keys", format!("version = 1\n{}a = 1\n", fill("a.", room))),
+        ("arrays in each other", format!("version = 1\na = {}", "[".repeat(room))),
+        ("a long text", format!("version = 1\na = '{}'\n", "x".repeat(room))),
+        ("escapes", format!("version = 1\na = \"{}\"\n", fill("\\u00e9", room))),
+        ("comments", fill("#\n", room)),
+        ("lines", "\n".repeat(room)),
+        ("one line that ends badly", format!("version = 1\na = '{}", "x".repeat(room))),
+        ("too long", "\n".repeat(size.max(POLICY + 1))),
+    ] {
+        all.push((what.to_owned(), text));
+    }
+    all
+}
+
 /// All of them, of about this size where the parser reads so much.
 #[must_use]
 pub fn inputs(size: usize) -> Vec<Slow> {
@@ -393,6 +501,7 @@ pub fn inputs(size: usize) -> Vec<Slow> {
     inputs.extend(certificates(size).into_iter().map(|(what, input)| slow("certificate", what, input)));
     inputs.extend(timestamps(size).into_iter().map(|(what, input)| slow("timestamp", what, input)));
     inputs.extend(notes(size).into_iter().map(|(what, text)| slow("checkpoint", what, text.into_bytes())));
+    inputs.extend(policies(size).into_iter().map(|(what, text)| slow("policy", &what, text.into_bytes())));
     inputs.extend(keys(size).into_iter().map(|(what, input)| slow("public_key", what, input)));
     inputs
 }

@@ -156,14 +156,14 @@ impl Evidence {
         let Self { signer, inclusion, signature, statement } = self;
         let mut times: Vec<_> = signer.times().iter().map(|t| (t.time(), t.source().clone())).collect();
         times.sort_by_key(|(time, _)| *time);
-        let (who, signed_by) = match signer {
+        let (who, signed_by) = match &signer {
             Trusted::Certificate { chain, scts: VerifiedScts { .. }, times: _ } => {
                 let who = Signer::of(chain.leaf());
                 let who = who.map_err(|error| VerifyError::Policy { error, signed: None })?;
                 let signed_by = SignedBy::Identity {
                     identity: who.identity.clone(),
                     oidc_issuer: who.oidc_issuer.clone(),
-                    certificate: who.certificate.clone(),
+                    certificate: chain.leaf().clone(),
                 };
                 (Who::Certificate(who), signed_by)
             }

@@ -59,7 +59,7 @@ struct Wish<'a> {
 /// Runs what the arguments ask for; `false` when something was found.
 pub(crate) fn command(house: &House, arguments: &[&str]) -> Result<bool> {
     if arguments == ["--worst"] {
-        return worst(house);
+        return worst(house, 1);
     }
     let wish = wish(arguments)?;
     let programs = build(house)?;
@@ -102,10 +102,11 @@ fn wish<'a>(arguments: &[&'a str]) -> Result<Wish<'a>> {
     Ok(wish)
 }
 
-/// The inputs made to be slow.
-fn worst(house: &House) -> Result<bool> {
+/// The inputs made to be slow. Each may take so many times as long as it should.
+pub(crate) fn worst(house: &House, times: u32) -> Result<bool> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["run", "--release", "--quiet", "-p", "sealog-fuzz-targets", "--example", "worst"]);
+    command.args(["--", "--times", &times.to_string()]);
     process::show(command.current_dir(&house.root))
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::House;
 use crate::process::{self, Scratch};
 use crate::tally::{Tally, cargo_results, short};
-use crate::{conformance, differential, oracles, peers, sign_in, strangers, tidy};
+use crate::{conformance, differential, fuzz, oracles, peers, sign_in, strangers, tidy};
 
 /// How much is tested.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub(crate) enum Extent {
 const STEP_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// The longest the demonstration may take, and how soon it must begin to speak (the build not counted).
 const DEMO_LIMIT: Duration = Duration::from_secs(30);
+/// How many times as long as they should the inputs made to be slow may take here: on a machine that does other
+/// things as well, less says nothing, and what is not bounded takes far longer.
+const WORST_TIMES: u32 = 10;
 /// The version of the licence and duplicate checker.
 const CARGO_DENY: &str = "0.20.2";
 /// Real bundles of others, kept outside the repository.
@@ -107,6 +110,10 @@ impl Run<'_> {
             return Ok(());
         }
         self.check("sealogd demo", demo)?;
+        self.check("inputs made to be slow", |house| match fuzz::worst(house, WORST_TIMES)? {
+            true => Ok(()),
+            false => bail!("an input takes far longer than it may, or more memory; which one stands above"),
+        })?;
         if let Some(folder) = std::env::var_os(CONFORMANCE) {
             self.count("bundles of others", |house| conformance::run(house, Path::new(&folder)))?;
         }

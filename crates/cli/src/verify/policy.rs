@@ -29,16 +29,36 @@ fn read(path: &Path) -> Result<Policy, Failure> {
     Policy::from_toml(&text).map_err(|error| {
         let said = failure(format!("`{name}` is no policy that can be used: {error}"));
         match error {
-            PolicyFileError::Rule(
-                RuleError::AcceptsAnybody { .. } | RuleError::AcceptsAnyProvider { .. },
-            ) => said.hint(
-                "name a domain, an organisation or a repository of yours, or ask for an extension as well",
-            ),
+            PolicyFileError::Rule(rule) => meant(said, &rule),
             PolicyFileError::UnknownExtension(_) => said.hint(extension_names()),
             PolicyFileError::Version(_) => said.hint("a newer sealog may know it"),
             _ => said.hint("docs/reference/policy.md says what a policy can hold"),
         }
     })
+}
+
+/// What a rule that was refused should have been.
+fn meant(said: Failure, error: &RuleError) -> Failure {
+    match error {
+        RuleError::AcceptsAnybody { taken, .. } => said
+            .expected(
+                "in every alternative a name written out: `@` and a domain, a host and `/`, or where everybody \
+                 can be (github.com, gmail.com) the owner and `/`, or the whole address",
+            )
+            .found(taken)
+            .hint(
+                "name who may sign, or ask for an --extension (in a file: `extensions`) that says whose it is as \
+                 well; `sealog inspect` shows what a bundle claims",
+            ),
+        RuleError::AcceptsAnyProvider { taken, .. } => said
+            .expected("in every alternative a provider written out, with `https://`, the host and the tenant")
+            .found(taken)
+            .hint("give the provider with --issuer (in a file: `issuer`); `sealog inspect` shows what a bundle claims"),
+        RuleError::TooLarge { .. } => {
+            said.hint("write repetitions without a number (`+` for `{1,200}`), or exact names instead of patterns")
+        }
+        _ => said.hint("docs/reference/policy.md says what a policy can hold"),
+    }
 }
 
 fn typed(args: &SignerArgs) -> Result<Policy, Failure> {
@@ -84,12 +104,7 @@ fn typed(args: &SignerArgs) -> Result<Policy, Failure> {
         let (row, value) = wanted?;
         Ok(rule.with_extension(row, value))
     })?;
-    Policy::signer(rule).map_err(|error| {
-        Failure::usage(error.to_string()).hint(
-            "name who may sign: a pattern for a domain, an organisation or a repository of yours, or an \
-             --extension as well; `sealog inspect` shows what a bundle claims",
-        )
-    })
+    Policy::signer(rule).map_err(|error| meant(Failure::usage(error.to_string()), &error))
 }
 
 fn one(exact: Option<&String>, text: Option<&String>, option: &str) -> Result<Option<Match>, Failure> {

@@ -8,6 +8,9 @@ use alloc::{string::String, vec::Vec};
 use core::num::NonZeroUsize;
 use sealog_tlog::note::{KeyType, KeyVerifier, NoteVerifier as _};
 
+/// Witnesses of one policy: each is looked for among the cosignatures of every checkpoint.
+const MAX_WITNESSES: usize = 256;
+
 /// What must be proven of every signature.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -28,6 +31,12 @@ pub struct Witnesses {
 /// Why witnesses cannot be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WitnessError {
+    /// More than any policy needs.
+    #[error("{listed} witnesses are listed; at most {MAX_WITNESSES} can be")]
+    TooMany {
+        /// Listed.
+        listed: usize,
+    },
     /// A key that signs otherwise.
     #[error("the key of `{name}` makes no cosignatures")]
     NotAWitness {
@@ -163,6 +172,7 @@ impl Witnesses {
     /// # Errors
     /// When a key is no witness's or listed twice, or there are too few.
     pub fn new(threshold: usize, keys: Vec<KeyVerifier>) -> Result<Self, WitnessError> {
+        Self::check_number(keys.len())?;
         for (at, key) in keys.iter().enumerate() {
             let name = || String::from(key.name());
             if key.key_type() != KeyType::Cosignature {
@@ -176,6 +186,11 @@ impl Witnesses {
             listed if threshold > listed => Err(WitnessError::Threshold { threshold, listed }),
             _ => Ok(Self { threshold, keys }),
         }
+    }
+
+    /// Of keys, before they are read.
+    pub(super) const fn check_number(listed: usize) -> Result<(), WitnessError> {
+        if listed > MAX_WITNESSES { Err(WitnessError::TooMany { listed }) } else { Ok(()) }
     }
 
     pub(crate) const fn threshold(&self) -> usize {

@@ -5,6 +5,7 @@
 
 use super::{
     Evidence, Match, PatternError, Policy, RuleError, SignerRule, WitnessError, Witnesses, evidence,
+    signer::Room,
 };
 use alloc::{
     collections::BTreeMap,
@@ -152,15 +153,18 @@ impl Policy {
         }
         let file: File = toml::from_str(text).map_err(toml)?;
         debug_assert_eq!(file.version, VERSION, "it was read twice");
-        let rules = file.signer.into_iter().map(SignerTable::rule).collect::<Result<_, _>>()?;
+        let mut room = Room::default();
+        let rules = file.signer.into_iter().map(|table| table.rule(&mut room));
+        let rules = rules.collect::<Result<_, _>>()?;
         let policy = Self::signers(file.threshold.unwrap_or(1), rules)?;
         Ok(policy.with_evidence(file.evidence.evidence()?))
     }
 }
 
 impl SignerTable {
-    /// Depth is bounded by the parser of TOML.
-    fn rule(self) -> Result<SignerRule, PolicyFileError> {
+    /// Depth is bounded by the parser of TOML; what else a file may ask for, by the room that is left.
+    fn rule(self, room: &mut Room) -> Result<SignerRule, PolicyFileError> {
+        room.take_rule()?;
         let named = self.identity.is_some() || self.identity_pattern.is_some();
         let vouched = self.issuer.is_some() || self.issuer_pattern.is_some();
         let kinds = [
@@ -173,20 +177,23 @@ impl SignerTable {
         if kinds.into_iter().filter(|there| *there).count() != 1 {
             return Err(PolicyFileError::NotOneSigner);
         }
-        let list = |rules: Vec<Self>| rules.into_iter().map(Self::rule).collect::<Result<Vec<_>, _>>();
+        let list = |rules: Vec<Self>, room: &mut Room| {
+            rules.into_iter().map(|table| table.rule(room)).collect::<Result<Vec<_>, _>>()
+        };
         let is_key = self.key.is_some();
         let rule = match (self.key, self.any_of, self.all_of) {
             (Some(pem), ..) => SignerRule::key(PublicKey::from_pem(&pem)?),
-            (_, Some(rules), _) => SignerRule::any_of(list(rules)?),
-            (.., Some(rules)) => SignerRule::all_of(list(rules)?),
+            (_, Some(rules), _) => SignerRule::any_of(list(rules, room)?),
+            (.., Some(rules)) => SignerRule::all_of(list(rules, room)?),
             _ if self.unsafe_any_identity => SignerRule::any_identity_unsafe(),
             _ => SignerRule::identity(
-                one_match(self.identity, self.identity_pattern)?,
-                one_match(self.issuer, self.issuer_pattern)?,
+                one_match(self.identity, self.identity_pattern, room)?,
+                one_match(self.issuer, self.issuer_pattern, room)?,
             ),
         };
         let exact = self.extensions.into_iter().map(|(name, value)| Ok((name, Match::Exact(value))));
-        let patterns = self.extension_patterns.into_iter().map(|(name, text)| Ok((name, pattern(&text)?)));
+        let patterns = self.extension_patterns.into_iter();
+        let patterns = patterns.map(|(name, text)| Ok((name, pattern(&text, room)?)));
         exact.chain(patterns).try_fold(rule, |rule, wanted: Result<_, PolicyFileError>| {
             let (name, value) = wanted?;
             let extension = FulcioExtension::by_name(&name);
@@ -199,17 +206,20 @@ impl SignerTable {
     }
 }
 
-fn one_match(exact: Option<String>, text: Option<String>) -> Result<Match, PolicyFileError> {
+fn one_match(exact: Option<String>, text: Option<String>, room: &mut Room) -> Result<Match, PolicyFileError> {
     match (exact, text) {
         // No certificate has an empty name: it is a variable that was never set.
         (Some(exact), None) if !exact.is_empty() => Ok(Match::Exact(exact)),
-        (None, Some(text)) => pattern(&text),
+        (None, Some(text)) => pattern(&text, room),
         _ => Err(PolicyFileError::NotOneIdentity),
     }
 }
 
-fn pattern(text: &str) -> Result<Match, PolicyFileError> {
-    Match::pattern(text).map_err(|source| PolicyFileError::Pattern { pattern: text.into(), source })
+fn pattern(text: &str, room: &mut Room) -> Result<Match, PolicyFileError> {
+    let wanted =
+        Match::pattern(text).map_err(|source| PolicyFileError::Pattern { pattern: text.into(), source })?;
+    room.take(&wanted)?;
+    Ok(wanted)
 }
 
 impl EvidenceTable {
@@ -261,6 +271,7 @@ fn number(
 
 impl WitnessTable {
     fn witnesses(self) -> Result<Witnesses, PolicyFileError> {
+        Witnesses::check_number(self.keys.len())?;
         let key = |text: String| KeyVerifier::from_vkey(&text).map_err(|_| PolicyFileError::WitnessKey(text));
         let keys = self.keys.into_iter().map(key).collect::<Result<_, _>>()?;
         Ok(evidence::Witnesses::new(self.threshold.get(), keys)?)
@@ -385,6 +396,16 @@ mod tests {
         assert_eq!(Policy::from_toml("version = 2\nnew = 1").unwrap_err(), PolicyFileError::Version(2));
         let key = KEY.trim_end().to_string() + "\nextensions = { trigger = 'push' }";
         assert_eq!(read(&key).unwrap_err(), PolicyFileError::Rule(RuleError::ExtensionOfKey));
+        let large = "{ identity-pattern = '.{3000}@example.org', issuer = 'b' },".repeat(40);
+        let error = read(&format!("signer = [{large}]")).unwrap_err();
+        assert!(matches!(error, PolicyFileError::Rule(RuleError::TooLarge { .. })), "{error:?}");
+        let many = format!("signer = [{}]", "{ identity = 'a', issuer = 'b' },".repeat(257));
+        assert_eq!(read(&many).unwrap_err(), PolicyFileError::Rule(RuleError::TooMany));
+        let witnesses = format!("{ANN}[evidence.witnesses]\nthreshold = 1\nkeys = [{}]", "'w',".repeat(257));
+        assert_eq!(
+            read(&witnesses).unwrap_err(),
+            PolicyFileError::Witness(WitnessError::TooMany { listed: 257 })
+        );
         let deep = format!("signer = [{}{}]", "{ any-of = [".repeat(300), "] }".repeat(300));
         assert!(read(&deep).is_err());
         assert_eq!(

@@ -9,6 +9,7 @@ mod evidence;
 mod file;
 mod open;
 mod pattern;
+mod shape;
 mod signer;
 
 pub use evidence::{Evidence, EvidenceError, WitnessError, Witnesses};
@@ -22,7 +23,7 @@ pub(crate) use signer::{Signer, Who};
 
 use alloc::{string::String, vec::Vec};
 use sealog_crypto::PublicKey;
-use sealog_pki::fulcio_extensions::FulcioExtension;
+use sealog_pki::fulcio_extensions::{ExtensionValues, FulcioExtension};
 
 /// Whose signatures are wanted, and what must prove them.
 #[derive(Clone, Debug)]
@@ -172,6 +173,13 @@ impl Policy {
     #[must_use]
     pub const fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+
+    /// Whether one signature by somebody of whom a certificate says this would count: for those who want to try
+    /// their policies. How many must sign, and what must prove it, is not asked here.
+    #[must_use]
+    pub fn would_take(&self, identity: &str, oidc_issuer: &str, extensions: &ExtensionValues) -> bool {
+        self.signers.iter().any(|rule| rule.would_take(identity, oidc_issuer, extensions))
     }
 
     /// Every key that is named.

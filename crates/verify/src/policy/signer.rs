@@ -3,13 +3,17 @@
 //! Must always hold: a rule that would take anybody is refused when it is made into a policy, unless it
 //! was made by a function whose name says so.
 
-use super::{Match, PolicyError, open};
+use super::{
+    Match, PolicyError,
+    open::{self, Place},
+    pattern::MAX_COST_OF_ALL,
+};
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::fmt;
 use sealog_crypto::{PublicKey, sha256};
 use sealog_pki::{
     Certificate, San,
-    fulcio_extensions::{FulcioExtension, ISSUER, ISSUER_V2},
+    fulcio_extensions::{ExtensionValues, FulcioExtension, ISSUER, ISSUER_V2},
 };
 
 /// Rules within each other.
@@ -38,12 +42,16 @@ pub enum RuleError {
     AcceptsAnybody {
         /// The rule.
         rule: String,
+        /// What it takes, `…` being anything: nobody is named in it.
+        taken: String,
     },
     /// It would take whoever runs a provider of identities.
     #[error("`{rule}` would accept an identity from any provider")]
     AcceptsAnyProvider {
         /// The rule.
         rule: String,
+        /// What it takes, `…` being anything: no provider is named in it.
+        taken: String,
     },
     /// A list of rules without any.
     #[error("a list of signers is empty")]
@@ -51,6 +59,12 @@ pub enum RuleError {
     /// Rules in rules in rules.
     #[error("more than {MAX_DEPTH} rules within each other, or {MAX_RULES} in all")]
     TooMany,
+    /// Patterns that would take too long to be read.
+    #[error("the patterns of all rules are too large together: {cost} of at most {MAX_COST_OF_ALL}")]
+    TooLarge {
+        /// What those cost that were looked at.
+        cost: usize,
+    },
     /// Keys have no extensions.
     #[error("a key has no certificate, so that nothing can be asked of its extensions")]
     ExtensionOfKey,
@@ -119,22 +133,36 @@ impl SignerRule {
         Self::check_all(core::slice::from_ref(self))
     }
 
+    /// Whether somebody would be taken of whom a certificate says this: for those who want to try their rules.
+    #[must_use]
+    pub fn would_take(&self, identity: &str, oidc_issuer: &str, extensions: &ExtensionValues) -> bool {
+        let (identity, oidc_issuer) = (identity.into(), oidc_issuer.into());
+        self.matches(&Who::Certificate(Signer { identity, oidc_issuer, extensions })).is_ok()
+    }
+
     /// Of all together, since each costs time with every bundle.
     pub(super) fn check_all(rules: &[Self]) -> Result<(), RuleError> {
-        let mut left = MAX_RULES;
-        rules.iter().try_for_each(|rule| rule.check_size(MAX_DEPTH, &mut left))?;
+        let mut room = Room::default();
+        rules.iter().try_for_each(|rule| rule.check_size(MAX_DEPTH, &mut room))?;
         rules.iter().try_for_each(Self::check_open)
     }
 
-    fn check_size(&self, depth: usize, left: &mut usize) -> Result<(), RuleError> {
-        *left = left.checked_sub(1).ok_or(RuleError::TooMany)?;
+    fn check_size(&self, depth: usize, room: &mut Room) -> Result<(), RuleError> {
+        room.take_rule()?;
         let depth = depth.checked_sub(1).ok_or(RuleError::TooMany)?;
         match &self.0 {
             Rule::AnyOf(rules) | Rule::AllOf(rules) if rules.is_empty() => Err(RuleError::Empty),
             Rule::AnyOf(rules) | Rule::AllOf(rules) => {
-                rules.iter().try_for_each(|rule| rule.check_size(depth, left))
+                rules.iter().try_for_each(|rule| rule.check_size(depth, room))
             }
-            Rule::Identity { .. } | Rule::Key(_) | Rule::AnyIdentity { .. } => Ok(()),
+            Rule::Key(_) => Ok(()),
+            Rule::Identity { identity, issuer, extensions } => {
+                [identity, issuer].into_iter().try_for_each(|wanted| room.take(wanted))?;
+                extensions.iter().try_for_each(|(_, wanted)| room.take(wanted))
+            }
+            Rule::AnyIdentity { extensions } => {
+                extensions.iter().try_for_each(|(_, wanted)| room.take(wanted))
+            }
         }
     }
 
@@ -142,12 +170,15 @@ impl SignerRule {
         match &self.0 {
             Rule::Key(_) | Rule::AnyIdentity { .. } => Ok(()),
             Rule::Identity { identity, issuer, extensions } => {
-                if open::takes_anybody(identity) && !narrow(extensions) {
-                    return Err(RuleError::AcceptsAnybody { rule: format!("{self}") });
+                let told = |taken: &str| (format!("{self}"), taken.replace(super::shape::ANY, "…"));
+                if let Some((rule, taken)) = identity.nobody(Place::Identity).map(told)
+                    && !narrow(extensions)
+                {
+                    return Err(RuleError::AcceptsAnybody { rule, taken });
                 }
-                match open::takes_any_provider(issuer) {
-                    true => Err(RuleError::AcceptsAnyProvider { rule: format!("{self}") }),
-                    false => Ok(()),
+                match issuer.nobody(Place::Provider).map(told) {
+                    Some((rule, taken)) => Err(RuleError::AcceptsAnyProvider { rule, taken }),
+                    None => Ok(()),
                 }
             }
             // One that says who is enough, and one that says of which provider.
@@ -165,7 +196,7 @@ impl SignerRule {
         match &self.0 {
             Rule::Key(_) => true,
             Rule::Identity { identity, extensions, .. } => {
-                !open::takes_anybody(identity) || narrow(extensions)
+                identity.nobody(Place::Identity).is_none() || narrow(extensions)
             }
             Rule::AnyIdentity { extensions } => narrow(extensions),
             Rule::AnyOf(rules) => rules.iter().all(Self::says_who),
@@ -177,7 +208,7 @@ impl SignerRule {
     fn says_which_provider(&self) -> bool {
         match &self.0 {
             Rule::Key(_) => true,
-            Rule::Identity { issuer, .. } => !open::takes_any_provider(issuer),
+            Rule::Identity { issuer, .. } => issuer.nobody(Place::Provider).is_none(),
             Rule::AnyIdentity { .. } => false,
             Rule::AnyOf(rules) => rules.iter().all(Self::says_which_provider),
             Rule::AllOf(rules) => rules.iter().any(Self::says_which_provider),
@@ -208,11 +239,11 @@ impl SignerRule {
         match (&self.0, who) {
             (Rule::Key(key), Who::Key(found)) if **key == **found => Ok(()),
             (Rule::Identity { identity, issuer, extensions }, Who::Certificate(signer)) => {
-                if !identity.matches(&signer.identity) {
+                if !identity.takes(Place::Identity, &signer.identity) {
                     let (expected, found) = (format!("{identity}"), signer.identity.clone());
                     return Err(PolicyError::Identity { expected, found });
                 }
-                if !issuer.matches(&signer.oidc_issuer) {
+                if !issuer.takes(Place::Provider, &signer.oidc_issuer) {
                     let (expected, found) = (format!("{issuer}"), signer.oidc_issuer.clone());
                     return Err(PolicyError::Issuer { expected, found });
                 }
@@ -224,6 +255,35 @@ impl SignerRule {
             (Rule::Key(_) | Rule::Identity { .. } | Rule::AnyIdentity { .. }, _) => {
                 Err(PolicyError::NoneOf { expected: format!("{self}"), found: format!("{who}") })
             }
+        }
+    }
+}
+
+/// How much may still be asked for in one policy.
+pub(super) struct Room {
+    rules: usize,
+    cost: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { rules: MAX_RULES, cost: 0 }
+    }
+}
+
+impl Room {
+    /// One more rule.
+    pub(super) fn take_rule(&mut self) -> Result<(), RuleError> {
+        self.rules = self.rules.checked_sub(1).ok_or(RuleError::TooMany)?;
+        Ok(())
+    }
+
+    /// One more pattern, perhaps.
+    pub(super) fn take(&mut self, wanted: &Match) -> Result<(), RuleError> {
+        self.cost = self.cost.saturating_add(wanted.cost());
+        match self.cost > MAX_COST_OF_ALL {
+            true => Err(RuleError::TooLarge { cost: self.cost }),
+            false => Ok(()),
         }
     }
 }
@@ -282,7 +342,7 @@ impl fmt::Display for SignerRule {
 
 /// A signer as rules see one.
 pub(crate) enum Who<'a> {
-    Certificate(Signer),
+    Certificate(Signer<'a>),
     Key(&'a PublicKey),
 }
 
@@ -296,15 +356,15 @@ impl fmt::Display for Who<'_> {
 }
 
 /// Who a certificate is for.
-pub(crate) struct Signer {
+pub(crate) struct Signer<'c> {
     pub(crate) identity: String,
     pub(crate) oidc_issuer: String,
-    pub(crate) certificate: Certificate,
+    extensions: &'c ExtensionValues,
 }
 
-impl Signer {
+impl<'c> Signer<'c> {
     /// Reads the one name and the issuer.
-    pub(crate) fn of(certificate: &Certificate) -> Result<Self, PolicyError> {
+    pub(crate) fn of(certificate: &'c Certificate) -> Result<Self, PolicyError> {
         let one = match certificate.san() {
             [San::Email(name) | San::Uri(name) | San::OtherName(name)] if !name.is_empty() => name,
             several => return Err(PolicyError::NotOneIdentity { found: several.len() }),
@@ -317,13 +377,13 @@ impl Signer {
             (Some(issuer), _) | (None, Some(issuer)) => issuer,
             (None, None) => return Err(PolicyError::NoIssuer),
         };
-        Ok(Self { identity: one.clone(), oidc_issuer: issuer.into(), certificate: certificate.clone() })
+        Ok(Self { identity: one.clone(), oidc_issuer: issuer.into(), extensions: values })
     }
 
     fn have(&self, extensions: &[(&'static FulcioExtension, Match)]) -> Result<(), PolicyError> {
         for (extension, wanted) in extensions {
-            let found = self.certificate.fulcio().get(extension.number);
-            if !found.is_some_and(|found| wanted.matches(found)) {
+            let found = self.extensions.get(extension.number);
+            if !found.is_some_and(|found| open::takes(extension, wanted, found)) {
                 let (expected, found) = (format!("{wanted}"), String::from(found.unwrap_or_default()));
                 return Err(PolicyError::Extension { name: extension.name, expected, found });
             }
@@ -409,5 +469,18 @@ mod tests {
         assert_eq!(nested.check(), Err(RuleError::TooMany));
         let many = SignerRule::any_of(alloc::vec![ann; MAX_RULES]);
         assert_eq!(many.check(), Err(RuleError::TooMany));
+        // Patterns are counted wherever they are.
+        let large = || pattern(&format!("{}@example.org", "a".repeat(3000)));
+        let by = |identity, issuer| SignerRule::identity(identity, issuer);
+        let one = by(large(), Match::exact("https://i.example"));
+        assert_eq!(SignerRule::any_of(alloc::vec![one.clone(); 28]).check(), Ok(()));
+        let extended = || one.clone().with_extension(row("ref"), large());
+        for rule in [
+            SignerRule::any_of(alloc::vec![one.clone(); 30]),
+            SignerRule::all_of(alloc::vec![by(large(), pattern("https://i.example(a{2900})?")); 16]),
+            SignerRule::any_of((0..16).map(|_| extended()).collect()),
+        ] {
+            assert!(matches!(rule.check(), Err(RuleError::TooLarge { .. })), "{:?}", rule.check());
+        }
     }
 }
