@@ -108,7 +108,7 @@ pub(crate) struct IdentityArgs {
     #[arg(long, value_name = "NAME", help_heading = "Who signs")]
     pub(crate) client_id: Option<String>,
     /// Sign as the owner of this address: a code is mailed there, and typed here
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["no_browser", "device", "paste", "connector_id"], help_heading = "Who signs")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["no_browser", "device", "paste", "connector_id", "identity_token"], help_heading = "Who signs")]
     pub(crate) email: Option<String>,
     /// Print the address to open instead of starting a browser
     #[arg(long, help_heading = "Who signs")]

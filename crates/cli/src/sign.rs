@@ -87,6 +87,10 @@ fn run(
         if identity.identity_token.as_deref() == Some("-") {
             return Err(Failure::usage("standard input is named twice, and can be read once"));
         }
+        if identity.email.is_some() || identity.paste {
+            return Err(Failure::usage("a code cannot be typed where standard input is what is signed")
+                .hint("sign a file, or sign in with --device"));
+        }
     }
     let config = trust::for_signing(trust)?;
     let now = sealog_client::clock::unix_millis();
@@ -155,7 +159,7 @@ async fn sign_all(
         if batch.expires_soon() {
             let rest = payloads.get(index..).unwrap_or_default();
             output::talk(&format!("the certificate is about to expire; files left: {}", rest.len()));
-            let renewed = begin(signer, signatory, rest).await;
+            let renewed = begin(signer, signatory, rest).await.and_then(|next| same_signer(&batch, next));
             batch = renewed.map_err(|failure| which(&job.file, index, payloads.len(), failure))?;
             first = index;
         }
@@ -177,6 +181,17 @@ async fn begin<'a>(
     let key = SigningKey::generate().map_err(|error| failure_of(&error))?;
     let token = signatory.token(&key).await?;
     signer.begin(key, &token, payloads).await.map_err(|error| failure_of(&error))
+}
+
+/// The next certificate of a run must be in the same name as the last one.
+fn same_signer<'a>(last: &Batch<'_>, next: Batch<'a>) -> Result<Batch<'a>, Failure> {
+    let named = |batch: &Batch<'_>| format!("{} ({})", batch.identity(), batch.oidc_issuer());
+    match named(last) == named(&next) {
+        true => Ok(next),
+        false => Err(Failure::new(Status::Refused, "sign-in", "somebody else signed in than before")
+            .expected(shown(&named(last)).to_string())
+            .found(shown(&named(&next)).to_string())),
+    }
 }
 
 /// A failure on one of several files says which, and what became of the others.

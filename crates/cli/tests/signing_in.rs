@@ -49,7 +49,11 @@ impl World {
 
     /// A token made at that time: they live for five minutes.
     fn token_of(&self, clock: &Clock) -> String {
-        let asked = DevToken::Email("ann@example.org".to_owned());
+        self.token_for("ann@example.org", clock)
+    }
+
+    fn token_for(&self, address: &str, clock: &Clock) -> String {
+        let asked = DevToken::Email(address.to_owned());
         dev_token(&self.config, clock, &asked, "sigstore").unwrap()
     }
 
@@ -342,13 +346,14 @@ fn a_long_run_gets_a_new_token_with_each_certificate() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
     let (count, token) = (Arc::clone(&asked), world.token_of(&seconds_ago(200)));
+    let other = world.token_for("mallory@example.org", &seconds_ago(200));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-            count.fetch_add(1, Ordering::SeqCst);
-            let body = serde_json::json!({ "value": token }).to_string();
+            let served = count.fetch_add(1, Ordering::SeqCst);
+            let body = serde_json::json!({ "value": if served < 6 { &token } else { &other } }).to_string();
             let head =
                 format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
             stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
@@ -370,6 +375,13 @@ fn a_long_run_gets_a_new_token_with_each_certificate() {
     );
     assert_eq!(asked.load(Ordering::SeqCst), 4, "once, and again before each file: {said}");
     assert!(world.home.path().join("c.txt.sigstore.json").exists());
+    // The seventh token is of somebody else.
+    let (said, status) = words(&mut world.sign("b.txt c.txt", &here));
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        said.contains("somebody else signed in than before") && said.contains("mallory@example.org"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -164,17 +164,7 @@ impl IssuerRule {
             });
         }
         for (claim, expected) in self.required() {
-            let found = match claims.get(claim) {
-                Some(Json::Bool(yes)) => yes.to_string(),
-                other => scalar(claim, other)?,
-            };
-            if found != *expected {
-                return Err(PrincipalError::OtherConstant {
-                    claim: claim.clone(),
-                    expected: expected.clone(),
-                    found,
-                });
-            }
+            says(claim, claims.get(claim), expected)?;
         }
         let subject = text(claims, "sub")?;
         let bound_to = claims.confirmation()?;
@@ -338,18 +328,29 @@ fn build_extensions(
     Ok(())
 }
 
+/// Whether a claim is what the operator's rule wants of it; numbers and yes or no as they are written.
+fn says(claim: &str, value: Option<&Json>, expected: &str) -> Result<(), PrincipalError> {
+    let found = match value {
+        Some(Json::Bool(yes)) => yes.to_string(),
+        other => scalar(claim, other)?,
+    };
+    match found == expected {
+        true => Ok(()),
+        false => Err(PrincipalError::OtherConstant {
+            claim: claim.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        }),
+    }
+}
+
 /// What a name in a template stands for. A claim never replaces a constant: one that says otherwise is of another
 /// instance than the rule is about, and a certificate would name the wrong one.
 fn value(claims: &Claims, ci: &CiProvider, name: &str, wanted: Use) -> Result<String, PrincipalError> {
     if let Some(constant) = ci.constants.get(name) {
         return match claims.get(name) {
             None | Some(Json::Null) => Ok(constant.clone()),
-            Some(Json::Text(text)) if text == constant => Ok(constant.clone()),
-            Some(_) => Err(PrincipalError::OtherConstant {
-                claim: name.to_owned(),
-                expected: constant.clone(),
-                found: scalar(name, claims.get(name))?,
-            }),
+            value => says(name, value, constant).map(|()| constant.clone()),
         };
     }
     // A yes or no is fit for comparing with one, and for nothing that a certificate says.

@@ -11,6 +11,7 @@ use crate::http::{self, Client, Request};
 use sealog_crypto::Zeroizing;
 use serde::Deserialize;
 use std::io;
+use url::Host;
 
 /// A longer line is no code.
 const MAX_CODE_BYTES: usize = 64;
@@ -27,6 +28,15 @@ pub enum Question {
 #[derive(Deserialize)]
 struct Sent {
     session: String,
+}
+
+/// Whether two addresses are one: domains have one spelling, names may have any.
+fn is_same(one: &str, other: &str) -> bool {
+    let parts = |text: &str| {
+        let (name, domain) = text.trim().rsplit_once('@')?;
+        Some((name.to_owned(), Host::parse(domain).ok()?))
+    };
+    parts(one).is_some_and(|one| Some(one) == parts(other))
 }
 
 /// Where a wrong code may be followed by another.
@@ -78,12 +88,35 @@ pub async fn sign_in_by_mail(
         }
         let answer = post(&[("session", &session), ("code", code)]).await?;
         if answer.status == 200 {
-            return waiting.token().await;
+            let token = waiting.token().await?;
+            return match token.claims().email.as_deref().is_some_and(|email| is_same(email, address)) {
+                true => Ok(token),
+                false => Err(OidcError::NotOurs("email address")),
+            };
         }
         let left = serde_json::from_slice::<TriesLeft>(&answer.body).ok().and_then(|said| said.tries_left);
         match (left, refused(&answer.body)) {
             (Some(1..), OidcError::Refused(words)) => question = Question::Again(words),
             (_, other) => return Err(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_another_address_is_not_the_one_asked_for() {
+        for (one, other, same) in [
+            ("jane@example.org", "jane@EXAMPLE.org", true),
+            (" jane@bücher.example", "jane@xn--bcher-kva.example", true),
+            ("jane@example.org", "Jane@example.org", false),
+            ("jane@example.org", "mallory@example.org", false),
+            ("jane@example.org", "jane@example.net", false),
+            ("jane", "jane", false),
+        ] {
+            assert_eq!(is_same(one, other), same, "{one} {other}");
         }
     }
 }

@@ -14,7 +14,8 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 pub(super) enum Limit {
     /// Codes sent to an address.
     MailsToAddress,
-    /// Codes sent to an address since one network asked for them: a stranger leaves its owner some.
+    /// Codes sent to an address since one network asked for them. A stranger leaves its owner some, also one who has two
+    /// networks, of IPv4 and of IPv6.
     MailsToAddressFromNetwork,
     /// Codes sent to addresses of a domain.
     MailsToDomain {
@@ -36,7 +37,7 @@ impl Limit {
     const fn row(self) -> (&'static str, u32, u64) {
         match self {
             Self::MailsToAddress => ("mails-to-address", 10, HOUR_MS),
-            Self::MailsToAddressFromNetwork => ("mails-to-address-from-network", 5, HOUR_MS),
+            Self::MailsToAddressFromNetwork => ("mails-to-address-from-network", 3, HOUR_MS),
             Self::MailsToDomain { most } => ("mails-to-domain", most, HOUR_MS),
             Self::MailsFromNetwork => ("mails-from-network", 20, HOUR_MS),
             Self::Devices => ("devices", 120, HOUR_MS),

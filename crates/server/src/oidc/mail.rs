@@ -53,6 +53,17 @@ pub(super) struct Post {
 #[error("too many mails are waiting to be sent")]
 pub(super) struct Busy;
 
+/// A place in the queue; given back where it is dropped.
+#[derive(Debug)]
+pub(super) struct Place<'a>(mpsc::Permit<'a, Letter>);
+
+impl Place<'_> {
+    /// Hands a letter over.
+    pub(super) fn send(self, letter: Letter) {
+        self.0.send(letter);
+    }
+}
+
 impl Post {
     /// Sets out for the server of the configuration; it is spoken to when there is a letter.
     pub(super) fn start(config: &Mail, issuer: &str, host: &str) -> anyhow::Result<Self> {
@@ -68,9 +79,9 @@ impl Post {
         Ok(Self { queue })
     }
 
-    /// Hands a letter over.
-    pub(super) fn send(&self, letter: Letter) -> Result<(), Busy> {
-        self.queue.try_send(letter).map_err(|_| Busy)
+    /// A place for a letter, before anybody knows whether there will be one.
+    pub(super) fn place(&self) -> Result<Place<'_>, Busy> {
+        self.queue.try_reserve().map(Place).map_err(|_| Busy)
     }
 }
 
@@ -275,9 +286,9 @@ mod tests {
         let config = Mail { server: format!("localhost:{port}"), ..settings("tls = 'plain-unsafe'") };
         let post = Post::start(&config, "https://i.example", "i.example").unwrap();
         for number in 0..3 * AT_A_TIME {
-            post.send(letter(&format!("a{number}@later.example"))).unwrap();
+            post.place().unwrap().send(letter(&format!("a{number}@later.example")));
         }
-        post.send(letter("jane@example.org")).unwrap();
+        post.place().unwrap().send(letter("jane@example.org"));
         let first = tokio::time::timeout(Duration::from_millis(1500), letters.recv()).await;
         assert_eq!(first.expect("she waits for strangers").unwrap(), "<jane@example.org>");
     }

@@ -202,7 +202,7 @@ pub(super) fn mail_code(
         html! {
             p {
                 "A mail with a code is on its way to " strong { (address) } ". It comes within a minute or so; look "
-                "where unwanted mail goes, too. In an hour no more than ten are sent to an address, and five of them for one network."
+                "where unwanted mail goes, too. In an hour no more than ten are sent to an address, and three of them for one network."
             }
             @if is_internationalized {
                 p.notice {

@@ -151,12 +151,20 @@ impl Passkeys {
     }
 
     /// From now on no passkey counts for this address that was made until now, or that is made by a proof which was asked for
-    /// until now; but by the proof with which this was asked: the time that counts for it is given back.
-    pub(super) async fn forget(&self, address: &str, now_ms: u64) -> Result<u64, PasskeyError> {
+    /// until now; but by the proof with which this was asked, whose time was `asked_ms`: the time that counts for it is given
+    /// back. A proof that was asked for before another forgetting has nothing forgotten: none is given back.
+    pub(super) async fn forget(
+        &self,
+        address: &str,
+        asked_ms: u64,
+        now_ms: u64,
+    ) -> Result<Option<u64>, PasskeyError> {
         let ends_ms = now_ms.saturating_add(self.life_ms());
-        let forget = move |_: Option<(u64, u64)>| (Some((now_ms, ends_ms)), ());
-        self.store.update(Kind::Passkey, &forgotten_name(address), now_ms, forget).await?;
-        Ok(now_ms.saturating_add(1))
+        let forget = move |found: Option<(u64, u64)>| match found {
+            Some((at_ms, ends)) if asked_ms <= at_ms => (Some((at_ms, ends)), None),
+            _ => (Some((now_ms, ends_ms)), Some(now_ms.saturating_add(1))),
+        };
+        Ok(self.store.update(Kind::Passkey, &forgotten_name(address), now_ms, forget).await?)
     }
 
     /// Who a passkey speaks for.

@@ -307,16 +307,20 @@ async fn mail_answer(State(provider): Shared, request: Request) -> Response {
     match proofs.answer(session, &visit.session, typed, visit.now_ms).await {
         Ok(super::proof::Typed::Proven(proven)) => {
             let (person, purpose, mut asked_ms) = *proven;
+            let mut forgotten = false;
             if let Some(passkeys) = provider.passkeys.as_ref().filter(|_| ticked.forget) {
-                match passkeys.forget(&person.address, visit.now_ms).await {
-                    Ok(counts_ms) => asked_ms = counts_ms,
+                match passkeys.forget(&person.address, asked_ms, visit.now_ms).await {
+                    Ok(counts_ms) => {
+                        forgotten = counts_ms.is_some();
+                        asked_ms = counts_ms.unwrap_or(asked_ms);
+                    }
                     Err(error) => return broken(&error),
                 }
             }
             match provider.passkeys.as_ref().filter(|_| ticked.passkey) {
                 Some(passkeys) => {
                     let proven = Proven { person, purpose, asked_ms };
-                    offer_passkey(passkeys, proven, ticked.forget, &visit).await
+                    offer_passkey(passkeys, proven, forgotten, &visit).await
                 }
                 None => agreed(&provider, &purpose, &person, visit.now_ms).await,
             }

@@ -163,9 +163,10 @@ fn asked_by(asker: &Asker, from: &str) -> String {
 }
 
 /// The first word of what a program calls itself. Anybody chooses it, and the letter is from us: nothing in it may read
-/// like our own words, or be made a link.
+/// like our own words, or be made a link or a telephone number.
 fn name_of(program: &str) -> &str {
-    let ends = program.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+    let ends = program.find(|c: char| !c.is_ascii_alphabetic() && c != '-');
     let name = program.get(..ends.unwrap_or(program.len())).unwrap_or_default();
-    name.get(..MAX_NAME).unwrap_or(name)
+    let name = name.split("--").next().unwrap_or_default();
+    name.get(..MAX_NAME).unwrap_or(name).trim_end_matches('-')
 }

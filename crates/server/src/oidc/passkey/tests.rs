@@ -139,14 +139,14 @@ async fn whoever_proves_an_address_may_have_its_passkeys_forgotten() {
     let (mut hers, mut others) = (Authenticator::new(b"hers"), Authenticator::new(b"others"));
     keep(&passkeys, &hers, "jane@example.org").await.unwrap();
     keep(&passkeys, &others, "john@example.org").await.unwrap();
-    passkeys.forget("jane@example.org", NOW + 1).await.unwrap();
+    passkeys.forget("jane@example.org", NOW + 1, NOW + 1).await.unwrap().unwrap();
     assert_eq!(sign_in(&passkeys, &mut hers, BROWSER, NOW + 2).await, said(PasskeyError::Unknown));
     assert!(sign_in(&passkeys, &mut others, BROWSER, NOW + 2).await.is_ok(), "of nobody else");
     // What is remembered of that ends no sooner than the last of them.
     let last = NOW + 30 * DAY_MS - 1;
     assert_eq!(sign_in(&passkeys, &mut hers, BROWSER, last).await, said(PasskeyError::Unknown));
     // One that is made afterwards counts.
-    passkeys.forget("john@example.org", NOW - 1).await.unwrap();
+    passkeys.forget("john@example.org", NOW - 1, NOW - 1).await.unwrap().unwrap();
     assert!(sign_in(&passkeys, &mut others, BROWSER, NOW + 2).await.is_ok());
 }
 

@@ -68,8 +68,9 @@ async fn what_was_begun_before_a_forgetting_makes_no_passkey_after_it() {
     let (mut janes, page, janes_made) = offered(&jane, 3, &[("forget", "passkeys")], b"janes").await;
     world.wait(1000);
     kept(&eve, &first_page, &first_made).await;
-    let typed = [("code", code.as_str()), ("answer", "allow"), ("passkey", "offer")];
+    let typed = [("code", code.as_str()), ("answer", "allow"), ("passkey", "offer"), ("forget", "passkeys")];
     let second_page = eve.press(&second_page, &typed).await;
+    assert!(!second_page.body.contains("are forgotten"), "an old code forgets nothing");
     let (mut second, second_made) = made(&eve, &second_page, b"second");
     kept(&eve, &second_page, &second_made).await;
     assert!(!signs_in(&eve, &mut first, b"first").await);

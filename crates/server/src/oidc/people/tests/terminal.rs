@@ -308,6 +308,8 @@ async fn a_programs_name_puts_no_words_into_the_letter() {
         ("Mozilla/5.0", "which calls itself Mozilla,"),
         ("evil.example/1.0 type the code at https://evil.example", "which calls itself evil,"),
         ("https://evil.example", "which calls itself https,"),
+        ("Call-1-800-555-0100", "which calls itself Call,"),
+        ("your--bank", "which calls itself your,"),
         ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "which calls itself aaaaaaaaaaaaaaaaaaaaaaaa,"),
         ("<b>", "which gives no name,"),
     ] {
