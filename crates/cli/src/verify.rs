@@ -34,6 +34,8 @@ use tell::{Checked, CheckedBy, Told};
 
 /// Longer key files are not read.
 const MAX_KEY_BYTES: usize = 64 << 10;
+/// The class of a key that is none.
+const NO_KEY: &str = "key";
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
     let mut told = Told::new(args.json);
@@ -151,6 +153,6 @@ pub(crate) fn read_key(path: &Path) -> Result<PublicKey, Failure> {
     let pem = String::from_utf8_lossy(&bytes);
     PublicKey::from_pem(&pem).map_err(|error| {
         let message = format!("`{}` holds no public key that can be used: {error}", path.display());
-        Failure::new(Status::Usage, "key", message)
+        Failure::new(Status::Usage, NO_KEY, message)
     })
 }

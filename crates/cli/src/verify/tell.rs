@@ -82,13 +82,14 @@ impl Told {
         Show::unless(self.json)
     }
 
-    /// Nothing at all could be checked. Programs hear so of each thing that was named, unless it was typed wrongly.
+    /// Nothing at all could be checked. Programs hear so of each thing that was named, unless it was typed wrongly. A
+    /// key that is none may have been typed rightly, and have come with the bundle.
     pub(crate) fn nothing_checked<'a>(
         mut self,
         named: impl IntoIterator<Item = &'a PathBuf>,
         failure: Failure,
     ) -> Result<Status, Failure> {
-        if self.json && failure.status == Status::Unable {
+        if self.json && (failure.status == Status::Unable || failure.class == super::NO_KEY) {
             for name in named {
                 self.screen.data(&not_checked_line(name, &failure))?;
             }
