@@ -121,7 +121,7 @@ mod verified;
 mod verifier;
 
 pub use anchors::TrustRootError;
-pub use artifact::{Artifact, digests_needed};
+pub use artifact::{Artifact, digests_needed, needs_bytes};
 pub use chain::ChainStepError;
 pub use compared::Compared;
 pub use content::ContentError;
