@@ -243,7 +243,7 @@ fn judge(ours: &Answers, theirs: &[Answers], table: &mut Disagreements, tally: &
                 tally.pass(1);
                 continue;
             }
-            let listed = table.explain(case, our.verdict, peer.name, answer.verdict);
+            let listed = table.explain(case, our.verdict, peer.name, answer.verdict, &answer.said);
             found.push(json!({
                 "case": case,
                 "verifier": peer.name,
