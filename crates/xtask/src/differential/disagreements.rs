@@ -94,14 +94,14 @@ impl Cell {
 }
 
 /// The documents whose paragraphs decide, as the page abbreviates them, each with what follows.
-const SOURCES: [&str; 8] = ["CS §", "R2 §", "R2C", "PS ", "PJ", "SN", "TC", "RFC "];
+const SOURCES: [&str; 10] = ["CS §", "FS §", "R2 §", "R2C", "AR", "PS ", "PJ", "SN", "TC", "RFC "];
 /// What stands where there is no paragraph, before its number.
 const DECISION: &str = "none: [decision ";
 
 /// Whether a reason says by which paragraph, or by which decision of ours for want of one.
 fn is_founded(why: &str) -> bool {
     let is_paragraph = |source: &str, rest: &str| match source {
-        "CS §" | "R2 §" => rest.starts_with(|c: char| c.is_ascii_digit()),
+        "CS §" | "FS §" | "R2 §" => rest.starts_with(|c: char| c.is_ascii_digit()),
         "RFC " => rest.split_once(" §").is_some_and(|(number, _)| number.parse::<u16>().is_ok()),
         "PS " => rest.contains('`'),
         _ => !rest.starts_with(char::is_alphanumeric),
