@@ -17,7 +17,7 @@ pub(crate) use tell::rendered;
 use crate::{
     args::VerifyArgs,
     artifact,
-    failure::{Failure, Status},
+    failure::{Failure, Status, quoted},
     progress::Show,
     trust,
 };
@@ -80,7 +80,7 @@ fn check_subject(
         Kind::Unchecked(_) => Vec::new(),
         _ if !named.is_empty() => bundles::named(named)?,
         Kind::Digest(_) => {
-            let message = format!("`{}` is a digest, which has no bundle beside it", name.display());
+            let message = format!("{} is a digest, which has no bundle beside it", quoted(name));
             return Err(Failure::usage(message).hint("give the bundle with --bundle"));
         }
         Kind::File | Kind::Listed { .. } => bundles::beside(name)?,
@@ -129,7 +129,7 @@ impl Needed {
         }
         let bytes = artifact::read_up_to(name, MAX_WHOLE_BYTES.saturating_add(1))?;
         if bytes.len() > MAX_WHOLE_BYTES {
-            let message = format!("`{}` is too large for a signature of this kind", name.display());
+            let message = format!("{} is too large for a signature of this kind", quoted(name));
             return Err(Failure::unable("input", message)
                 .expected(format!("at most {MAX_WHOLE_BYTES} bytes"))
                 .hint(
@@ -169,7 +169,7 @@ fn listed_file(
     for (line, expected) in listed {
         let found = known.artifact().digest(expected.algorithm());
         if found != Some(*expected) {
-            let message = format!("`{}` is not the file that `{}` lists", name.display(), list.display());
+            let message = format!("{} is not the file that {} lists", quoted(name), quoted(list));
             return Err(Failure::new(Status::Refused, "checksum", message)
                 .expected(format!("{expected} (line {line})"))
                 .found(found.map_or_else(String::new, |digest| format!("{digest} (computed from the file)")))
@@ -202,7 +202,7 @@ pub(crate) fn read_key(path: &Path) -> Result<PublicKey, Failure> {
     let bytes = artifact::read_bounded(path, MAX_KEY_BYTES)?;
     let pem = String::from_utf8_lossy(&bytes);
     PublicKey::from_pem(&pem).map_err(|error| {
-        let message = format!("`{}` holds no public key that can be used: {error}", path.display());
+        let message = format!("{} holds no public key that can be used: {error}", quoted(path));
         Failure::new(Status::Usage, NO_KEY, message)
     })
 }

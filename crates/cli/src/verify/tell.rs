@@ -2,7 +2,7 @@
 
 use super::judge::Judged;
 use crate::{
-    failure::{Failure, Status, paint},
+    failure::{Failure, Status, paint, quoted},
     inspect,
     output::Screen,
     progress::Show,
@@ -213,6 +213,11 @@ fn report(file: &str, checked: &Checked) -> Report {
         }
         CheckedBy::List(list) => {
             row("checked", format!("the digest in {}; the file is not there", list.display()), "");
+            // The first line is all that many read.
+            if report.verdict == Verdict::Verified {
+                let (file, list) = (quoted(Path::new(file)), quoted(list));
+                report.headline = format!("{file} is not there; its digest in {list} is verified");
+            }
         }
     }
     report

@@ -68,6 +68,7 @@ pub(crate) fn command(house: &House) -> Result<bool> {
 pub(crate) fn check(house: &House) -> Result<Vec<Finding>> {
     let sources = sources(&house.root)?;
     let mut findings = imports::check_metadata(&imports::metadata(house)?)?;
+    findings.extend(imports::check_tree(&imports::resolved(house)?)?);
     for source in &sources {
         findings.extend(imports::check_source(source));
         findings.extend(files::check(source));
