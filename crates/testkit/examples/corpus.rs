@@ -10,6 +10,7 @@
 
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a program that stops at once if it cannot go on"
 )]
@@ -24,14 +25,18 @@ use sealog_testkit::{
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 const FILE: &[u8] = b"the file";
 /// When all of it is signed: past for everybody, also for who compares with the clock on the wall.
 const AT: i64 = NOW - 49 * DAY;
 
-fn main() {
-    let folder = PathBuf::from(std::env::args().nth(1).expect("usage: corpus DIR"));
+fn main() -> ExitCode {
+    let Some(folder) = std::env::args().nth(1).map(PathBuf::from) else {
+        eprintln!("usage: corpus DIR");
+        return ExitCode::from(2);
+    };
     let mut corpus = Corpus { folder, written: 0 };
     corpus.shapes();
     corpus.keys();
@@ -41,6 +46,7 @@ fn main() {
     corpus.services();
     corpus.content();
     println!("{} cases in {}", corpus.written, corpus.folder.display());
+    ExitCode::SUCCESS
 }
 
 struct Corpus {

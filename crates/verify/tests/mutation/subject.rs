@@ -178,6 +178,8 @@ pub(crate) struct Made {
 
 /// The kinds of bundles there are.
 pub(crate) const KINDS: usize = 11;
+/// Of these the first ones, which are of one shape each and have between them every field there is.
+const SHAPES: usize = 7;
 
 /// A bundle of every kind: of each shape, and those that take more than one of something, or less than usual.
 fn every_kind(world: &mut Sigstore, who: &Person, certificate: &Certificate, file: &[u8]) -> Vec<Made> {
@@ -284,7 +286,7 @@ pub(crate) fn pairs() -> Vec<Pair> {
     let in_tree = |made: &Made| in_the_tree_of(&world, &checkpoints, made);
     for at in 0..KINDS {
         let kind = first[at].kind;
-        let depth = if kind == "two of everything" { Depth::TwoParts } else { Depth::EveryTwo };
+        let depth = if at < SHAPES { Depth::EveryTwo } else { Depth::TwoParts };
         pair(format!("{kind}, other tree"), [&first[at], &by_bob[at]], depth);
         // Another witness's line is in no other tree.
         if kind.starts_with("cosigned") {
@@ -299,10 +301,10 @@ pub(crate) fn pairs() -> Vec<Pair> {
     for (at, one) in first.iter().enumerate() {
         for other in at + 1..KINDS {
             // Of kinds that stand beside each other in the list all; each has something of its own there.
-            let closest = if other == at + 1 { Depth::EveryTwo } else { Depth::TwoParts };
+            let closest = if other == at + 1 && other < SHAPES { Depth::EveryTwo } else { Depth::TwoParts };
             for (relation, others, depth) in [
                 ("same signer, same file", &first, closest),
-                ("same signer", &by_alice, Depth::TwoParts),
+                ("same signer", &by_alice, Depth::One),
                 ("same file", &same_file, Depth::One),
                 ("nothing the same", &by_bob, Depth::One),
             ] {
