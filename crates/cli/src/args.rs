@@ -26,6 +26,9 @@ const EXAMPLE: &str = "Examples:
 const TEMPLATE: &str = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}";
 const EXIT_STATUS: &str = "Exit status: 0 done or verified, 1 refused, 2 wrong usage or configuration, \
                            3 could not check or could not reach";
+const VERIFY_EXIT_STATUS: &str = "Exit status: 0 verified; 1 refused, be it that another signed or that nothing is \
+                                  proven (--json tells them apart: wrong-signer, not-verified); 2 wrong usage or \
+                                  configuration; 3 could not check";
 
 /// Sign software without keeping keys, and check what others signed.
 #[derive(Debug, Parser)]
@@ -47,7 +50,7 @@ pub(crate) enum Command {
     #[command(before_help = ATTEST_EXAMPLE, help_template = TEMPLATE)]
     Attest(AttestArgs),
     /// Check that files are what someone you name signed
-    #[command(before_help = VERIFY_EXAMPLE, help_template = TEMPLATE)]
+    #[command(before_help = VERIFY_EXAMPLE, after_help = VERIFY_EXIT_STATUS, help_template = TEMPLATE)]
     Verify(VerifyArgs),
     /// Say what a bundle holds, without judging it
     #[command(before_help = INSPECT_EXAMPLE, help_template = TEMPLATE)]

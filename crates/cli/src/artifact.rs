@@ -3,7 +3,7 @@
 mod pass;
 
 use crate::{
-    failure::{Failure, Status},
+    failure::{Failure, Status, quoted},
     progress::{Progress, Show},
 };
 use pass::Pass;
@@ -27,11 +27,26 @@ pub(crate) fn as_digest(artifact: &Path) -> Option<Result<Digest, Failure>> {
     }
     let malformed = || {
         let digits = algorithm.len().saturating_mul(2);
-        Failure::usage(format!("`{}` is not a digest", artifact.display()))
+        Failure::usage(format!("{} is not a digest", quoted(artifact)))
             .expected(format!("{algorithm}: and {digits} hexadecimal digits"))
             .found(format!("{} characters after {algorithm}:", hex.chars().count()))
     };
     Some(decode_hex(hex).and_then(|bytes| Digest::new(algorithm, &bytes).ok()).ok_or_else(malformed))
+}
+
+/// How a name that looks like a digest, and is no file, should have been spelled: hex alone, or the algorithm in
+/// capitals.
+fn like_a_digest(name: &Path) -> Option<String> {
+    let name = name.to_str()?;
+    let (algorithm, hex) = match name.split_once(':') {
+        Some((algorithm, hex)) => (HashAlgorithm::from_name(&algorithm.to_ascii_lowercase())?, hex),
+        None => {
+            let fits = |algorithm: &HashAlgorithm| algorithm.len().saturating_mul(2) == name.len();
+            (HashAlgorithm::ALL.into_iter().find(fits)?, name)
+        }
+    };
+    let digest = Digest::new(algorithm, &decode_hex(hex)?).ok()?;
+    Some(digest.to_string())
 }
 
 pub(crate) fn decode_hex(text: &str) -> Option<Vec<u8>> {
@@ -68,7 +83,7 @@ pub(crate) fn read(path: &Path, algorithms: &[HashAlgorithm], show: Show) -> Res
     // (Files that the system makes up as they are read, as in /proc, have no length of their own.)
     let whole = length.is_none_or(|length| length == pass.bytes() || length == 0);
     if !whole || version(&file).map_err(failed)? != before {
-        let message = format!("`{}` changed while it was read", path.display());
+        let message = format!("{} changed while it was read", quoted(path));
         return Err(Failure::unable("input", message).hint("try again when nothing writes to it any more"));
     }
     Ok(pass.finish())
@@ -82,13 +97,17 @@ fn version(file: &File) -> io::Result<Option<(u64, SystemTime)>> {
 
 /// A file that cannot be read.
 pub(crate) fn unreadable(path: &Path, cause: &io::Error) -> Failure {
-    let path = path.display();
+    let name = quoted(path);
     match cause.kind() {
-        io::ErrorKind::NotFound => Failure::unable("input", format!("`{path}` does not exist")),
-        io::ErrorKind::IsADirectory => {
-            Failure::unable("input", format!("`{path}` is a directory, not a file"))
+        io::ErrorKind::NotFound => {
+            let failure = Failure::unable("input", format!("{name} does not exist"));
+            match like_a_digest(path) {
+                Some(spelled) => failure.hint(format!("a digest is given as {spelled}")),
+                None => failure,
+            }
         }
-        _ => Failure::unable("input", format!("`{path}` cannot be read: {cause}")),
+        io::ErrorKind::IsADirectory => Failure::unable("input", format!("{name} is a directory, not a file")),
+        _ => Failure::unable("input", format!("{name} cannot be read: {cause}")),
     }
 }
 
@@ -96,7 +115,7 @@ pub(crate) fn unreadable(path: &Path, cause: &io::Error) -> Failure {
 pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let bytes = read_up_to(path, limit.saturating_add(1))?;
     if bytes.len() > limit {
-        let message = format!("`{}` is larger than such a file can be", path.display());
+        let message = format!("{} is larger than such a file can be", quoted(path));
         return Err(Failure::new(Status::Usage, "input", message).expected(format!("at most {limit} bytes")));
     }
     Ok(bytes)
@@ -129,7 +148,7 @@ pub(crate) fn check_is_file(path: &Path) -> Result<(), Failure> {
     if there.is_file() || there.is_dir() {
         return Ok(());
     }
-    let message = format!("`{}` is neither a file nor a directory", path.display());
+    let message = format!("{} is neither a file nor a directory", quoted(path));
     Err(Failure::unable("input", message)
         .hint("pipes and devices are read only when they are named themselves"))
 }
@@ -146,7 +165,7 @@ fn open(path: &Path) -> Result<File, Failure> {
     }
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
-        return Err(Failure::unable("input", format!("`{}` is a directory, not a file", path.display()))
+        return Err(Failure::unable("input", format!("{} is a directory, not a file", quoted(path)))
             .hint("sign and verify files; pack a directory into an archive first"));
     }
     Ok(file)

@@ -9,8 +9,8 @@
 //! Libraries state facts; advice is added here, where the command that was typed is known.
 
 pub(crate) use sealog_verify::verdict::causes as chain;
-use sealog_verify::verdict::shown;
-use std::{fmt, io::Write as _, process::ExitCode};
+use sealog_verify::verdict::{name_shown, shown};
+use std::{fmt, io::Write as _, path::Path, process::ExitCode};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,11 @@ impl Failure {
         let mut err = anstream::stderr().lock();
         let _ = write!(err, "{self}");
     }
+}
+
+/// A path between backticks.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("`{}`", name_shown(&path.display().to_string()))
 }
 
 /// Colours. They carry no meaning of their own and vanish where there is no terminal.

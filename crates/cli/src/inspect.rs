@@ -13,7 +13,7 @@ mod words;
 use crate::{
     args::InspectArgs,
     artifact,
-    failure::{Failure, Status},
+    failure::{Failure, Status, quoted},
     output,
     verify::documents,
 };
@@ -32,7 +32,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<Status, Failure> {
     let documents = documents(&bytes);
     let count = documents.len();
     if count > MAX_DOCUMENTS {
-        let message = format!("`{}` holds more bundles than are described at once", path.display());
+        let message = format!("{} holds more bundles than are described at once", quoted(path));
         return Err(Failure::new(Status::Unable, "too-many-bundles", message)
             .expected(format!("at most {MAX_DOCUMENTS}"))
             .found(count.to_string()));
@@ -69,7 +69,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<Status, Failure> {
     Err(Failure::new(
         Status::Refused,
         "invalid-bundle",
-        format!("{parts} of `{}` cannot be read", path.display()),
+        format!("{parts} of {} cannot be read", quoted(path)),
     ))
 }
 
@@ -94,7 +94,7 @@ fn is_cosigns_older_format(path: &Path) -> bool {
 pub(crate) fn not_a_bundle(path: &Path, line: Option<usize>, error: &BundleError) -> Failure {
     let failure = |message: String| Failure::new(Status::Refused, "invalid-bundle", message);
     let line = line.map(|line| format!("line {line} of ")).unwrap_or_default();
-    let name = format!("{line}`{}`", path.display());
+    let name = format!("{line}{}", quoted(path));
     match error {
         _ if path.metadata().is_ok_and(|file| file.is_file() && file.len() == 0) => {
             failure(format!("{name} is empty, so not a bundle"))

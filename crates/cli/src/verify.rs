@@ -17,7 +17,7 @@ pub(crate) use tell::rendered;
 use crate::{
     args::VerifyArgs,
     artifact,
-    failure::{Failure, Status},
+    failure::{Failure, Status, quoted},
     progress::Show,
     trust,
 };
@@ -25,7 +25,7 @@ use inputs::{Kind, Subject};
 use judge::Believed;
 use sealog_bundle::{Bundle, TrustedRoot};
 use sealog_crypto::{Digest, HashAlgorithm, PublicKey};
-use sealog_verify::{Artifact, Policy, Verified, VerifyError, digests_needed};
+use sealog_verify::{Artifact, Policy, Verified, VerifyError, digests_needed, needs_bytes};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -34,6 +34,10 @@ use tell::{Checked, CheckedBy, Told};
 
 /// Longer key files are not read.
 const MAX_KEY_BYTES: usize = 64 << 10;
+/// Of longer files only digests are known, which some keys do not sign.
+const MAX_WHOLE_BYTES: usize = 64 << 20;
+/// The class of a key that is none.
+const NO_KEY: &str = "key";
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
     let mut told = Told::new(args.json);
@@ -76,59 +80,103 @@ fn check_subject(
         Kind::Unchecked(_) => Vec::new(),
         _ if !named.is_empty() => bundles::named(named)?,
         Kind::Digest(_) => {
-            let message = format!("`{}` is a digest, which has no bundle beside it", name.display());
+            let message = format!("{} is a digest, which has no bundle beside it", quoted(name));
             return Err(Failure::usage(message).hint("give the bundle with --bundle"));
         }
         Kind::File | Kind::Listed { .. } => bundles::beside(name)?,
     };
-    let needed = believed.digests_needed(&found);
-    let (digests, by) = match kind {
+    let needed = Needed { digests: believed.digests_needed(&found), whole: believed.needs_bytes(&found) };
+    let (known, by) = match kind {
         Kind::Unchecked(failure) => return Err(failure),
-        Kind::Digest(digest) => (vec![digest], CheckedBy::Digest),
+        Kind::Digest(digest) => (Known::Digests(vec![digest]), CheckedBy::Digest),
         // Nothing of what is no bundle depends on the file.
-        Kind::File if needed.is_empty() => (Vec::new(), CheckedBy::File),
-        Kind::File => (artifact::digests(name, &needed, show)?, CheckedBy::File),
+        Kind::File if needed.digests.is_empty() => (Known::Digests(Vec::new()), CheckedBy::File),
+        Kind::File => (needed.of(name, show)?, CheckedBy::File),
         Kind::Listed { list, digests } => match listed_file(name, &list, &digests, needed, show)? {
             Some(of_file) => (of_file, CheckedBy::FileAndList(list)),
-            None => (digests.into_iter().map(|(_, digest)| digest).collect(), CheckedBy::List(list)),
+            None => {
+                let digests = digests.into_iter().map(|(_, digest)| digest).collect();
+                (Known::Digests(digests), CheckedBy::List(list))
+            }
         },
     };
     let no_bundle = |(at, found): (usize, &bundles::Found)| Some((at, found.bundle.as_ref().err()?.clone()));
     let no_bundles = found.iter().enumerate().filter_map(no_bundle).collect();
     let places: Vec<_> = found.iter().map(|found| (found.path.clone(), found.line)).collect();
-    let judged = believed.judge(found, &digests);
+    let judged = believed.judge(found, &known.artifact());
     let judged = judged.ok_or_else(|| Failure::unable("no-bundle", "there is no bundle"))?;
     Ok(Checked { judged, places, no_bundles, by })
 }
 
-/// The digests of a file that a list names, which must be those in the list; none when it is not there.
+/// What must be known of a file.
+struct Needed {
+    digests: Vec<HashAlgorithm>,
+    /// The file itself: some keys sign that.
+    whole: bool,
+}
+
+/// What is known of it.
+enum Known {
+    Digests(Vec<Digest>),
+    Whole(Vec<u8>),
+}
+
+impl Needed {
+    /// Reads the file, once.
+    fn of(&self, name: &Path, show: Show) -> Result<Known, Failure> {
+        if !self.whole {
+            return artifact::digests(name, &self.digests, show).map(Known::Digests);
+        }
+        let bytes = artifact::read_up_to(name, MAX_WHOLE_BYTES.saturating_add(1))?;
+        if bytes.len() > MAX_WHOLE_BYTES {
+            let message = format!("{} is too large for a signature of this kind", quoted(name));
+            return Err(Failure::unable("input", message)
+                .expected(format!("at most {MAX_WHOLE_BYTES} bytes"))
+                .hint(
+                    "the key signed the file itself and not its digest, so that all of it must be in memory",
+                ));
+        }
+        Ok(Known::Whole(bytes))
+    }
+}
+
+impl Known {
+    fn artifact(&self) -> Artifact<'_> {
+        match self {
+            Self::Digests(digests) => Artifact::from_digests(digests.iter().copied()),
+            Self::Whole(bytes) => Artifact::from_bytes(bytes),
+        }
+    }
+}
+
+/// What is known of a file that a list names, which must be those in the list; none when it is not there.
 fn listed_file(
     name: &Path,
     list: &Path,
     listed: &[(usize, Digest)],
-    mut needed: Vec<HashAlgorithm>,
+    mut needed: Needed,
     show: Show,
-) -> Result<Option<Vec<Digest>>, Failure> {
+) -> Result<Option<Known>, Failure> {
     match name.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => return Err(artifact::unreadable(name, &cause)),
         Ok(_) => artifact::check_is_file(name)?,
     }
-    needed.extend(listed.iter().map(|(_, digest)| digest.algorithm()));
-    needed.sort_unstable();
-    needed.dedup();
-    let digests = artifact::digests(name, &needed, show)?;
+    needed.digests.extend(listed.iter().map(|(_, digest)| digest.algorithm()));
+    needed.digests.sort_unstable();
+    needed.digests.dedup();
+    let known = needed.of(name, show)?;
     for (line, expected) in listed {
-        let found = digests.iter().find(|digest| digest.algorithm() == expected.algorithm());
-        if found != Some(expected) {
-            let message = format!("`{}` is not the file that `{}` lists", name.display(), list.display());
+        let found = known.artifact().digest(expected.algorithm());
+        if found != Some(*expected) {
+            let message = format!("{} is not the file that {} lists", quoted(name), quoted(list));
             return Err(Failure::new(Status::Refused, "checksum", message)
                 .expected(format!("{expected} (line {line})"))
                 .found(found.map_or_else(String::new, |digest| format!("{digest} (computed from the file)")))
                 .hint("the file changed after the list was made, or the list is of another release"));
         }
     }
-    Ok(Some(digests))
+    Ok(Some(known))
 }
 
 /// Verifies one bundle and the artifact it should be about.
@@ -138,11 +186,15 @@ pub(crate) fn check(
     root: &TrustedRoot,
     policy: &Policy,
 ) -> Result<Result<Verified, VerifyError>, Failure> {
-    let digests = match artifact::as_digest(artifact) {
-        Some(digest) => vec![digest?],
-        None => artifact::digests(artifact, &digests_needed(bundle, policy), Show::Nothing)?,
+    let known = match artifact::as_digest(artifact) {
+        Some(digest) => Known::Digests(vec![digest?]),
+        None => {
+            let needed =
+                Needed { digests: digests_needed(bundle, policy), whole: needs_bytes(bundle, policy) };
+            needed.of(artifact, Show::Nothing)?
+        }
     };
-    Ok(sealog_verify::verify(bundle, root, policy, &Artifact::from_digests(digests)))
+    Ok(sealog_verify::verify(bundle, root, policy, &known.artifact()))
 }
 
 /// Reads a public key in PEM.
@@ -150,7 +202,7 @@ pub(crate) fn read_key(path: &Path) -> Result<PublicKey, Failure> {
     let bytes = artifact::read_bounded(path, MAX_KEY_BYTES)?;
     let pem = String::from_utf8_lossy(&bytes);
     PublicKey::from_pem(&pem).map_err(|error| {
-        let message = format!("`{}` holds no public key that can be used: {error}", path.display());
-        Failure::new(Status::Usage, "key", message)
+        let message = format!("{} holds no public key that can be used: {error}", quoted(path));
+        Failure::new(Status::Usage, NO_KEY, message)
     })
 }

@@ -1,20 +1,20 @@
-//! The bundles of the sigstore-conformance suite, through its own protocol, each by path and by digest.
+//! The bundles of the sigstore-conformance suite, through its own protocol and through `sealog verify
+//! --json`, each by path and by digest.
 //!
-//! `SEALOG_CONFORMANCE_DIR` names the data. Cases that are not expected to come out right stand in a list with
-//! the reason; one of them coming out right fails too, so that the list cannot rot.
+//! `SEALOG_CONFORMANCE_DIR` names the data, `docs/reference/conformance.md` says how each case ends. What is not
+//! the class, the verdict and the exit status that the page promises fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "says why it was skipped")]
 
 use sealog_crypto::HashAlgorithm;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// Cases that do not come out right, each with its reason.
-const EXCEPTIONS: &[(&str, &str)] = &[];
 const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/\
                         .github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
@@ -42,11 +42,34 @@ fn text(file: &Path, default: &str) -> String {
     fs::read_to_string(file).map_or_else(|_| default.to_owned(), |text| text.trim().to_owned())
 }
 
-/// Whether a case's bundle is accepted for `artifact`, and what was said.
-fn accepted(data: &Path, case: &Path, artifact: &str) -> (bool, String) {
+/// What the page says of every case: its class, none when it is accepted; and whether each folder of data has it.
+fn rows() -> BTreeMap<&'static str, (Option<&'static str>, bool)> {
+    let page = include_str!("../../../docs/reference/conformance.md");
+    let row = |line: &'static str| {
+        let (name, rest) = line.strip_prefix("| `")?.split_once('`')?;
+        let (mark, rest) = rest.split_once('|')?;
+        let class = rest.split('|').next()?.trim();
+        let class = class.strip_prefix('`').map(|class| class.trim_end_matches('`'));
+        Some((name, (class, !mark.contains('†'))))
+    };
+    page.lines().filter_map(row).collect()
+}
+
+/// Cases that are refused before there is a bundle to judge, and the exit status.
+const NOT_CHECKED: [(&str, i32); 2] =
+    [("managed-key-wrong-key_fail", 2), ("trust-root-tlog-missing-validity-start_fail", 3)];
+
+/// How one of our programs ended for a case, and what it wrote.
+struct Ended {
+    code: i32,
+    data: String,
+    words: String,
+}
+
+fn run(program: &str, verb: &[&str], data: &Path, case: &Path, artifact: &str) -> Ended {
     let root = either(case.join("trusted_root.json"), data.join("public-good-trusted_root.json"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sealog-conformance"));
-    command.arg("verify-bundle").arg("--bundle").arg(case.join("bundle.sigstore.json"));
+    let mut command = Command::new(program);
+    command.args(verb).arg("--bundle").arg(case.join("bundle.sigstore.json"));
     if case.join("key.pub").is_file() {
         command.arg("--key").arg(case.join("key.pub"));
     } else {
@@ -54,38 +77,58 @@ fn accepted(data: &Path, case: &Path, artifact: &str) -> (bool, String) {
         command.args(["--certificate-oidc-issuer", &text(&case.join("issuer"), ISSUER)]);
     }
     let output = command.arg("--trusted-root").arg(root).arg(artifact).output().unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
+    let [data, words] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     // Refused with words, not with a crash.
     let code = output.status.code().unwrap_or_else(|| panic!("{}: {words}", case.display()));
-    assert!(matches!(code, 0..=3), "{}: {code} {words}", case.display());
-    (code == 0, words)
+    Ended { code, data, words }
+}
+
+/// The verdict and class in the line of JSON that there must be.
+fn verdict(ended: &Ended) -> (String, Option<String>) {
+    let [line] = ended.data.lines().collect::<Vec<_>>()[..] else {
+        return (format!("{} lines", ended.data.lines().count()), None);
+    };
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    (text(&line["verdict"]).unwrap(), text(&line["error"]["class"]))
 }
 
 #[test]
-fn every_case_comes_out_as_it_should() {
+fn every_case_ends_as_the_page_says_in_both_programs() {
     let Some(data) = data() else { return };
-    let cases = data.join("bundle-verify");
-    let mut wrong = Vec::new();
-    let mut counted = 0;
+    let (cases, mut rows, mut wrong) = (data.join("bundle-verify"), rows(), Vec::new());
+    assert_eq!(rows.len(), 70);
     for entry in fs::read_dir(&cases).unwrap() {
         let case = entry.unwrap().path();
-        if !case.join("bundle.sigstore.json").is_file() {
+        if !case.is_dir() {
             continue;
         }
-        counted += 1;
         let name = case.file_name().unwrap().to_str().unwrap().to_owned();
-        let excepted = EXCEPTIONS.iter().any(|(case, _)| *case == name);
-        let good = name.ends_with("_fail") == excepted;
+        let (class, _) = rows.remove(name.as_str()).unwrap_or_else(|| panic!("the page has no {name}"));
+        assert_eq!(class.is_some(), name.ends_with("_fail"), "{name}");
+        let not_checked = NOT_CHECKED.iter().find(|(case, _)| *case == name);
+        let (said, code) = match (class, not_checked) {
+            (None, _) => ("verified", 0),
+            (Some(_), Some((_, code))) => ("not-checked", *code),
+            (Some(_), None) => ("not-verified", 1),
+        };
+        let expected = (said.to_owned(), class.map(str::to_owned));
         let artifact = either(case.join("artifact"), cases.join("a.txt"));
         let digest = HashAlgorithm::Sha256.digest(&fs::read(&artifact).unwrap()).to_string();
         for artifact in [artifact.to_str().unwrap(), &digest] {
-            let (accepted, words) = accepted(&data, &case, artifact);
-            if accepted != good {
-                wrong.push(format!("{name} ({artifact}): accepted is {accepted}: {words}"));
+            let by_words =
+                run(env!("CARGO_BIN_EXE_sealog-conformance"), &["verify-bundle"], &data, &case, artifact);
+            let by_line = run(env!("CARGO_BIN_EXE_sealog"), &["verify", "--json"], &data, &case, artifact);
+            let found = verdict(&by_line);
+            if (by_words.code, by_line.code) != (code, code) || found != expected {
+                let codes = (by_words.code, by_line.code);
+                wrong.push(format!("{name} ({artifact}): {codes:?} {found:?}, expected {code} {expected:?}"));
             }
+            assert!(code == 0 || by_words.words.starts_with("error: "), "{name}: {}", by_words.words);
         }
     }
-    assert!(counted >= 50, "only {counted} cases were found");
+    rows.retain(|_, (_, always_there)| *always_there);
+    assert!(rows.is_empty(), "{} lacks {:?}", cases.display(), rows.keys());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -203,7 +203,11 @@ fn a_list_names_what_is_checked() {
     );
     home.write("dist/SHA256SUMS", list);
     let screen = home.verify("--checksums dist/SHA256SUMS");
-    let verified = ["`dist/a.txt` is verified", "`dist/b.txt` is verified", "`dist/c d.txt` is verified"];
+    let verified = [
+        "`dist/a.txt` is verified",
+        "`dist/b.txt` is not there; its digest in `dist/SHA256SUMS` is verified",
+        "`dist/c d.txt` is verified",
+    ];
     assert_eq!(heads(&screen.0), verified);
     assert!(
         screen.0.contains("checked    the file, which has the digest in dist/SHA256SUMS\n"),
@@ -424,4 +428,36 @@ fn names_need_not_be_text() {
     list.extend_from_slice(b"\xff\x1b[2J\n");
     home.write("d/SUMS", list);
     assert_eq!(heads(&home.verify("--checksums d/SUMS").0), [shown]);
+}
+
+#[test]
+fn a_digest_in_another_spelling_is_told_how_to_spell_it() {
+    let home = Home::new();
+    home.write("b.json", bundle("a.txt"));
+    let hex = sha256("a.txt");
+    for (typed, spelled) in [
+        (hex.clone(), true),
+        (format!("SHA256:{hex}"), true),
+        (format!("Sha256:{}", hex.to_uppercase()), true),
+        (hex[1..].to_owned(), false),
+        (format!("md5:{hex}"), false),
+    ] {
+        for options in ["", " --bundle b.json"] {
+            let screen = home.verify(&format!("{typed}{options}"));
+            let hint = format!("hint: a digest is given as sha256:{hex}\n");
+            assert_eq!((screen.1.contains(&hint), screen.2), (spelled, 3), "{typed}: {}", screen.1);
+        }
+    }
+}
+
+#[test]
+fn a_name_with_backticks_does_not_read_like_our_words() {
+    let home = Home::new();
+    home.put("a.txt", "evil` is verified, `x");
+    home.write("evil` is verified, `y", "unsigned");
+    let verified = home.run(&policy([OsStr::new("evil` is verified, `x")].into_iter()));
+    assert_eq!(heads(&verified.0), ["`evil\\u{60} is verified, \\u{60}x` is verified"]);
+    let unsigned = home.run(&policy([OsStr::new("evil` is verified, `y")].into_iter()));
+    let said = "error: there is no bundle for `evil\\u{60} is verified, \\u{60}y`\n";
+    assert!(unsigned.1.starts_with(said), "{}", unsigned.1);
 }

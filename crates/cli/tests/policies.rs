@@ -1,6 +1,7 @@
 //! Who must have signed, as it is typed and as files hold it: the whole screen, and what scripts see.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use sealog_crypto::{HashAlgorithm, KeyKind, Signer as _};
 use sealog_testkit::{EntryForm, ISSUER, KeyForm, P256, Person, Shape, Signed, Sigstore, Thing};
 use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
@@ -261,4 +262,49 @@ fn built_in_roots_are_asked_for_by_name() {
         bundle.display()
     ));
     assert!(status == 0 && printed.contains("rekor.sigstore.dev"), "{printed}{said}");
+}
+
+/// Some keys sign a file itself and not its digest; no log takes such a signature over a file.
+#[test]
+fn keys_that_sign_the_file_itself_are_shown_the_file() {
+    let mut home = Home::new();
+    let all = "--key key.pem --insecure-ignore-tlog";
+    for kind in [KeyKind::Ed25519, KeyKind::MlDsa44, KeyKind::MlDsa65, KeyKind::MlDsa87] {
+        let who = Person::new("release key", kind);
+        let shape = Shape { entries: Vec::new(), ..Shape::managed_key() };
+        let signed = home.world.sign_as(&who, Thing::File(FILE), &shape);
+        home.write("key.pem", &who.key.public_key().to_pem());
+        home.publish(&[&signed]);
+        let (status, printed, said) = home.verify(all);
+        assert_eq!((status, said.as_str()), (0, ""), "{kind}");
+        assert!(printed.starts_with("`app.tar` is verified\n"), "{kind}: {printed}");
+        // Of a list, too, whose digest it must have.
+        let digests = HashAlgorithm::ALL.map(|algorithm| algorithm.digest(FILE));
+        let [sha256, _, sha512] =
+            digests.map(|digest| digest.to_string().split_once(':').unwrap().1.to_owned());
+        for hex in [&sha256, &sha512] {
+            home.write("SUMS", &format!("{hex}  app.tar\n"));
+            let (status, _, said) =
+                home.run(&format!("verify --checksums SUMS --trusted-root root.json {all}"));
+            assert_eq!((status, said.as_str()), (0, ""), "{kind}");
+        }
+        // Its digest does not do, and the message says so.
+        let bundle = "--bundle app.tar.sigstore.jsonl --trusted-root root.json";
+        let (status, printed, said) = home.run(&format!("verify sha256:{sha256} {bundle} {all}"));
+        assert_eq!((status, printed.as_str()), (1, ""), "{kind}");
+        assert!(said.contains("\nhint: give the file itself"), "{kind}: {said}");
+        // Nor does another file, or what is larger than is held in memory.
+        home.write("app.tar", "another release\n");
+        assert_eq!(home.verify(all).0, 1, "{kind}");
+        let large = fs::File::create(home.dir.path().join("app.tar")).unwrap();
+        large.set_len((64 << 20) + 1).unwrap();
+        let (status, printed, said) = home.verify(all);
+        assert_eq!((status, printed.as_str()), (3, ""), "{kind}");
+        assert!(said.starts_with("error: `app.tar` is too large for a signature of this kind\n"), "{said}");
+        assert!(
+            said.contains("  expected  at most 67108864 bytes\nhint: the key signed the file itself"),
+            "{said}"
+        );
+        home.write("app.tar", std::str::from_utf8(FILE).unwrap());
+    }
 }

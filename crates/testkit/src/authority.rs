@@ -152,6 +152,9 @@ pub(crate) fn signature_algorithm(scheme: Scheme) -> Vec<u8> {
         Scheme::Ecdsa(Sha512) => ("1.2.840.10045.4.3.4", false),
         Scheme::RsaPkcs1(Sha256) => ("1.2.840.113549.1.1.11", true),
         Scheme::Ed25519 => ("1.3.101.112", false),
+        Scheme::MlDsa44 => ("2.16.840.1.101.3.4.3.17", false),
+        Scheme::MlDsa65 => ("2.16.840.1.101.3.4.3.18", false),
+        Scheme::MlDsa87 => ("2.16.840.1.101.3.4.3.19", false),
         other => panic!("no certificate is signed with {other}"),
     };
     let parameters = if null { der::element(5, &[]) } else { Vec::new() };

@@ -20,7 +20,7 @@
 //! Certificates and timestamp tokens are written here byte by byte and not by `pki`, which refuses to
 //! issue what could never verify: this crate must be able to write all of it.
 //!
-//! Keys follow from labels (RSA keys, which no library makes from a label, are drawn once in a process);
+//! Keys follow from labels (RSA, P-521 and ML-DSA keys are drawn once in a process and label);
 //! serial numbers are counted. ECDSA signatures are drawn anew. The time is always an argument.
 //!
 //! Only tests may depend on this crate; nothing that is shipped does.
@@ -62,13 +62,17 @@ pub const ISSUER: &str = "https://accounts.example.com";
 /// The usual kind of key.
 pub const P256: KeyKind = KeyKind::EcdsaP256;
 /// Every kind of key that [`key`] makes.
-pub const KEY_KINDS: [KeyKind; 6] = [
+pub const KEY_KINDS: [KeyKind; 10] = [
     KeyKind::EcdsaP256,
     KeyKind::EcdsaP384,
+    KeyKind::EcdsaP521,
     KeyKind::Ed25519,
     KeyKind::Rsa { bits: 2048 },
     KeyKind::Rsa { bits: 3072 },
     KeyKind::Rsa { bits: 4096 },
+    KeyKind::MlDsa44,
+    KeyKind::MlDsa65,
+    KeyKind::MlDsa87,
 ];
 
 /// The window in which services are trusted unless a test says otherwise: from 50 days before [`NOW`].

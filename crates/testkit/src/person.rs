@@ -71,10 +71,10 @@ impl Person {
         }
     }
 
-    /// What logs say of the key.
+    /// What logs say of the key, or would, of one that they do not take.
     #[must_use]
     pub fn key_details(&self) -> KeyDetails {
-        KeyDetails::default_for(self.key.public_key()).unwrap()
+        KeyDetails::candidates(self.key.public_key())[0]
     }
 }
 
@@ -94,8 +94,10 @@ impl Thing<'_> {
 pub fn content(who: &Person, thing: Thing<'_>) -> Content {
     let (payload, payload_type) = match thing {
         Thing::File(file) => {
-            let digest = who.key_details().prehash().map(|hash| hash.digest(file));
-            return Content::Message(MessageSignature { digest, signature: who.key.sign(file).unwrap() });
+            // Of a key that signs no digest, it says which file it was all the same.
+            let hash = who.key_details().prehash().unwrap_or(HashAlgorithm::Sha256);
+            let (digest, signature) = (Some(hash.digest(file)), who.key.sign(file).unwrap());
+            return Content::Message(MessageSignature { digest, signature });
         }
         Thing::StatementAbout(file) => {
             (statement(file, STATEMENT_V1, &[HashAlgorithm::Sha256]), IN_TOTO_PAYLOAD_TYPE)

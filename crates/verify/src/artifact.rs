@@ -23,7 +23,8 @@ impl<'a> Artifact<'a> {
         Self { bytes: Some(bytes), digests: Vec::new(), computed: nothing_computed() }
     }
 
-    /// Digests of the artifact. See [`digests_needed`] for which to compute.
+    /// Digests of the artifact. See [`digests_needed`] for which to compute, and [`needs_bytes`] for when they may not
+    /// be enough.
     #[must_use]
     pub fn from_digests(digests: impl IntoIterator<Item = Digest>) -> Self {
         Self { bytes: None, digests: digests.into_iter().collect(), computed: nothing_computed() }
@@ -107,6 +108,25 @@ pub fn digests_needed(bundle: &Bundle, policy: &Policy) -> Vec<HashAlgorithm> {
         needed.push(HashAlgorithm::Sha256);
     }
     needed
+}
+
+/// Whether the digests may not be enough: some keys sign a file itself, and then an [`Artifact::from_bytes`] is needed.
+/// Those are Ed25519 and ML-DSA keys that signed a file which is in no log, as entries of files hold digests.
+#[must_use]
+pub fn needs_bytes(bundle: &Bundle, policy: &Policy) -> bool {
+    if !matches!(bundle.content, Content::Message(_)) || !bundle.material.log_entries.is_empty() {
+        return false;
+    }
+    let signs_it_whole = |key: &PublicKey| {
+        KeyDetails::candidates(key)
+            .iter()
+            .any(|details| details.scheme().is_some_and(|s| s.prehash().is_none()))
+    };
+    match bundle.material.key.leaf() {
+        Some(der) => Certificate::from_der(der)
+            .is_ok_and(|certificate| certificate.public_key().is_ok_and(|key| signs_it_whole(&key))),
+        None => policy.keys().into_iter().any(signs_it_whole),
+    }
 }
 
 /// Whether it is an entry of Rekor v2 that says it holds such a digest.

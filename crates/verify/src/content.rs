@@ -29,8 +29,8 @@ pub enum ContentError {
         /// The algorithm.
         needed: HashAlgorithm,
     },
-    /// Only digests of the artifact are known, and the signature is over the artifact itself.
-    #[error("the signature is over the artifact itself, and only its digest was given")]
+    /// Only digests of the artifact are known, and the signature is over the artifact itself, or may be.
+    #[error("a key of this kind signs the artifact itself, and only its digest was given")]
     BytesNotKnown,
 }
 

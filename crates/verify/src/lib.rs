@@ -20,6 +20,18 @@
 //! # }
 //! ```
 //!
+//! [`examples/verify_file.rs`] is a whole program: it reads the files, says what it found in words and ends with a
+//! status for scripts. The crate is not on crates.io yet; depend on it by
+//!
+//! ```toml
+//! [dependencies]
+//! sealog-verify = { git = "https://github.com/sealog/sealog" }
+//! ```
+//!
+//! Policies as TOML files are the feature `policy-file`, on unless `default-features = false`.
+//!
+//! [`examples/verify_file.rs`]: https://github.com/sealog/sealog/blob/main/crates/verify/examples/verify_file.rs
+//!
 //! # Which question is asked
 //!
 //! A [`Policy`] says who must have signed: an identity as an OIDC issuer knows it, or a key. There is none that
@@ -47,7 +59,8 @@
 //! # Large files
 //!
 //! A file need not be in memory. [`digests_needed`] says by which algorithms to hash it, [`Hasher`] hashes it in
-//! pieces, and [`Artifact::from_digests`] takes the result:
+//! pieces, and [`Artifact::from_digests`] takes the result. ([`needs_bytes`] says of which bundles that may not do: of
+//! those without a log by keys that sign a file itself, Ed25519 and ML-DSA.)
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -121,7 +134,7 @@ mod verified;
 mod verifier;
 
 pub use anchors::TrustRootError;
-pub use artifact::{Artifact, digests_needed};
+pub use artifact::{Artifact, digests_needed, needs_bytes};
 pub use chain::ChainStepError;
 pub use compared::Compared;
 pub use content::ContentError;

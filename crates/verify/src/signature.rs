@@ -1,7 +1,7 @@
 //! Step 10: that the key made the signature over the content.
 
 use crate::{
-    content::SignedContent,
+    content::{ContentError, SignedContent},
     error::VerifyError,
     structure::{EntryKind, KeyPolicyError, LogEntry, Signed, Structure},
 };
@@ -49,7 +49,9 @@ pub(crate) fn check(
         for (details, scheme) in ways {
             match content.verify(key, scheme, structure.signature()) {
                 Ok(()) => return Ok(VerifiedSignature { key: PublicKey::clone(key), details }),
-                // The first failure is the one to tell: of the usual way of the first key.
+                // What could not be tried was not refused, and only that can be mended by who asks.
+                Err(error @ VerifyError::Content(ContentError::BytesNotKnown)) => failure = Some(error),
+                // Otherwise the first failure is the one to tell: of the usual way of the first key.
                 Err(error) => drop(failure.get_or_insert(error)),
             }
         }

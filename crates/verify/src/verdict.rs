@@ -112,7 +112,7 @@ impl Report {
     /// The words for an outcome about `file`.
     #[must_use]
     pub fn of(file: &str, outcome: &impl Outcome) -> Self {
-        let file = shown(file);
+        let file = name_shown(file);
         let verdict = Verdict::of(outcome);
         match outcome.signatures() {
             Ok(verified) => {
@@ -439,6 +439,13 @@ pub fn shown(text: &str) -> String {
     safe
 }
 
+/// The name of a file, made safe to stand between backticks: one of its own would end them, and what follows in the
+/// name would read like our words.
+#[must_use]
+pub fn name_shown(name: &str) -> String {
+    shown(name).replace('`', "\\u{60}")
+}
+
 /// Whether a character has an effect other than to be seen: control and format characters (Unicode's Cc
 /// and Cf), separators other than the plain space, fillers and variation selectors.
 fn hides(c: char) -> bool {
@@ -498,6 +505,16 @@ hint: the file changed after signing, or this bundle belongs to another file
         {
             assert!(shown(&format!("alice{hidden}@example.com")).is_ascii(), "{hidden:?}");
         }
+    }
+
+    #[test]
+    fn a_name_does_not_end_its_quotation() {
+        let report = Report::of("evil` is verified, `x", &other_file());
+        assert!(
+            report.headline.starts_with("`evil\\u{60} is verified, \\u{60}x` is not"),
+            "{}",
+            report.headline
+        );
     }
 
     #[test]

@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use sealog_bundle::{
-    Bundle, Content, HashedRekord, KeyDetails, KindVersion, Verifier as EntryVerifier, Version,
-};
-use sealog_crypto::{HashAlgorithm, KeyKind, Scheme, Signer as _};
+use sealog_bundle::{Bundle, Content, KeyDetails, Version};
+use sealog_crypto::{KeyKind, Signer as _};
 use sealog_pki::FulcioExtension;
 use sealog_testkit::{EntryForm, ISSUER, Log, NOW, P256, Person, Shape, Signed, Sigstore, Thing, key};
 use sealog_tlog::note::{KeyType, KeyVerifier};
 use sealog_verify::{
     Artifact, ErrorClass, Evidence, Match, Policy, PolicyError, Report, SignerRule, Verdict, Verified,
-    Verifier, VerifyError, Witnesses, digests_needed, verdict::json_line,
+    Verifier, VerifyError, Witnesses, verdict::json_line,
 };
 use std::num::NonZeroUsize;
 
@@ -395,61 +393,6 @@ fn an_old_bundle_with_a_promise_only_is_taken_by_a_policy_that_says_so() {
             second.bundle.material.log_entries[0].inclusion_promise.clone();
     });
     assert_eq!(with(&world, &swapped, accepting()), Some(ErrorClass::Promise));
-}
-
-/// A file signed in a way that is not its key's usual one, in a Rekor v2 entry that says so.
-fn unusual(
-    world: &mut Sigstore,
-    kind: KeyKind,
-    details: KeyDetails,
-    scheme: Scheme,
-    says: KeyDetails,
-) -> Signed {
-    let who = Person::new("ann@example.org", kind);
-    let certificate = world.certificate(&who, NOW - 60);
-    let mut signed = world.sign_with(&who, &certificate, Thing::File(FILE));
-    let signature = who.key.sign_with(scheme, FILE).unwrap();
-    let digest = details.prehash().unwrap().digest(FILE);
-    let verifier = EntryVerifier::Certificate(certificate.der().to_vec());
-    let body = HashedRekord { digest, signature: signature.clone(), verifier, key_details: says }.canonical();
-    let index = world.log.append(&body);
-    let entry = world.log.entry(KindVersion::hashedrekord_v002(), body, index);
-    signed.bundle.material.log_entries = vec![entry];
-    signed.bundle.material.timestamps = vec![world.tsa.stamp(&signature, NOW)];
-    let Content::Message(message) = &mut signed.bundle.content else { unreachable!("a file was signed") };
-    (message.signature, message.digest) = (signature, Some(digest));
-    signed
-}
-
-#[test]
-fn every_algorithm_of_the_registry_that_signs_digests() {
-    let sha256 = HashAlgorithm::Sha256;
-    let rsa = |bits| KeyKind::Rsa { bits };
-    for (kind, details, scheme) in [
-        (rsa(2048), KeyDetails::RsaPss2048Sha256, Scheme::RsaPss(sha256)),
-        (rsa(3072), KeyDetails::RsaPss3072Sha256, Scheme::RsaPss(sha256)),
-        (rsa(4096), KeyDetails::RsaPss4096Sha256, Scheme::RsaPss(sha256)),
-        (rsa(2048), KeyDetails::RsaPkcs1v15_2048Sha256, Scheme::RsaPkcs1(sha256)),
-        (KeyKind::EcdsaP384, KeyDetails::EcdsaP384Sha256, Scheme::Ecdsa(sha256)),
-        (KeyKind::EcdsaP521, KeyDetails::EcdsaP521Sha256, Scheme::Ecdsa(sha256)),
-        (KeyKind::EcdsaP521, KeyDetails::EcdsaP521Sha512, Scheme::Ecdsa(HashAlgorithm::Sha512)),
-        (KeyKind::Ed25519, KeyDetails::Ed25519Ph, Scheme::Ed25519ph),
-    ] {
-        let mut world = Sigstore::new();
-        let signed = unusual(&mut world, kind, details, scheme, details);
-        assert_eq!(world.class(&signed), None, "{details}");
-        // By the digests that are said to be needed, too.
-        let needed = digests_needed(&signed.bundle, &signed.policy());
-        let artifact = Artifact::from_digests(needed.iter().map(|algorithm| algorithm.digest(FILE)));
-        let outcome = sealog_verify::verify(&signed.bundle, &world.root, &signed.policy(), &artifact);
-        assert_eq!(class(outcome), None, "{details}");
-        // The log says how; another way, with all else the same, is not what happened.
-        let candidates = KeyDetails::candidates(Person::new("x", kind).key.public_key());
-        for other in candidates.iter().filter(|other| **other != details) {
-            let signed = unusual(&mut world, kind, details, scheme, *other);
-            assert_eq!(world.class(&signed), Some(ErrorClass::EntryMismatch), "{details} as {other}");
-        }
-    }
 }
 
 /// The TOML in a document's code blocks.

@@ -5,7 +5,7 @@
 
 use sealog_bundle::{Bundle, InclusionProof, TransparencyLogEntry};
 use sealog_crypto::KeyKind;
-use sealog_testkit::{NOW, Person, Signed, Sigstore, Thing, set_signature, signature_of};
+use sealog_testkit::{EntryForm, NOW, Person, Shape, Signed, Sigstore, Thing, set_signature, signature_of};
 use sealog_verify::{Artifact, ErrorClass, Policy, verify};
 
 /// A piece of a bundle: its name, how to put another bundle's in its place, and what is said when this
@@ -96,21 +96,38 @@ const PIECES: [Piece; 11] = [
     },
 ];
 
-/// Every mixture of two bundles, held against both files, whoever signed. Accepted may be what is all of
-/// one bundle but for the pieces in `same`.
-fn every_mixture_is_refused(world: &Sigstore, pair: [&Signed; 2], same: &[&str]) {
+/// What bundles of Rekor v1 have besides.
+const PIECES_OF_V1: [Piece; 2] = [
+    Piece {
+        name: "integrated time",
+        take: |to, from| entry(to).integrated_time = from.material.log_entries[0].integrated_time,
+        alone: ErrorClass::Promise,
+    },
+    Piece {
+        name: "promise",
+        take: |to, from| {
+            entry(to).inclusion_promise = from.material.log_entries[0].inclusion_promise.clone();
+        },
+        alone: ErrorClass::Promise,
+    },
+];
+
+/// Every mixture of two bundles in these pieces, held against both files, whoever signed. Accepted may be what is
+/// all of one bundle but for the pieces in `same`.
+fn every_mixture_is_refused(world: &Sigstore, pieces: &[Piece], pair: [&Signed; 2], same: &[&str]) {
     let [a, b] = pair;
     let counts = |name: &str| !same.contains(&name);
     let policy = Policy::any_identity_unsafe();
-    for chosen in 0_u32..1 << PIECES.len() {
+    for chosen in 0_u32..1 << pieces.len() {
         let mut mixture = a.bundle.clone();
         let of_b = |at: &usize| chosen >> at & 1 == 1;
-        let names: Vec<&str> = (0..PIECES.len()).filter(of_b).map(|at| PIECES[at].name).collect();
+        let names: Vec<&str> = (0..pieces.len()).filter(of_b).map(|at| pieces[at].name).collect();
         // A signature keeps its place when the content around it changes, so content goes first.
-        let in_order = [2].into_iter().chain((0..PIECES.len()).filter(|at| *at != 2));
-        in_order.filter(of_b).for_each(|at| (PIECES[at].take)(&mut mixture, &b.bundle));
+        let content = pieces.iter().position(|piece| piece.name == "content");
+        let in_order = content.into_iter().chain((0..pieces.len()).filter(|at| Some(*at) != content));
+        in_order.filter(of_b).for_each(|at| (pieces[at].take)(&mut mixture, &b.bundle));
         let telling = names.iter().filter(|name| counts(name)).count();
-        let whole = [telling == 0, telling == PIECES.iter().filter(|piece| counts(piece.name)).count()];
+        let whole = [telling == 0, telling == pieces.iter().filter(|piece| counts(piece.name)).count()];
         for (signed, may) in pair.iter().zip(whole) {
             let outcome = verify(&mixture, &world.root, &policy, &Artifact::from_bytes(&signed.file));
             assert_eq!(outcome.is_ok(), may, "{names:?} taken from another bundle: {outcome:?}");
@@ -143,7 +160,7 @@ fn pieces_of_two_bundles_never_make_a_third() {
         assert_eq!((world.class(&a), world.class(&b)), (None, None));
         // Sent and read again, they are the same.
         assert_eq!(Bundle::parse(a.bundle.to_json().as_bytes()).as_ref(), Ok(&a.bundle));
-        every_mixture_is_refused(&world, [&a, &b], &[]);
+        every_mixture_is_refused(&world, &PIECES, [&a, &b], &[]);
     }
 }
 
@@ -155,7 +172,7 @@ fn in_one_tree_only_what_is_the_trees_can_be_exchanged() {
     let (mut a, b) = (world.sign(&alice, first), world.sign(&bob, second));
     let entry = &mut a.bundle.material.log_entries[0];
     entry.inclusion_proof = Some(world.log.proof(entry.log_index));
-    every_mixture_is_refused(&world, [&a, &b], &OF_THE_TREE);
+    every_mixture_is_refused(&world, &PIECES, [&a, &b], &OF_THE_TREE);
 }
 
 #[test]
@@ -166,7 +183,7 @@ fn one_signer_and_one_key_do_not_make_bundles_interchangeable() {
     let [first, second] = things([false, true]);
     let a = world.sign_with(&alice, &certificate, first);
     let b = world.sign_with(&alice, &certificate, second);
-    every_mixture_is_refused(&world, [&a, &b], &["certificate"]);
+    every_mixture_is_refused(&world, &PIECES, [&a, &b], &["certificate"]);
 }
 
 #[test]
@@ -182,5 +199,53 @@ fn each_piece_that_is_anothers_is_called_by_its_name() {
         let mut mixture = a.clone();
         (piece.take)(&mut mixture.bundle, &other.bundle);
         assert_eq!(world.class(&mixture), Some(piece.alone), "{}", piece.name);
+    }
+}
+
+/// All pieces of a bundle of Rekor v1; root hash and tree size go with the checkpoint, or there are too many choices.
+fn pieces_of_v1() -> Vec<Piece> {
+    let take = |to: &mut Bundle, from: &Bundle| {
+        let hashes = proof(to).hashes.clone();
+        let log_index = proof(to).log_index;
+        *proof(to) = InclusionProof { log_index, hashes, ..proof_of(from).clone() };
+    };
+    let tree = Piece { name: "tree", take, alone: ErrorClass::InclusionProof };
+    let of_both = PIECES.into_iter().filter(|piece| !OF_THE_TREE.contains(&piece.name));
+    of_both.chain(PIECES_OF_V1).chain([tree]).collect()
+}
+
+/// The same of Rekor v1, which promised at another time each.
+fn of_v1(world: &mut Sigstore, who: &Person, thing: Thing<'_>, form: EntryForm, at: i64) -> Signed {
+    world.sign_as(who, thing, &Shape { timestamp: true, at, ..Shape::rekor_v1(form) })
+}
+
+#[test]
+fn nor_do_pieces_of_two_bundles_of_rekor_v1() {
+    for form in [EntryForm::HashedRekordV001, EntryForm::DsseV001, EntryForm::IntotoV002] {
+        let mut world = Sigstore::new();
+        let [alice, bob] = people();
+        let [first, second] = things([form != EntryForm::HashedRekordV001; 2]);
+        let a = of_v1(&mut world, &alice, first, form, NOW);
+        let b = of_v1(&mut world, &bob, second, form, NOW + 1);
+        assert_eq!((world.class(&a), world.class(&b)), (None, None));
+        every_mixture_is_refused(&world, &pieces_of_v1(), [&a, &b], &[]);
+    }
+}
+
+#[test]
+fn each_piece_of_rekor_v1_that_is_anothers_is_called_by_its_name() {
+    let mut world = Sigstore::new();
+    let [alice, bob] = people();
+    let a = of_v1(&mut world, &alice, Thing::File(FILES[0]), EntryForm::HashedRekordV001, NOW);
+    let b = of_v1(&mut world, &bob, Thing::File(FILES[0]), EntryForm::HashedRekordV001, NOW + 1);
+    let statement = of_v1(&mut world, &bob, Thing::StatementAbout(FILES[0]), EntryForm::DsseV001, NOW + 2);
+    for piece in PIECES.into_iter().chain(PIECES_OF_V1) {
+        let other = if piece.name == "content" { &statement } else { &b };
+        let mut mixture = a.clone();
+        (piece.take)(&mut mixture.bundle, &other.bundle);
+        // The promise covers the body and the index as well, and is looked at first.
+        let promised = ["index", "body"].contains(&piece.name);
+        let expected = if promised { ErrorClass::Promise } else { piece.alone };
+        assert_eq!(world.class(&mixture), Some(expected), "{}", piece.name);
     }
 }

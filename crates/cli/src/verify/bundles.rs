@@ -5,7 +5,7 @@
 
 use crate::{
     artifact,
-    failure::{Failure, Status},
+    failure::{Failure, Status, quoted},
     inspect, output,
 };
 use sealog_bundle::{Bundle, BundleError, bundle::MAX_BUNDLE_BYTES, json::Value};
@@ -75,7 +75,7 @@ fn places(artifact: &Path) -> [PathBuf; 3] {
 }
 
 fn none(artifact: &Path) -> Failure {
-    let name = artifact.display();
+    let name = quoted(artifact);
     if artifact::is_standard_input(artifact) {
         return Failure::usage("standard input has no bundle beside it")
             .hint("give the bundle with --bundle");
@@ -84,9 +84,9 @@ fn none(artifact: &Path) -> Failure {
     if let Err(failure) = artifact::check_readable(artifact) {
         return failure;
     }
-    let [first, second, third] = places(artifact).map(|place| place.display().to_string());
-    Failure::unable("no-bundle", format!("there is no bundle for `{name}`"))
-        .expected(format!("`{first}`, `{second}` or `{third}`"))
+    let [first, second, third] = places(artifact).map(|place| quoted(&place));
+    Failure::unable("no-bundle", format!("there is no bundle for {name}"))
+        .expected(format!("{first}, {second} or {third}"))
         .found("none of them")
         .hint("give the bundle with --bundle if it is elsewhere; without one the file is not signed")
 }
@@ -95,7 +95,7 @@ fn read(path: &Path, found: &mut Vec<Found>) -> Result<(), Failure> {
     let bytes = inspect::read(path)?;
     for (line, document) in documents(&bytes) {
         if found.len() >= MAX_BUNDLES {
-            let message = format!("`{}` holds more bundles than are judged for one file", path.display());
+            let message = format!("{} holds more bundles than are judged for one file", quoted(path));
             return Err(Failure::new(Status::Unable, "too-many-bundles", message)
                 .expected(format!("at most {MAX_BUNDLES}")));
         }

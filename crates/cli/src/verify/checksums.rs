@@ -7,6 +7,7 @@
 //! Refused, the whole list with it: a line that is neither form, another algorithm, a name with two digests by
 //! one algorithm, and names that lead out of the list's directory: a list from elsewhere has no business there.
 
+use crate::failure::quoted;
 use sealog_crypto::{Digest, HashAlgorithm};
 use std::{
     collections::HashMap,
@@ -54,9 +55,9 @@ impl std::fmt::Display for Fault {
             Self::Malformed => f.write_str("is not a digest and a name"),
             Self::Algorithm => f.write_str("has a digest that is not SHA-256, SHA-384 or SHA-512"),
             Self::Outside(name) => {
-                write!(f, "names `{}`, which is not below the list's directory", name.display())
+                write!(f, "names {}, which is not below the list's directory", quoted(name))
             }
-            Self::Again(name, line) => write!(f, "names `{}` again, after line {line}", name.display()),
+            Self::Again(name, line) => write!(f, "names {} again, after line {line}", quoted(name)),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     args::VerifyArgs,
     artifact,
-    failure::{Failure, Status},
+    failure::{Failure, Status, quoted},
 };
 use sealog_crypto::Digest;
 use std::{
@@ -87,11 +87,11 @@ fn from_name(name: PathBuf, is_for_one: bool) -> Box<dyn Iterator<Item = Subject
 fn read_list(list: &Path) -> Result<Vec<Subject>, Failure> {
     let bytes = artifact::read_bounded(list, MAX_LIST_BYTES)?;
     let listed = checksums::parse(&bytes).map_err(|bad| {
-        let message = format!("line {} of `{}` {}", bad.line, list.display(), bad.fault);
+        let message = format!("line {} of {} {}", bad.line, quoted(list), bad.fault);
         Failure::unable("checksums", message).hint("nothing was checked; is this the list you meant?")
     })?;
     if listed.is_empty() {
-        return Err(Failure::unable("checksums", format!("`{}` lists nothing", list.display())));
+        return Err(Failure::unable("checksums", format!("{} lists nothing", quoted(list))));
     }
     let directory = if artifact::is_standard_input(list) { None } else { list.parent() };
     let list: Arc<Path> = list.into();
@@ -134,7 +134,7 @@ impl Walk {
                 None
             }
             Err(cause) => {
-                let message = format!("the directory `{}` cannot be read: {cause}", directory.display());
+                let message = format!("the directory {} cannot be read: {cause}", quoted(&directory));
                 Some(Subject::unchecked(directory, Failure::unable("input", message)))
             }
         }
@@ -166,7 +166,7 @@ impl Walk {
                 }
                 Some(file) if file.symlink_metadata().is_ok_and(|there| !there.is_dir()) => return None,
                 Some(file) => {
-                    let words = format!("is the bundle of `{}`, and there is no such file", file.display());
+                    let words = format!("is the bundle of {}, and there is no such file", quoted(&file));
                     unable("no-file", &words)
                 }
             },
@@ -195,7 +195,7 @@ impl Iterator for Walk {
                     },
                     // Nothing to check is not the same as everything checked.
                     None if self.is_empty => {
-                        let message = format!("the directory `{}` holds no files", self.root.display());
+                        let message = format!("the directory {} holds no files", quoted(&self.root));
                         let failure = Failure::new(Status::Unable, "no-file", message);
                         Some(Subject::unchecked(self.root.clone(), failure))
                     }

@@ -3,8 +3,10 @@
 
 use super::bundles::Found;
 use sealog_bundle::TrustedRoot;
-use sealog_crypto::{Digest, HashAlgorithm};
-use sealog_verify::{Artifact, ErrorClass, Policy, Verified, Verifier, VerifyError, digests_needed};
+use sealog_crypto::HashAlgorithm;
+use sealog_verify::{
+    Artifact, ErrorClass, Policy, Verified, Verifier, VerifyError, digests_needed, needs_bytes,
+};
 
 /// The signatures that count, or why none or too few do.
 pub(crate) type Outcome = Result<Vec<Verified>, VerifyError>;
@@ -37,19 +39,24 @@ impl Believed {
         needed
     }
 
-    /// Judges an artifact of which these digests are known.
-    pub(crate) fn judge(&self, found: Vec<Found>, digests: &[Digest]) -> Option<Judged> {
-        let artifact = Artifact::from_digests(digests.iter().copied());
+    /// Whether some bundle may need the artifact itself, and not its digests.
+    pub(crate) fn needs_bytes(&self, found: &[Found]) -> bool {
+        let mut bundles = found.iter().filter_map(|found| found.bundle.as_ref().ok());
+        bundles.any(|bundle| needs_bytes(bundle, &self.policy))
+    }
+
+    /// Judges an artifact.
+    pub(crate) fn judge(&self, found: Vec<Found>, artifact: &Artifact<'_>) -> Option<Judged> {
         if self.policy.threshold() > 1 && found.iter().any(|found| found.bundle.is_ok()) {
             // What is no bundle is no signature either.
             let bundles: Vec<_> = found.into_iter().filter_map(|found| found.bundle.ok()).collect();
-            let outcome = self.verifier.verify_all(&bundles, &self.policy, &artifact);
+            let outcome = self.verifier.verify_all(&bundles, &self.policy, artifact);
             return Some(Judged { outcome, by: None });
         }
         let mut refused: Option<Judged> = None;
         for (by, found) in found.into_iter().enumerate() {
             let outcome = match found.bundle {
-                Ok(bundle) => self.verifier.verify(&bundle, &self.policy, &artifact).map(|one| vec![one]),
+                Ok(bundle) => self.verifier.verify(&bundle, &self.policy, artifact).map(|one| vec![one]),
                 Err(error) => Err(error.into()),
             };
             if outcome.is_ok() {

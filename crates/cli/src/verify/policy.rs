@@ -3,7 +3,7 @@
 use crate::{
     args::{EvidenceArgs, SignerArgs},
     artifact,
-    failure::{Failure, Status},
+    failure::{Failure, Status, quoted},
 };
 use sealog_pki::FulcioExtension;
 use sealog_verify::{Evidence, Match, Policy, PolicyFileError, RuleError, SignerRule};
@@ -22,12 +22,11 @@ pub(super) fn wanted(signer: &SignerArgs, evidence: &EvidenceArgs) -> Result<Pol
 
 fn read(path: &Path) -> Result<Policy, Failure> {
     let bytes = artifact::read_bounded(path, MAX_POLICY_BYTES)?;
-    let name = path.display();
+    let name = quoted(path);
     let failure = |message: String| Failure::new(Status::Usage, "policy", message);
-    let text =
-        String::from_utf8(bytes).map_err(|_| failure(format!("`{name}` is not UTF-8, so no policy")))?;
+    let text = String::from_utf8(bytes).map_err(|_| failure(format!("{name} is not UTF-8, so no policy")))?;
     Policy::from_toml(&text).map_err(|error| {
-        let said = failure(format!("`{name}` is no policy that can be used: {error}"));
+        let said = failure(format!("{name} is no policy that can be used: {error}"));
         match error {
             PolicyFileError::Rule(rule) => meant(said, &rule),
             PolicyFileError::UnknownExtension(_) => said.hint(extension_names()),

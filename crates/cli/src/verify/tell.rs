@@ -2,7 +2,7 @@
 
 use super::judge::Judged;
 use crate::{
-    failure::{Failure, Status, paint},
+    failure::{Failure, Status, paint, quoted},
     inspect,
     output::Screen,
     progress::Show,
@@ -82,13 +82,14 @@ impl Told {
         Show::unless(self.json)
     }
 
-    /// Nothing at all could be checked. Programs hear so of each thing that was named, unless it was typed wrongly.
+    /// Nothing at all could be checked. Programs hear so of each thing that was named, unless it was typed wrongly. A
+    /// key that is none may have been typed rightly, and have come with the bundle.
     pub(crate) fn nothing_checked<'a>(
         mut self,
         named: impl IntoIterator<Item = &'a PathBuf>,
         failure: Failure,
     ) -> Result<Status, Failure> {
-        if self.json && failure.status == Status::Unable {
+        if self.json && (failure.status == Status::Unable || failure.class == super::NO_KEY) {
             for name in named {
                 self.screen.data(&not_checked_line(name, &failure))?;
             }
@@ -212,6 +213,11 @@ fn report(file: &str, checked: &Checked) -> Report {
         }
         CheckedBy::List(list) => {
             row("checked", format!("the digest in {}; the file is not there", list.display()), "");
+            // The first line is all that many read.
+            if report.verdict == Verdict::Verified {
+                let (file, list) = (quoted(Path::new(file)), quoted(list));
+                report.headline = format!("{file} is not there; its digest in {list} is verified");
+            }
         }
     }
     report

@@ -3,7 +3,7 @@
 //! `tests/conformance.rs` says where they come from. Fewer bytes of each are changed.
 
 use crate::{Used, every_change, shown, subject::Subject};
-use sealog_bundle::{Bundle, TrustedRoot};
+use sealog_bundle::{Bundle, KeyMaterial, TrustedRoot};
 use sealog_crypto::PublicKey;
 use sealog_verify::Policy;
 use std::{env, fs, path::Path};
@@ -41,10 +41,33 @@ fn every_change_of_bundles_by_others_is_refused_or_means_the_same() {
             Err(_) => Policy::identity(text("identity", IDENTITY), text("issuer", ISSUER)),
         };
         let bundle = Bundle::parse(&fs::read(case.join("bundle.sigstore.json")).unwrap()).unwrap();
+        let name = format!("{name} ({})", kinds(&bundle));
         let subject = Subject::new(&name, &bundle, &root, policy, &read("artifact", &cases.join("a.txt")));
         let judge = |bundle: &Bundle| subject.judge(bundle);
         wrong.extend(every_change(&subject, &judge, STEP, &mut Used::new()).0);
     }
     assert!(good > 10, "{good} cases");
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), shown(&wrong));
+}
+
+/// What a bundle has, in the words by which the list of excuses knows ours.
+fn kinds(bundle: &Bundle) -> String {
+    let material = &bundle.material;
+    let (key, stamped) = (&material.key, !material.timestamps.is_empty());
+    let promised = material.log_entries.iter().any(|entry| entry.inclusion_promise.is_some());
+    let v1 = material.log_entries.iter().any(|entry| entry.integrated_time != 0);
+    let is_cosigned = material.log_entries.iter().any(|entry| {
+        let lines = |text: &str| text.lines().filter(|line| line.starts_with("— ")).count();
+        entry.inclusion_proof.as_ref().is_some_and(|proof| lines(&proof.checkpoint) > 1)
+    });
+    let kinds = [
+        ("chain", matches!(key, KeyMaterial::Chain(_))),
+        ("promised managed key", promised && matches!(key, KeyMaterial::PublicKey { .. })),
+        ("managed key", matches!(key, KeyMaterial::PublicKey { .. })),
+        ("promise and timestamp", promised && stamped),
+        ("intoto v1, timestamp", v1 && !promised && stamped),
+        ("cosigned", is_cosigned),
+    ];
+    let has = kinds.into_iter().filter_map(|(kind, has)| has.then_some(kind));
+    has.collect::<Vec<_>>().join(", ")
 }

@@ -38,13 +38,17 @@ const fn row(
 const TWO: &[&str] = &["two of everything"];
 /// Bundles that have a time without their timestamp, or need none.
 const TIMED_OTHERWISE: &[&str] = &["promise and timestamp", "managed key", "two of everything"];
-/// Bundles that have a time without their promise.
-const TIMED_BY_TSA: &[&str] = &["promise and timestamp", "two of everything"];
+/// Bundles that have a time without their promise, or need none.
+const TIMED_BY_TSA: &[&str] = &["promise and timestamp", "promised managed key", "two of everything"];
 /// Bundles with an entry of Rekor v1 that nobody promised.
 const UNPROMISED: &[&str] = &["intoto v1, timestamp", "managed key, hashedrekord v1"];
 
 /// Bundles of two shapes by the same person, with the same certificate, about the same file.
 const TWO_SHAPES: &[&str] = &[" / "];
+
+/// Of these the ones whose policy wants no entry, and those whose policy wants no proof of it.
+const BESIDE_NO_LOG: &[&str] = &["/ no log"];
+const BESIDE_PROMISE: &[&str] = &["/ promise alone"];
 
 /// The list.
 pub(crate) const EXCUSED: &[Row] = &[
@@ -201,14 +205,14 @@ pub(crate) const EXCUSED: &[Row] = &[
         &[Drop],
         Less,
         TIMED_BY_TSA,
-        "the proof is there, and a timestamp states the time",
+        "the proof is there, and a timestamp states the time or none is needed",
     ),
     row(
         "verificationMaterial.tlogEntries[].inclusionPromise.signedEntryTimestamp",
         &[Drop],
         Less,
         TIMED_BY_TSA,
-        "the proof is there, and a timestamp states the time",
+        "the proof is there, and a timestamp states the time or none is needed",
     ),
     row(
         "verificationMaterial.tlogEntries[].inclusionProof.checkpoint.envelope (cosignature)",
@@ -260,14 +264,34 @@ pub(crate) const EXCUSED: &[Row] = &[
         TWO_SHAPES,
         "the promise is left out, and its time is nobody's any more",
     ),
+    row(
+        "verificationMaterial.tlogEntries[].logIndex",
+        &[Swap],
+        Less,
+        &["dsse v1, promise and timestamp, chain / ", " / dsse v1, promise and timestamp, chain"],
+        "the promise is left out, and nothing else covers the index across shards; the proof has its own",
+    ),
+    row(
+        "verificationMaterial.tlogEntries[]*",
+        &[Swap],
+        Less,
+        BESIDE_NO_LOG,
+        "the entry is left out, and the policy that is asked wants none",
+    ),
+    row(
+        "verificationMaterial.tlogEntries[].inclusionProof*",
+        &[Swap],
+        Less,
+        BESIDE_PROMISE,
+        "the proof is left out, and the policy that is asked takes the promise alone",
+    ),
 ];
 
-/// The rows that excuse a change of a place, in a bundle of ours of this name or in anybody's.
-pub(crate) fn excuse_of(place: &str, change: Change, ours: Option<&str>) -> Option<(usize, Excuse)> {
+/// The rows that excuse a change of a place, in bundles of this name.
+pub(crate) fn excuse_of(place: &str, change: Change, name: &str) -> Option<(usize, Excuse)> {
     let fits = |row: &Row| {
-        let here = row.place == place || row.place == "*";
-        let in_this =
-            ours.is_none_or(|name| row.only.is_empty() || row.only.iter().any(|part| name.contains(part)));
+        let here = row.place.strip_suffix('*').map_or(row.place == place, |start| place.starts_with(start));
+        let in_this = row.only.is_empty() || row.only.iter().any(|part| name.contains(part));
         here && in_this && row.changes.contains(&change)
     };
     EXCUSED.iter().position(fits).map(|row| (row, EXCUSED[row].excuse))

@@ -5,8 +5,9 @@ use sealog_bundle::{
     Bundle, Content, InclusionProof, Statement, TrustedRoot, UnixTime, Version, json::Value,
 };
 use sealog_crypto::KeyKind;
+use sealog_pki::Certificate;
 use sealog_testkit::{EntryForm, KeyForm, NOW, P256, Person, Shape, Signed, Sigstore, Thing, Token};
-use sealog_verify::{Artifact, Logged, Policy, SignedBy, Verified, verify};
+use sealog_verify::{Artifact, Evidence, Logged, Policy, SignedBy, Verified, verify};
 use std::collections::BTreeSet;
 
 /// What a verdict says, to be held against another's.
@@ -39,6 +40,7 @@ impl Says {
 pub(crate) type Judge<'a> = dyn Fn(&Bundle) -> Option<Says> + Sync + 'a;
 
 /// A good bundle, what it verifies with, and what it says.
+#[derive(Clone)]
 pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) document: Value<'static>,
@@ -46,26 +48,41 @@ pub(crate) struct Subject {
     pub(crate) policy: Policy,
     pub(crate) file: Vec<u8>,
     pub(crate) says: Says,
-    /// Whether it is one of ours, of which the rows of the list know what they have.
-    pub(crate) is_ours: bool,
-    /// What is said when entries, timestamps or promises are left out, and what is left is enough.
-    pub(crate) less: Vec<Says>,
 }
 
 impl Subject {
     pub(crate) fn new(name: &str, bundle: &Bundle, root: &TrustedRoot, policy: Policy, file: &[u8]) -> Self {
         let judge = |bundle: &Bundle| judge(bundle, root, &policy, file);
         let says = judge(bundle).unwrap_or_else(|| panic!("{name} does not verify"));
-        let less = parts(bundle).iter().filter_map(judge).collect();
         let text = bundle.to_json();
         let document = owned(&Value::parse(text.as_bytes(), text.len()).unwrap());
         let (root, file) = (root.clone(), file.to_vec());
-        Self { name: name.into(), document, root, policy, file, says, is_ours: false, less }
+        Self { name: name.into(), document, root, policy, file, says }
     }
 
-    fn made(name: &str, world: &Sigstore, signed: &Signed) -> Self {
-        let made = Self::new(name, &signed.bundle, &world.root, signed.policy(), &signed.file);
-        Self { is_ours: true, ..made }
+    fn made(name: &str, root: &TrustedRoot, made: &Made) -> Self {
+        let Made { signed, evidence, .. } = made;
+        let policy = signed.policy().with_evidence(evidence.clone());
+        Self::new(name, &signed.bundle, root, policy, &signed.file)
+    }
+
+    /// Whether both are verified with the same, so that one verdict is the other.
+    pub(crate) fn asks_as(&self, other: &Self) -> bool {
+        let policies = [self, other].map(|subject| format!("{:?}", subject.policy));
+        self.file == other.file && self.root == other.root && policies[0] == policies[1]
+    }
+
+    /// The bundle as it was read.
+    pub(crate) fn bundle(&self) -> Bundle {
+        Bundle::parse(self.document.to_compact().as_bytes()).unwrap()
+    }
+
+    /// What this one's policy lets be said of another's bundle: the whole, and what is left when entries, timestamps
+    /// or promises are left out and that is enough.
+    pub(crate) fn says_of(&self, other: &Self) -> Vec<Says> {
+        let bundle = other.bundle();
+        let whole_and_parts = [bundle.clone()].into_iter().chain(parts(&bundle));
+        whole_and_parts.filter_map(|part| self.judge(&part)).collect()
     }
 
     pub(crate) fn judge(&self, bundle: &Bundle) -> Option<Says> {
@@ -77,27 +94,33 @@ pub(crate) fn judge(bundle: &Bundle, root: &TrustedRoot, policy: &Policy, file: 
     verify(bundle, root, policy, &Artifact::from_bytes(file)).ok().as_ref().map(Says::of)
 }
 
-/// The bundle with each choice of its entries, promises and timestamps.
+/// The bundle with each choice of its entries, their promises and proofs, and its timestamps; also in the first version
+/// of the format, which may have least.
 fn parts(bundle: &Bundle) -> Vec<Bundle> {
     let (entries, timestamps) = (&bundle.material.log_entries, &bundle.material.timestamps);
     let chosen = |choice: usize, at: usize| choice >> at & 1 == 1;
+    let choices = 0..1_usize << (3 * entries.len() + timestamps.len());
     let mut parts = Vec::new();
-    for (of_entries, of_promises, of_timestamps) in (0..1 << entries.len()).flat_map(|e| {
-        (0..1 << entries.len()).flat_map(move |p| (0..1 << timestamps.len()).map(move |t| (e, p, t)))
-    }) {
+    for choice in choices {
         let mut part = bundle.clone();
         let entry = |(at, entry): (usize, &sealog_bundle::TransparencyLogEntry)| {
             let mut entry = entry.clone();
-            entry.inclusion_promise = entry.inclusion_promise.filter(|_| chosen(of_promises, at));
+            entry.inclusion_promise = entry.inclusion_promise.filter(|_| chosen(choice, 3 * at + 1));
+            entry.inclusion_proof = entry.inclusion_proof.filter(|_| chosen(choice, 3 * at + 2));
             entry
         };
-        let kept = entries.iter().enumerate().filter(|(at, _)| chosen(of_entries, *at));
+        let kept = entries.iter().enumerate().filter(|(at, _)| chosen(choice, 3 * at));
         part.material.log_entries = kept.map(entry).collect();
+        let of_timestamps = choice >> (3 * entries.len());
         let kept = timestamps.iter().enumerate().filter(|(at, _)| chosen(of_timestamps, *at));
         part.material.timestamps = kept.map(|(_, timestamp)| timestamp.clone()).collect();
         let mut reversed = part.clone();
         reversed.material.log_entries.reverse();
-        parts.extend([part, reversed]);
+        for mut part in [part, reversed] {
+            parts.push(part.clone());
+            part.version = Version::V01;
+            parts.push(part);
+        }
     }
     parts
 }
@@ -145,36 +168,73 @@ pub(crate) fn shapes() -> Vec<(&'static str, Shape, bool)> {
     ]
 }
 
-/// One bundle of each shape, and some that take more than one of something.
-pub(crate) fn subjects() -> Vec<Subject> {
-    let mut world = Sigstore::new();
-    let file = b"the file";
-    let mut subjects = Vec::new();
+/// A bundle that was made, of which kind, and what must prove it.
+#[derive(Clone)]
+pub(crate) struct Made {
+    kind: &'static str,
+    signed: Signed,
+    evidence: Evidence,
+}
+
+/// The kinds of bundles there are.
+pub(crate) const KINDS: usize = 11;
+/// Of these the first ones, which are of one shape each and have between them every field there is.
+const SHAPES: usize = 7;
+
+/// A bundle of every kind: of each shape, and those that take more than one of something, or less than usual.
+fn every_kind(world: &mut Sigstore, who: &Person, certificate: &Certificate, file: &[u8]) -> Vec<Made> {
+    let usual = |kind, signed| Made { kind, signed, evidence: Evidence::default() };
+    let mut made = Vec::new();
     for (name, shape, statement) in shapes() {
-        let mut signed = world.sign_as(&alice(), thing(statement, file), &shape);
-        if let Content::Envelope(envelope) = &mut signed.bundle.content {
-            envelope.signatures[0].keyid = "a key".into();
-        }
-        for entry in signed.bundle.material.log_entries.iter_mut().filter(|_| shape.entries[0].is_v1()) {
-            // A time that nobody promised, where there is no promise.
-            entry.integrated_time = NOW;
-        }
-        subjects.push(Subject::made(name, &world, &signed));
+        made.push(usual(name, world.sign_all(who, certificate, thing(statement, file), &shape)));
     }
-    subjects.push(Subject::made("two of everything", &world, &two_of_everything(&mut world.clone())));
+    made.push(usual("two of everything", two_of_everything(world, who, certificate, file)));
     let mut witnessed = world.clone();
     witnessed.log.witnessed_by("witness.example/w1");
-    let mut signed = witnessed.sign_as(&alice(), Thing::File(file), &Shape::default());
+    let mut signed = witnessed.sign_with(who, certificate, Thing::File(file));
     let others = &world.tsa.certificates()[1..2];
     let token = Token::new(NOW).fraction("5").with(others).over(signed.signature(), world.tsa.signer());
     signed.bundle.material.timestamps = vec![token];
-    subjects.push(Subject::made("cosigned checkpoint, certificates in the token", &world, &signed));
+    made.push(usual("cosigned checkpoint, certificates in the token", signed));
+    // As GitHub's instance for private repositories makes them.
+    let unlogged = Shape { sct: false, ..Shape::without_logs() };
+    let signed = world.sign_all(who, certificate, Thing::StatementAbout(file), &unlogged);
+    let evidence = Evidence::default().without_log_unsafe().without_sct_unsafe();
+    made.push(Made { kind: "no log", signed, evidence });
+    // As clients made them before there were proofs in bundles.
+    let shape = Shape { version: Version::V01, ..Shape::rekor_v1(EntryForm::HashedRekordV001) };
+    let mut signed = world.sign_all(who, certificate, Thing::File(file), &shape);
+    signed.bundle.material.log_entries[0].inclusion_proof = None;
+    let evidence = Evidence::default().accepting_promises();
+    made.push(Made { kind: "promise alone", signed, evidence });
+    assert_eq!(made.len(), KINDS);
+    made
+}
+
+/// One bundle of each kind.
+pub(crate) fn subjects() -> Vec<Subject> {
+    let mut world = Sigstore::new();
+    let certificate = world.certificate(&alice(), NOW - 60);
+    let mut subjects = Vec::new();
+    for mut made in every_kind(&mut world, &alice(), &certificate, b"the file") {
+        let bundle = &mut made.signed.bundle;
+        if let Content::Envelope(envelope) = &mut bundle.content {
+            envelope.signatures[0].keyid = "a key".into();
+        }
+        for entry in &mut bundle.material.log_entries {
+            // A time that nobody promised, where there is no promise.
+            if entry.kind_version.version != "0.0.2" || entry.kind_version.kind == "intoto" {
+                entry.integrated_time = entry.integrated_time.max(NOW);
+            }
+        }
+        subjects.push(Subject::made(made.kind, &world.root, &made));
+    }
     subjects
 }
 
 /// A file in logs of both kinds with two timestamps. The verdict names the Rekor v2 log.
-fn two_of_everything(world: &mut Sigstore) -> Signed {
-    let mut signed = world.sign(&alice(), Thing::File(b"the file"));
+fn two_of_everything(world: &mut Sigstore, who: &Person, certificate: &Certificate, file: &[u8]) -> Signed {
+    let mut signed = world.sign_with(who, certificate, Thing::File(file));
     let mut entry = world.rekor_v1.take(&signed, EntryForm::HashedRekordV001);
     world.rekor_v1.promise(&mut entry, NOW + 2);
     signed.bundle.material.log_entries.push(entry);
@@ -187,69 +247,88 @@ pub(crate) fn thing(statement: bool, file: &[u8]) -> Thing<'_> {
     if statement { Thing::StatementAbout(file) } else { Thing::File(file) }
 }
 
+/// Which values are put in each other's places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Every value.
+    One,
+    /// Every value, and every two.
+    EveryTwo,
+    /// Every value, and every two that hold others.
+    TwoParts,
+}
+
 /// Two bundles whose pieces are exchanged, and how they are related.
 pub(crate) struct Pair {
     pub(crate) name: String,
     pub(crate) bundles: [Subject; 2],
+    pub(crate) depth: Depth,
 }
 
-/// Pairs of each shape: of two people, files and trees; in the same tree; by the same person. And pairs of
-/// neighbouring shapes, by one person about one file.
+/// The files of pairs.
+const FILES: [&[u8]; 2] = [b"one file", b"another file"];
+
+/// Pairs of each kind: of two people, files and trees; in the same tree; by the same person. And every two
+/// kinds, by one person and by two, about one file and about two.
 pub(crate) fn pairs() -> Vec<Pair> {
+    let mut world = Sigstore::new();
+    let people = [alice(), bob()];
+    let certificates = people.each_ref().map(|who| world.certificate(who, NOW - 60));
+    let mut made =
+        |who: usize, file: usize| every_kind(&mut world, &people[who], &certificates[who], FILES[file]);
+    let [first, by_bob, by_alice, same_file] = [made(0, 0), made(1, 1), made(0, 1), made(1, 0)];
+    let checkpoints = [world.log.checkpoint(), world.rekor_v1.checkpoint()];
     let mut pairs = Vec::new();
-    for (name, shape, statement) in shapes() {
-        let mut world = Sigstore::new();
-        let certificates = [alice(), bob()].map(|who| world.certificate(&who, NOW - 60));
-        let sign = |world: &mut Sigstore, who: usize, file: &[u8]| {
-            let person = [alice(), bob()][who].clone();
-            world.sign_all(&person, &certificates[who], thing(statement, file), &shape)
-        };
-        let [first, by_bob, by_alice, same_file] = [
-            sign(&mut world, 0, b"one file"),
-            sign(&mut world, 1, b"another file"),
-            sign(&mut world, 0, b"another file"),
-            sign(&mut world, 1, b"one file"),
-        ];
-        let checkpoints = [world.log.checkpoint(), world.rekor_v1.checkpoint()];
-        let in_tree = |signed: &Signed| in_the_tree_of(&world, &checkpoints, signed);
-        for (relation, a, b) in [
-            ("other tree", &first, &by_bob),
-            ("same tree", &in_tree(&first), &in_tree(&by_bob)),
-            ("same signer, same tree", &in_tree(&first), &in_tree(&by_alice)),
-            ("same file, same tree", &in_tree(&first), &in_tree(&same_file)),
-        ] {
-            let name = format!("{name}, {relation}");
-            let bundles = [a, b].map(|signed| Subject::made(&name, &world, signed));
-            pairs.push(Pair { name, bundles });
+    let mut pair = |name: String, two: [&Made; 2], depth: Depth| {
+        let bundles = two.map(|made| Subject::made(&name, &world.root, made));
+        pairs.push(Pair { name, bundles, depth });
+    };
+    let in_tree = |made: &Made| in_the_tree_of(&world, &checkpoints, made);
+    for at in 0..KINDS {
+        let kind = first[at].kind;
+        let depth = if at < SHAPES { Depth::EveryTwo } else { Depth::TwoParts };
+        pair(format!("{kind}, other tree"), [&first[at], &by_bob[at]], depth);
+        // Another witness's line is in no other tree.
+        if kind.starts_with("cosigned") {
+            continue;
+        }
+        for (relation, other) in
+            [("", &by_bob[at]), ("same signer, ", &by_alice[at]), ("same file, ", &same_file[at])]
+        {
+            pair(format!("{kind}, {relation}same tree"), [&in_tree(&first[at]), &in_tree(other)], depth);
         }
     }
-    let mut world = Sigstore::new();
-    let certificate = world.certificate(&alice(), NOW - 60);
-    let signed: Vec<(&str, Signed)> = shapes()
-        .into_iter()
-        .map(|(name, shape, statement)| {
-            (name, world.sign_all(&alice(), &certificate, thing(statement, b"one file"), &shape))
-        })
-        .collect();
-    for two in signed.windows(2) {
-        let name = format!("{} / {}", two[0].0, two[1].0);
-        let bundles = [&two[0], &two[1]].map(|(_, signed)| Subject::made(&name, &world, signed));
-        pairs.push(Pair { name, bundles });
+    for (at, one) in first.iter().enumerate() {
+        for other in at + 1..KINDS {
+            // Of kinds that stand beside each other in the list all; each has something of its own there.
+            let closest = if other == at + 1 && other < SHAPES { Depth::EveryTwo } else { Depth::TwoParts };
+            for (relation, others, depth) in [
+                ("same signer, same file", &first, closest),
+                ("same signer", &by_alice, Depth::One),
+                ("same file", &same_file, Depth::One),
+                ("nothing the same", &by_bob, Depth::One),
+            ] {
+                let name = format!("{} / {}, {relation}", one.kind, others[other].kind);
+                pair(name, [one, &others[other]], depth);
+            }
+        }
     }
     pairs
 }
 
 /// The same with its proofs in the trees as they are now, and under these checkpoints of them.
-fn in_the_tree_of(world: &Sigstore, [of_v2, of_v1]: &[String; 2], signed: &Signed) -> Signed {
-    signed.changed(|bundle| {
+fn in_the_tree_of(world: &Sigstore, [of_v2, of_v1]: &[String; 2], made: &Made) -> Made {
+    let signed = made.signed.changed(|bundle| {
         for entry in &mut bundle.material.log_entries {
-            let index = entry.inclusion_proof.as_ref().unwrap().log_index;
+            // Of one that is only promised no tree is known.
+            let Some(index) = entry.inclusion_proof.as_ref().map(|proof| proof.log_index) else { continue };
             let (log, checkpoint) =
                 if entry.log_id == world.log.id() { (&world.log, of_v2) } else { (&world.rekor_v1, of_v1) };
             entry.inclusion_proof =
                 Some(InclusionProof { checkpoint: checkpoint.clone(), ..log.proof(index) });
         }
-    })
+    });
+    Made { signed, ..made.clone() }
 }
 
 /// The places where two documents differ, down to single values.

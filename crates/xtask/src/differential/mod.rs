@@ -1,8 +1,8 @@
 //! Other verifiers beside ours: the same bundle, artifact and policy must get the same verdict.
 //!
 //! Asked about: the bundles of the sigstore-conformance suite; bundles that cosign, sigstore-python, sigstore-js and
-//! `sealog` make against our own services; all of them, and trusted roots, changed in thousands of ways; and whatever a folder of
-//! `SEALOG_CORPUS_DIR`, laid out like the suite's, holds. Where we disagree with somebody stands, with who is right
+//! `sealog` make against our own services; all of them, and trusted roots, changed in thousands of ways; and a corpus of
+//! hard cases that `testkit` makes. Where we disagree with somebody stands, with who is right
 //! and by which paragraph, in `docs/reference/disagreements.md`; any other disagreement fails, and so does a row that
 //! nothing needs.
 
@@ -17,6 +17,7 @@ mod verifiers;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -37,8 +38,10 @@ use verifiers::Answers;
 
 /// Where disagreements stand.
 const DOCUMENT: &str = "docs/reference/disagreements.md";
-/// Cases of a folder on disk, laid out like the suite's `bundle-verify`: `testkit` writes such folders.
-const CORPUS: &str = "SEALOG_CORPUS_DIR";
+/// Hard cases that the corpus has at least.
+const MIN_CORPUS: usize = 100;
+/// The longest it may take to write them: RSA keys are made.
+const WRITING_LIMIT: Duration = Duration::from_secs(120);
 
 /// Installs the peers and compares the verifiers asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
@@ -80,10 +83,11 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
 fn build_ours(house: &House) -> Result<()> {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--release", "--quiet", "-p", "sealog-verify", "--example", "batch"]);
+    build.args(["-p", "sealog-testkit", "--example", "corpus"]);
     if process::show(build.current_dir(&house.root))? {
         return Ok(());
     }
-    bail!("the example `batch` of sealog-verify does not build; what cargo said stands above")
+    bail!("the examples `batch` and `corpus` do not build; what cargo said stands above")
 }
 
 /// Every case there is.
@@ -97,10 +101,7 @@ fn questions(house: &House, stage: &Stage<'_>) -> Result<Vec<Case>> {
         cases.extend(cases::of_folder(&folder.join("bundle-verify"), "conformance ", &root)?);
         bases.extend(bundles::of_others(&cases, folder)?);
     }
-    if let Some(folder) = std::env::var_os(CORPUS) {
-        let folder = Path::new(&folder);
-        cases.extend(cases::of_folder(folder, "corpus ", &folder.join("trusted_root.json"))?);
-    }
+    cases.extend(corpus(house, &stage.scratch)?);
     let folder = stage.scratch.file("mutants");
     std::fs::create_dir(&folder)?;
     for base in &bases {
@@ -112,6 +113,19 @@ fn questions(house: &House, stage: &Stage<'_>) -> Result<Vec<Case>> {
         if base.spelled {
             cases.extend(rooted(base, &folder, cases.len())?);
         }
+    }
+    Ok(cases)
+}
+
+/// The hard cases of `testkit`, each in a world of its own.
+fn corpus(house: &House, scratch: &Scratch) -> Result<Vec<Case>> {
+    let folder = scratch.file("corpus");
+    let mut write = Command::new(house.path("target/release/examples/corpus"));
+    process::run(write.arg(&folder), WRITING_LIMIT)?.expect_success("writing the corpus")?;
+    // Every case brings its own trusted root.
+    let cases = cases::of_folder(&folder, "corpus ", &folder.join("trusted_root.json"))?;
+    if cases.len() < 2 * MIN_CORPUS {
+        bail!("the corpus has only {} cases, each asked in two ways", cases.len() / 2);
     }
     Ok(cases)
 }
@@ -243,7 +257,7 @@ fn judge(ours: &Answers, theirs: &[Answers], table: &mut Disagreements, tally: &
                 tally.pass(1);
                 continue;
             }
-            let listed = table.explain(case, our.verdict, peer.name, answer.verdict);
+            let listed = table.explain(case, our.verdict, peer.name, answer.verdict, &answer.said);
             found.push(json!({
                 "case": case,
                 "verifier": peer.name,

@@ -3,6 +3,8 @@
 //! The manifests say which crate is allowed at all; the sources say whether a pure room reaches for the
 //! world, and whether a service directory reaches into another.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use serde_json::Value;
 
@@ -84,6 +86,31 @@ const PRIMITIVES: [&str; 11] = [
 ];
 /// The one other use of a primitive library: TLS wants its provider installed by name.
 const TLS_PROVIDER: (&str, &str) = ("sealog-server", "aws-lc-rs");
+/// What is nowhere in the tree of a pure room, however it would get there: event loops, HTTP, sockets, OpenSSL.
+const NOT_BELOW: [&str; 20] = [
+    "async-std",
+    "curl",
+    "futures-executor",
+    "h2",
+    "http",
+    "hyper",
+    "isahc",
+    "mio",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "polling",
+    "quinn",
+    "reqwest",
+    "rustls",
+    "smol",
+    "socket2",
+    "surf",
+    "tokio",
+    "ureq",
+];
+/// The pure room above all others: what is below it is below them.
+const TOP_PURE_ROOM: &str = "sealog-verify";
 /// Modules of `std` that read the world or change it.
 const WORLD_MODULES: [&str; 7] = ["fs", "net", "env", "time", "process", "thread", "io"];
 /// The services, which meet over HTTP or in a pure room.
@@ -96,6 +123,49 @@ pub(super) fn metadata(house: &House) -> Result<Value> {
     let limit = std::time::Duration::from_secs(60);
     let output = process::run(&mut command, limit)?.expect_success("cargo metadata")?;
     serde_json::from_str(&output).context("cargo metadata did not write JSON")
+}
+
+/// What cargo knows of everything that is built, ours and others'.
+pub(super) fn resolved(house: &House) -> Result<Value> {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    command.args(["metadata", "--locked", "--format-version", "1"]).current_dir(&house.root);
+    let limit = std::time::Duration::from_secs(60);
+    let output = process::run(&mut command, limit)?.expect_success("cargo metadata")?;
+    serde_json::from_str(&output).context("cargo metadata did not write JSON")
+}
+
+/// The tree below the pure rooms, however deep: what a direct dependency depends on is shipped with it.
+pub(super) fn check_tree(metadata: &Value) -> Result<Vec<Finding>> {
+    let list = |value: &Value, name: &str| -> Vec<Value> {
+        value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let text =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let names: BTreeMap<String, String> = list(metadata, "packages")
+        .iter()
+        .map(|package| (text(package, "id"), text(package, "name")))
+        .collect();
+    let nodes = metadata.get("resolve").map(|resolve| list(resolve, "nodes")).unwrap_or_default();
+    let top = names.iter().find(|(_, name)| *name == TOP_PURE_ROOM).context("the pure room is not built")?;
+    let is_shipped = |kind: &Value| kind.get("kind").and_then(Value::as_str) != Some("dev");
+    let mut reached = BTreeMap::from([(top.0.clone(), TOP_PURE_ROOM.to_owned())]);
+    let mut waiting = vec![top.0.clone()];
+    while let Some(id) = waiting.pop() {
+        let node = nodes.iter().find(|node| text(node, "id") == id);
+        let node = node.with_context(|| format!("{id} is not in the resolved tree"))?;
+        let path = reached.get(&id).cloned().unwrap_or_default();
+        for edge in list(node, "deps") {
+            let below = text(&edge, "pkg");
+            if list(&edge, "dep_kinds").iter().any(is_shipped) && !reached.contains_key(&below) {
+                let name = names.get(&below).map_or(below.as_str(), String::as_str);
+                reached.insert(below.clone(), format!("{path} → {name}"));
+                waiting.push(below);
+            }
+        }
+    }
+    let is_bad = |id: &String| names.get(id).is_some_and(|name| NOT_BELOW.contains(&name.as_str()));
+    let bad = reached.iter().filter(|(id, _)| is_bad(id));
+    Ok(bad.map(|(_, path)| Finding::of("package sealog-verify", format!("ends up with {path}"))).collect())
 }
 
 /// The table against the manifests.
@@ -312,6 +382,27 @@ mod tests {
         let findings = check_metadata(&package("sealog-verify", "tokio", None)).unwrap();
         assert!(says(&findings).contains("is pure and may not use tokio"));
         assert!(check_metadata(&package("sealog-client", "tokio", None)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_pure_room_takes_no_runtime_by_way_of_another() {
+        let tree = |kind: Option<&str>, below: &str| {
+            let edge = |to: &str, kind: Option<&str>| json!({"pkg": to, "dep_kinds": [{"kind": kind}]});
+            json!({
+                "packages": [{"id": "1", "name": "sealog-verify"}, {"id": "2", "name": "harmless"}, {"id": "3", "name": below}],
+                "resolve": {"nodes": [
+                    {"id": "1", "deps": [edge("2", None)]},
+                    {"id": "2", "deps": [edge("3", kind), edge("1", None)]},
+                    {"id": "3", "deps": []},
+                ]},
+            })
+        };
+        let findings = check_tree(&tree(None, "tokio")).unwrap();
+        assert_eq!(says(&findings), "ends up with sealog-verify → harmless → tokio");
+        assert_eq!(check_tree(&tree(Some("build"), "openssl-sys")).unwrap().len(), 1);
+        assert!(check_tree(&tree(Some("dev"), "tokio")).unwrap().is_empty());
+        assert!(check_tree(&tree(None, "serde")).unwrap().is_empty());
+        assert!(check_tree(&json!({"packages": []})).is_err());
     }
 
     #[test]

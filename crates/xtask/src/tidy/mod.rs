@@ -1,11 +1,12 @@
 //! Tidy: the rules of the house that a program can check.
 //!
 //! `imports` holds who may use whom, `files` what a single file must and must not contain, `docs` that
-//! links lead somewhere. Each rule is a function from text to findings, so that its tests show it failing.
+//! links lead somewhere, `named` that the tests a page names are there. Each rule is a function from text to findings, so that its tests show it failing.
 
 mod docs;
 mod files;
 mod imports;
+mod named;
 
 use std::path::{Path, PathBuf};
 
@@ -67,11 +68,13 @@ pub(crate) fn command(house: &House) -> Result<bool> {
 pub(crate) fn check(house: &House) -> Result<Vec<Finding>> {
     let sources = sources(&house.root)?;
     let mut findings = imports::check_metadata(&imports::metadata(house)?)?;
+    findings.extend(imports::check_tree(&imports::resolved(house)?)?);
     for source in &sources {
         findings.extend(imports::check_source(source));
         findings.extend(files::check(source));
     }
     findings.extend(docs::check(&house.root, &sources));
+    findings.extend(named::check(&sources));
     findings.sort();
     Ok(findings)
 }
