@@ -5,10 +5,10 @@
 
 mod certificate;
 mod der;
-mod document;
+pub(crate) mod document;
 mod entry;
 mod parts;
-mod words;
+pub(crate) mod words;
 
 use crate::{
     args::InspectArgs,

@@ -13,6 +13,8 @@ mod failure;
 mod identity;
 mod inspect;
 mod output;
+#[doc(hidden)]
+pub mod outside;
 mod progress;
 mod sign;
 mod trust;

@@ -3,8 +3,8 @@
 //! What is to be checked ([`inputs`]), with which bundles ([`bundles`]), whether they hold ([`judge`]), how that is
 //! told ([`tell`]), and who does the work when there is much of it ([`crew`]).
 
-mod bundles;
-mod checksums;
+pub(crate) mod bundles;
+pub(crate) mod checksums;
 mod crew;
 mod inputs;
 mod judge;

@@ -49,7 +49,17 @@ fn main() {
     maker.checkpoints();
     maker.policies();
     maker.keys();
+    maker.lists();
 }
+
+/// Lists of checksums, with digests of these lengths.
+const LISTS: [(&str, &str); 5] = [
+    ("plain", "# a comment\n\nH256  a.txt\r\nH256 *b c.txt\nH384  a.txt\nH512  a.txt\n"),
+    ("tagged", "SHA256 (d (1) = .txt) = H256\nSHA384 (e) = H384\nSHA512 (e) = H512\nMD5 (f) = H256\n"),
+    ("escaped", "\\H256  e\\\\f\\ng\\r\n\\SHA256 (h\\\\i) = H256\n"),
+    ("below", "H256  ./sub/j\nH256   k\nH256  ../l\nH256  /m\n"),
+    ("again", "H256  a\nH256  ./a\n"),
+];
 
 struct Maker {
     folder: PathBuf,
@@ -166,6 +176,14 @@ impl Maker {
         self.add("bad-timestamp-of-other", of_other);
     }
 
+    fn lists(&self) {
+        for (name, list) in LISTS {
+            let hex = |digits: usize| "5891b5b522d5df086d0ff0b110fbd9d2".repeat(4)[..digits].to_owned();
+            let list = list.replace("H256", &hex(64)).replace("H384", &hex(96)).replace("H512", &hex(128));
+            self.seed("checksums", name, list.as_bytes());
+        }
+    }
+
     fn documents(&self) {
         let root = &self.world.root;
         self.write("good/root.json", root.to_json().as_bytes());
@@ -176,6 +194,7 @@ impl Maker {
             let document = bundle.to_json();
             self.write(&format!("good/{name}.json"), document.as_bytes());
             self.seed("bundle", name, document.as_bytes());
+            self.seed("inspect", name, document.as_bytes());
             self.seed("json", name, document.as_bytes());
             self.seed("verify", &format!("document-{name}"), document.as_bytes());
             let at = u8::try_from(names().position(|known| known == *name).unwrap()).unwrap();

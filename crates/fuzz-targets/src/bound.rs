@@ -26,6 +26,10 @@ pub struct Bound {
 pub const JSON: Bound = Bound { fixed: 1 << 20, each: 64 };
 /// What is in DER, in PEM or in lines is copied a few times and no more.
 pub const BYTES: Bound = Bound { fixed: 1 << 20, each: 32 };
+/// Each line becomes a name in a list and in an index of it, here a second time to compare with.
+pub const LISTS: Bound = Bound { fixed: 1 << 20, each: 64 };
+/// A document becomes a tree, its description another, and that is written in words and in JSON.
+pub const WORDS: Bound = Bound { fixed: 1 << 20, each: 512 };
 /// An input edits a bundle of some kilobytes, or is a document.
 pub const VERIFY: Bound = Bound { fixed: 4 << 20, each: 64 };
 

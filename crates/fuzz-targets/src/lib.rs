@@ -15,6 +15,7 @@ pub mod bound;
 pub mod der;
 pub mod edit;
 pub mod evidence;
+pub mod files;
 pub mod good;
 pub mod parsers;
 pub mod script;
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// Every target, those first that matter most.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "verify", run: soundness::verify, bound: bound::VERIFY },
     Target { name: "bundle", run: parsers::bundle, bound: bound::JSON },
     Target { name: "certificate", run: evidence::certificate, bound: bound::BYTES },
@@ -46,6 +47,8 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "json", run: parsers::json, bound: bound::JSON },
     Target { name: "policy", run: soundness::policy, bound: bound::POLICY },
     Target { name: "public_key", run: evidence::public_key, bound: bound::BYTES },
+    Target { name: "checksums", run: files::checksums, bound: bound::LISTS },
+    Target { name: "inspect", run: files::inspect, bound: bound::WORDS },
 ];
 
 /// Runs the target of that name and holds its bound.

@@ -359,6 +359,19 @@ fn notes(size: usize) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn lists(size: usize) -> Vec<(&'static str, String)> {
+    let hex = "0".repeat(64);
+    let line = hex.len() + 9;
+    let names: String = (0..size / line).map(|number| format!("{hex}  {number:06}\n")).collect();
+    vec![
+        ("many names", names),
+        ("a long name", format!("{hex}  {}\n", "a/".repeat((size - line) / 2))),
+        ("a long name, escaped", format!("\\{hex}  a{}\n", fill("\\\\", size - line))),
+        ("brackets", format!("SHA256 ({}) = {hex}\n", fill(") = (", size - 2 * line))),
+        ("blank lines", fill("\n", size)),
+    ]
+}
+
 fn keys(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let long = |key: Vec<u8>| [u16::try_from(key.len()).unwrap_or(0).to_be_bytes().to_vec(), key].concat();
     let rsa = |bits: usize| {
@@ -502,6 +515,10 @@ pub fn inputs(size: usize) -> Vec<Slow> {
     inputs.extend(timestamps(size).into_iter().map(|(what, input)| slow("timestamp", what, input)));
     inputs.extend(notes(size).into_iter().map(|(what, text)| slow("checkpoint", what, text.into_bytes())));
     inputs.extend(policies(size).into_iter().map(|(what, text)| slow("policy", &what, text.into_bytes())));
+    inputs.extend(lists(size).into_iter().map(|(what, text)| slow("checksums", what, text.into_bytes())));
+    inputs.extend(any_json(size).into_iter().map(|(what, text)| slow("inspect", what, text.into_bytes())));
+    let described = own_json(size).into_iter().filter(|(target, ..)| *target == "bundle");
+    inputs.extend(described.map(|(_, what, text)| slow("inspect", what, text.into_bytes())));
     inputs.extend(keys(size).into_iter().map(|(what, input)| slow("public_key", what, input)));
     inputs
 }

@@ -17,7 +17,7 @@ use crate::House;
 use crate::process;
 
 /// The targets, those first that matter most, and the longest input of each.
-const TARGETS: [(&str, u32); 11] = [
+const TARGETS: [(&str, u32); 13] = [
     ("verify", 1 << 14),
     ("bundle", 1 << 20),
     ("certificate", 1 << 17),
@@ -29,6 +29,8 @@ const TARGETS: [(&str, u32); 11] = [
     ("json", 1 << 20),
     ("policy", 1 << 13),
     ("public_key", 1 << 16),
+    ("checksums", 1 << 16),
+    ("inspect", 1 << 18),
 ];
 /// What the compiler is told: where the program's paths part, and what it compares, is seen by libFuzzer.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -21,12 +21,17 @@ const MATERIAL_FIELDS: [&str; 5] =
     ["publicKey", "x509CertificateChain", "certificate", "tlogEntries", "timestampVerificationData"];
 
 /// Describes a document, or says why it is no bundle in any part.
-pub(super) fn describe(document: &[u8], line: Option<usize>) -> Result<Part, BundleError> {
+pub(crate) fn describe(document: &[u8], line: Option<usize>) -> Result<Part, BundleError> {
+    let value = Value::parse(document, MAX_BUNDLE_BYTES)?;
+    if !BUNDLE_FIELDS.iter().any(|part| field(&value, part).is_some()) {
+        return Err(JsonError::here(JsonFault::Missing).into());
+    }
     let fault = Bundle::parse(document).err();
-    let value = match Value::parse(document, MAX_BUNDLE_BYTES) {
-        Ok(value) if BUNDLE_FIELDS.iter().skip(1).any(|part| field(&value, part).is_some()) => value,
-        _ => return Err(fault.unwrap_or_else(|| JsonError::here(JsonFault::Missing).into())),
-    };
+    if let (Some(fault), false) =
+        (&fault, BUNDLE_FIELDS.iter().skip(1).any(|part| field(&value, part).is_some()))
+    {
+        return Err(fault.clone());
+    }
     let material = field(&value, "verificationMaterial");
     let of_material = |describe: &dyn Fn(&Value<'_>) -> Option<Part>| material.and_then(describe);
     let (leaf, chain) = material.map(certificates).unwrap_or_default();

@@ -10,7 +10,10 @@ use sealog_crypto::{PublicKey, sha256};
 use std::fmt;
 
 /// A piece of a description.
-pub(super) type Part = Value<'static>;
+pub(crate) type Part = Value<'static>;
+
+/// So many of one kind are described; who wants to read more has the document.
+const MOST_DESCRIBED: usize = 4096;
 
 /// The member that says why a part could not be read.
 pub(super) const UNREADABLE: &str = "unreadable";
@@ -109,15 +112,15 @@ pub(super) fn message(
 /// A field that is a list of messages.
 pub(super) fn messages(value: &Value<'_>, name: &str, describe: impl Fn(&Value<'_>) -> Part) -> Option<Part> {
     Some(match field(value, name)? {
-        Value::Array(elements) => Value::Array(
-            elements
-                .iter()
-                .map(|element| match element {
-                    Value::Object(_) => describe(element),
-                    _ => unreadable("not an object"),
-                })
-                .collect(),
-        ),
+        Value::Array(elements) => {
+            let described = elements.iter().take(MOST_DESCRIBED).map(|element| match element {
+                Value::Object(_) => describe(element),
+                _ => unreadable("not an object"),
+            });
+            let more = elements.len().saturating_sub(MOST_DESCRIBED);
+            let rest = (more > 0).then(|| unreadable(format!("{more} more, which are not described")));
+            Value::Array(described.chain(rest).collect())
+        }
         _ => unreadable("not an array"),
     })
 }

@@ -28,14 +28,14 @@ const SINGULAR: [(&str, &str); 13] = [
 ];
 
 /// The words for the members of a description.
-pub(super) fn words(description: &Value<'_>) -> String {
+pub(crate) fn words(description: &Value<'_>) -> String {
     let mut lines = String::new();
     members(description, 0, &mut lines);
     lines
 }
 
 /// How many parts of a description could not be read.
-pub(super) fn unreadable_parts(description: &Value<'_>) -> usize {
+pub(crate) fn unreadable_parts(description: &Value<'_>) -> usize {
     match description {
         Value::Object(members) => members
             .iter()

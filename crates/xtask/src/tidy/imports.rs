@@ -49,7 +49,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ),
     (
         "sealog-fuzz-targets",
-        &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle", "sealog-verify"],
+        &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle", "sealog-verify", "sealog-cli"],
     ),
     ("xtask", &[]),
 ];
