@@ -83,6 +83,16 @@ impl Authority {
             && self.looked.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             self.look();
+            let lined_up = self.lined_up.read().unwrap_or_else(PoisonError::into_inner);
+            for (starts, working) in lined_up.iter().filter(|(starts, _)| (looked + 1..=now).contains(starts))
+            {
+                tracing::info!(
+                    service = self.kind.service,
+                    starts = %sealog_bundle::UnixTime::from_seconds(*starts),
+                    serial = working.chain.first().map(|leaf| hex::encode(leaf.serial())),
+                    "the authority's next certificate is at work"
+                );
+            }
         }
         let lined_up = self.lined_up.read().unwrap_or_else(PoisonError::into_inner);
         let current = lined_up.iter().rfind(|(starts, _)| *starts <= now);
