@@ -272,7 +272,8 @@ fn of_several_files_it_is_said_which_was_not_signed() {
     let output = instance.sign(&[], &trust).args(["b.txt", "c.txt"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let talk = String::from_utf8(output.stderr).unwrap();
-    assert!(talk.starts_with("error: `b.txt` and what comes after it was not signed: "), "{talk}");
+    let said = "identity: the token that was given\nerror: `b.txt` and what comes after it was not signed: ";
+    assert!(talk.starts_with(said), "{talk}");
     let there = |name: &str| instance.path("work").join(name).exists();
     assert!(there("app.txt.sigstore.json") && !there("b.txt.sigstore.json") && !there("c.txt.sigstore.json"));
 }
