@@ -171,10 +171,8 @@ impl Run<'_> {
         if !clean {
             println!("  input in {}, words in {}", found.display(), log.display());
         }
-        let place = self.house.path(MINUTES);
-        let mut sums = Minutes::read(&fs::read_to_string(&place).unwrap_or_default());
-        sums.add(self.name, minutes, inputs);
-        fs::write(&place, sums.to_string()).with_context(|| format!("cannot write {MINUTES}"))?;
+        add_up(&self.house.path(MINUTES), &self.house.path("fuzz/target"), self.name, minutes, inputs)
+            .with_context(|| format!("cannot write {MINUTES}"))?;
         Ok(clean)
     }
 
@@ -255,6 +253,17 @@ fn inputs_run(said: &str) -> u64 {
     last_words.map(str::trim).or_else(progress).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
+/// Adds to the table, one run after the other: several may work at once.
+fn add_up(place: &Path, room: &Path, target: &str, minutes: f64, inputs: u64) -> Result<()> {
+    let lock = fs::File::create(room.join("lock"))?;
+    lock.lock()?;
+    let mut sums = Minutes::read(&fs::read_to_string(place)?);
+    sums.add(target, minutes, inputs);
+    let written = room.join("minutes.md");
+    fs::write(&written, sums.to_string())?;
+    Ok(fs::rename(&written, place)?)
+}
+
 /// The table of what was run so far.
 struct Minutes {
     /// What stands before the table.
@@ -317,6 +326,23 @@ mod tests {
             "{text}"
         );
         assert!(text.find("verify") < text.find("bundle"));
+    }
+
+    #[test]
+    fn runs_at_once_lose_no_minute() {
+        let room = crate::process::Scratch::new("minutes").unwrap();
+        let place = room.file("table.md");
+        fs::write(&place, "# Minutes\n\n").unwrap();
+        std::thread::scope(|scope| {
+            for target in ["verify", "bundle", "json", "policy"] {
+                let (place, room) = (&place, room.path());
+                scope.spawn(move || (0..20).for_each(|_| add_up(place, room, target, 0.5, 1).unwrap()));
+            }
+        });
+        let text = fs::read_to_string(&place).unwrap();
+        for target in ["verify", "bundle", "json", "policy"] {
+            assert!(text.contains(&format!("| {target} | 10.00 | 20 | ")), "{text}");
+        }
     }
 
     #[test]
