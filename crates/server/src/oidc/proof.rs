@@ -266,5 +266,15 @@ mod tests {
         }
         assert_eq!(waiting("192.0.2.20", "jane@wide.example").await, "", "a domain is not flooded either");
         assert_eq!(waiting("192.0.2.20", "jane@other.example").await.len(), 64);
+
+        // A full queue is met alike by an address that gets no more and by one that never had any.
+        let _places: Vec<_> = std::iter::from_fn(|| proofs.post.place().ok()).collect();
+        for address in ["jane@example.org", "never@never.example"] {
+            let address = Address::parse(address).unwrap();
+            let origin = Origin { network: "192.0.2.99", from: "", browser: "b", asked_by: "x", at: "now" };
+            let purpose = Purpose::Device { user_code: "BCDFGHJK".to_owned() };
+            let begun = proofs.begin(&address, purpose, &origin, NOW).await;
+            assert!(matches!(begun, Err(ProofError::Busy)), "{begun:?}");
+        }
     }
 }
