@@ -260,6 +260,9 @@ pub enum Cause {
     /// The engine's own proof did not verify, or could not be made: memory or logic is broken.
     #[error("a proof made by the log does not verify")]
     Proof,
+    /// Another process has taken the log over; this one must not sign any more.
+    #[error("another sequencer has taken the log")]
+    Superseded,
     /// A thread of the engine ended unexpectedly.
     #[error("a thread of the log ended unexpectedly")]
     Thread,

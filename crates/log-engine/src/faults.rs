@@ -1,15 +1,16 @@
 //! What the log does when the disk does not: failing syncs, short writes, full disks, and what is left afterwards.
 
-use std::fs::File;
+use std::any::Any;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sealog_tlog::{EntryBytes, EntryLeaf};
 
+use crate::disk::{Disk as AnyDisk, DiskFile, RealDisk};
 use crate::support::{Owner, append_all, check_receipt, entry, read_public, runtime};
-use crate::wal::{SegmentFile, Wrap};
 use crate::{AppendError, Cause, Log};
 
 /// How the next write of a record, or its sync, goes wrong.
@@ -36,16 +37,54 @@ struct Disk {
 }
 
 struct FaultyFile {
-    file: File,
+    file: Box<dyn DiskFile>,
     disk: Disk,
 }
 
-impl Disk {
-    fn wrap(&self) -> Wrap {
-        let disk = self.clone();
-        Arc::new(move |file| Box::new(FaultyFile { file, disk: disk.clone() }))
+impl AnyDisk for Disk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = RealDisk.create(path)?;
+        match path.parent().is_some_and(|dir| dir.ends_with("wal")) {
+            true => Ok(Box::new(FaultyFile { file, disk: self.clone() })),
+            false => Ok(file),
+        }
     }
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        RealDisk.read(path)
+    }
+    fn is_file(&self, path: &Path) -> bool {
+        RealDisk.is_file(path)
+    }
+    fn is_dir(&self, path: &Path) -> bool {
+        RealDisk.is_dir(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        RealDisk.list(dir)
+    }
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        RealDisk.open(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_file(path)
+    }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.remove_dir_all(dir)
+    }
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.create_dir(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
+        RealDisk.lock(path)
+    }
+}
 
+impl Disk {
     fn fail_after(&self, syncs: i64, fault: Fault) {
         self.syncs_left.store(syncs, Ordering::SeqCst);
         *self.fault.lock().unwrap() = Some(fault);
@@ -57,7 +96,15 @@ impl Disk {
     }
 }
 
-impl SegmentFile for FaultyFile {
+impl DiskFile for FaultyFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match self.disk.armed() {
             Some(Fault::Short(len)) => {
@@ -102,7 +149,8 @@ fn a_failed_commit_stops_the_log_for_good_and_loses_nothing_acknowledged() {
         owner.create().close().unwrap();
         runtime().block_on(async {
             let disk = Disk::default();
-            let log = Log::<EntryLeaf>::open_with(&owner.dir(), owner.settings(), disk.wrap()).unwrap();
+            let log =
+                Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), owner.settings()).unwrap();
             let mut acknowledged = Vec::new();
             for n in 0..5 {
                 acknowledged.push((log.append(entry(n)).await.unwrap(), entry(n)));
@@ -155,7 +203,7 @@ fn refuses_and_goes_on(fault: Fault) {
     owner.create().close().unwrap();
     runtime().block_on(async {
         let disk = Disk::default();
-        let log = Log::<EntryLeaf>::open_with(&owner.dir(), owner.settings(), disk.wrap()).unwrap();
+        let log = Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), owner.settings()).unwrap();
         let big = |n: u8| EntryBytes(vec![n; 20_000]);
         disk.fail_after(0, fault);
         // What was preallocated takes some; then every entry is refused, and none is half logged.
@@ -252,7 +300,7 @@ fn a_full_queue_refuses_and_recovers() {
         let disk = Disk::default();
         let mut settings = owner.settings();
         settings.max_pending = 8;
-        let log = Log::<EntryLeaf>::open_with(&owner.dir(), settings, disk.wrap()).unwrap();
+        let log = Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), settings).unwrap();
         *disk.slow.lock().unwrap() = Duration::from_millis(150);
         let tasks: Vec<_> = (0..60).map(|n| tokio::spawn(log.append(entry(n)))).collect();
         let (mut accepted, mut refused) = (0, 0);
@@ -280,7 +328,7 @@ fn entries_that_arrive_during_a_sync_share_the_next_one() {
     owner.create().close().unwrap();
     runtime().block_on(async {
         let disk = Disk::default();
-        let log = Log::<EntryLeaf>::open_with(&owner.dir(), owner.settings(), disk.wrap()).unwrap();
+        let log = Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), owner.settings()).unwrap();
         *disk.slow.lock().unwrap() = Duration::from_millis(100);
         let before = disk.syncs_left.load(Ordering::SeqCst);
         append_all(&log, (0..500).map(entry).collect()).await;

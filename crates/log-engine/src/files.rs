@@ -3,59 +3,53 @@
 //! Every file other readers may see is written under a private name, synced, renamed into place, and its directory
 //! synced. A crash leaves either no file, a stray `.tmp`, or the complete file: never half of one.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// Writes `bytes` beside `path` and renames them into place. The name is durable only after [`sync_dir`] on the parent.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+use crate::disk::Disk;
+
+/// Writes `bytes` beside `path` and renames them into place. The name is durable only after [`Disk::sync_dir`] on the parent.
+pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_name(path)?;
     let written = (|| {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&temporary, path)
+        let mut file = disk.create(&temporary)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        disk.rename(&temporary, path)
     })();
     if written.is_err() {
         // Nothing was promised under this name; the stray only takes room, which may be what we lack.
-        let _ = fs::remove_file(&temporary);
+        let _ = disk.remove_file(&temporary);
     }
     written
 }
 
 /// [`write_whole`] and the directory entry too: when this returns, the file survives a power cut.
-pub(crate) fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole(path, bytes)?;
-    sync_dir(parent(path)?)
-}
-
-/// Makes the names in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    // An empty parent is the current directory.
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    File::open(dir)?.sync_all()
+pub(crate) fn write_durable(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole(disk, path, bytes)?;
+    disk.sync_dir(parent(path)?)
 }
 
 /// Creates `dir` and whatever above it is missing, each made durable in its parent.
-pub(crate) fn ensure_dir(dir: &Path) -> io::Result<()> {
-    if dir.as_os_str().is_empty() || dir.is_dir() {
+pub(crate) fn ensure_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    if dir.as_os_str().is_empty() || disk.is_dir(dir) {
         return Ok(());
     }
     if let Some(above) = dir.parent() {
-        ensure_dir(above)?;
+        ensure_dir(disk, above)?;
     }
-    match fs::create_dir(dir) {
-        Ok(()) => sync_dir(parent(dir)?),
+    match disk.create_dir(dir) {
+        Ok(()) => disk.sync_dir(parent(dir)?),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(e),
     }
 }
 
 /// The content of `path`, or `None` where no such file is.
-pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+pub(crate) fn read_if_there(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match disk.read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         // `NotADirectory`: a partial's `N.p/W` asked for where `N.p` is no directory.
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -92,14 +86,16 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
+    use std::fs;
 
     #[test]
     fn a_file_replaces_its_predecessor_whole_and_leaves_no_stray() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/c");
-        ensure_dir(path.parent().unwrap()).unwrap();
-        write_durable(&path, b"one").unwrap();
-        write_durable(&path, b"two").unwrap();
+        ensure_dir(&RealDisk, path.parent().unwrap()).unwrap();
+        write_durable(&RealDisk, &path, b"one").unwrap();
+        write_durable(&RealDisk, &path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
@@ -108,7 +104,7 @@ mod tests {
     fn absence_is_not_an_error() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("f"), b"").unwrap();
-        assert!(read_if_there(&dir.path().join("x")).unwrap().is_none());
-        assert!(read_if_there(&dir.path().join("f/1")).unwrap().is_none());
+        assert!(read_if_there(&RealDisk, &dir.path().join("x")).unwrap().is_none());
+        assert!(read_if_there(&RealDisk, &dir.path().join("f/1")).unwrap().is_none());
     }
 }

@@ -5,62 +5,74 @@
 //! `checkpoint`, each durable before the next. A crash between any two leaves the older checkpoint, whose tiles are all
 //! still there; recovery writes the newer ones again from the write-ahead log.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use sealog_tlog::Hash;
 use sealog_tlog::tile::{CHECKPOINT_PATH, TILE_WIDTH};
 
-use crate::error::Cause;
-use crate::files::{self, passes};
+use crate::disk::Disk;
+use crate::error::{Cause, ReadError};
+use crate::files;
 use crate::health::Health;
 use crate::index::{Index, Keyed};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Woken};
+use crate::storage::{CommitError, Upkeep};
 use crate::tree::FullFile;
 use crate::view::{Store, View};
-use crate::wal::Segments;
 
 /// The remembered checkpoint is never older than this (the specification's second, with room to spare).
 const REMEMBER_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Pause before a write is tried again on a full disk.
-const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
+/// Pause before a write is tried again, on a full disk or after a failure of the bucket.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Flusher {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) store: Arc<Store>,
     pub(crate) index: Arc<Index>,
-    pub(crate) segments: Arc<Segments>,
+    pub(crate) upkeep: Arc<dyn Upkeep>,
+    /// Where `first_seen` is.
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) health: Arc<Health>,
     pub(crate) first_seen: PathBuf,
     pub(crate) publish_interval: Duration,
     /// Ends the intake of the log after a failure here.
-    pub(crate) stop: Box<dyn Fn() + Send>,
+    pub(crate) stop: Arc<dyn Fn() + Send + Sync>,
+    pub(crate) backlog: Backlog,
 }
 
 /// Runs when the thread ends, also by a panic: the sequencer neither takes more nor waits for room.
-struct Ending<'a>(&'a Flusher);
+struct Ending {
+    health: Arc<Health>,
+    outbox: Arc<Outbox>,
+    stop: Arc<dyn Fn() + Send + Sync>,
+}
 
-impl Drop for Ending<'_> {
+impl Ending {
+    fn of(flusher: &Flusher) -> Self {
+        let Flusher { health, outbox, stop, .. } = flusher;
+        Self { health: Arc::clone(health), outbox: Arc::clone(outbox), stop: Arc::clone(stop) }
+    }
+}
+
+impl Drop for Ending {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.health.fail(Cause::Thread, None);
+            self.health.fail(Cause::Thread, None);
         }
-        (self.0.stop)();
-        self.0.outbox.close();
+        (self.stop)();
+        self.outbox.close();
     }
 }
 
 /// What is still to be written.
 #[derive(Default)]
-struct Backlog {
+pub(crate) struct Backlog {
     files: Vec<FullFile>,
     keys: Vec<Keyed>,
     reached: Option<(u64, Hash)>,
@@ -69,51 +81,83 @@ struct Backlog {
     remember_at: Option<Instant>,
 }
 
+/// Something could not be written.
+struct Trouble {
+    cause: Cause,
+    error: io::Error,
+    /// It can be tried again.
+    passes: bool,
+}
+
+/// How the flusher goes on after a step.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Go,
+    /// Not before this has passed.
+    Pause(Duration),
+    End,
+}
+
 impl Flusher {
-    pub(crate) fn run(self) {
-        let _ending = Ending(&self);
-        let mut backlog = Backlog::default();
+    pub(crate) fn run(mut self) {
+        let _ending = Ending::of(&self);
         loop {
-            let deadline = [backlog.publish_at, backlog.remember_at].into_iter().flatten().min();
-            let woken = self.outbox.wait_for_work(deadline);
-            let now = Instant::now();
-            if woken.changed {
-                backlog.publish_at.get_or_insert(now + self.publish_interval);
-                backlog.remember_at.get_or_insert(now + REMEMBER_INTERVAL);
-            }
-            backlog.files.extend(woken.job.files);
-            backlog.keys.extend(woken.job.keys);
-            backlog.reached = woken.job.reached.or(backlog.reached);
-            if woken.job.wants_segment
-                && let Err(error) = self.segments.prepare()
-            {
-                // The sequencer tries again when it needs one, and refuses entries if it must.
-                tracing::warn!(%error, "the next write-ahead segment could not be prepared");
-            }
-            match self.write(&mut backlog, now, woken.closed) {
-                Ok(()) if woken.closed => return,
-                Ok(()) => {}
-                Err((cause, error)) if passes(&error) && !woken.closed => {
-                    tracing::warn!(%cause, %error, "no room to write; entries are refused once memory has no room for more");
-                    self.outbox.disk_is_full();
-                    std::thread::sleep(DISK_FULL_PAUSE);
-                    backlog.publish_at.get_or_insert(now);
-                }
-                Err((cause, error)) => {
-                    self.health.fail(cause, Some(error));
-                    return;
-                }
+            let woken = self.outbox.wait_for_work(self.deadline());
+            match self.step(woken, Instant::now()) {
+                Next::Go => {}
+                Next::Pause(pause) => std::thread::sleep(pause),
+                Next::End => return,
             }
         }
     }
 
-    fn write(&self, backlog: &mut Backlog, now: Instant, closing: bool) -> Result<(), (Cause, io::Error)> {
+    /// When there is something to do even if nothing more arrives.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [self.backlog.publish_at, self.backlog.remember_at].into_iter().flatten().min()
+    }
+
+    /// Takes over what was handed over and writes what is due.
+    pub(crate) fn step(&mut self, woken: Woken, now: Instant) -> Next {
+        let backlog = &mut self.backlog;
+        if woken.changed {
+            backlog.publish_at.get_or_insert(now + self.publish_interval);
+            backlog.remember_at.get_or_insert(now + REMEMBER_INTERVAL);
+        }
+        backlog.files.extend(woken.job.files);
+        backlog.keys.extend(woken.job.keys);
+        backlog.reached = woken.job.reached.or(backlog.reached);
+        if woken.job.wants_segment
+            && let Err(error) = self.upkeep.prepare()
+        {
+            // The sequencer tries again when it needs one, and refuses entries if it must.
+            tracing::warn!(%error, "the next write-ahead segment could not be prepared");
+        }
+        match self.write(now, woken.closed) {
+            Ok(()) if woken.closed => Next::End,
+            Ok(()) => Next::Go,
+            Err(Trouble { cause, error, passes: true }) if !woken.closed => {
+                tracing::warn!(%cause, %error, "cannot write for now; entries are refused once memory has no room for more");
+                self.outbox.disk_is_full();
+                self.backlog.publish_at.get_or_insert(now);
+                Next::Pause(PAUSE)
+            }
+            Err(Trouble { cause, error, .. }) => {
+                self.health.fail(cause, Some(error));
+                Next::End
+            }
+        }
+    }
+
+    fn write(&mut self, now: Instant, closing: bool) -> Result<(), Trouble> {
         // Loaded before anything is written: all its full tiles were handed over before it was published.
         let view = self.view.load_full();
+        let (backlog, objects) = (&mut self.backlog, self.store.objects());
         let due = |at: Option<Instant>| at.is_some_and(|at| closing || at <= now);
+        let public = |error| Trouble { cause: Cause::PublicFile, passes: objects.passes(&error), error };
+        let local = |cause| move |error| Trouble { cause, passes: files::passes(&error), error };
 
         if !backlog.files.is_empty() {
-            write_full(&self.store, &backlog.files).map_err(|e| (Cause::PublicFile, e))?;
+            write_full(&self.store, &backlog.files).map_err(public)?;
             self.store.release(&backlog.files);
             self.outbox.written(backlog.files.iter().map(|file| file.bytes.len()).sum());
             backlog.files.clear();
@@ -121,18 +165,30 @@ impl Flusher {
         if let Some((size, root)) = backlog.reached {
             self.outbox.set_durable(size - size % u64::from(TILE_WIDTH));
             if due(backlog.publish_at) || backlog.keys.len() >= 4 * usize::from(TILE_WIDTH) {
-                self.index.add(&backlog.keys, size, &root).map_err(|e| (Cause::Index, e))?;
+                self.index.add(&backlog.keys, size, &root).map_err(local(Cause::Index))?;
                 backlog.keys.clear();
                 backlog.reached = None;
             }
         }
         if due(backlog.publish_at) {
-            publish(&view).map_err(|e| (Cause::PublicFile, e))?;
+            publish(&view).map_err(|error| match error {
+                CommitError::Superseded => {
+                    let error = io::Error::other("its checkpoint is newer");
+                    Trouble { cause: Cause::Superseded, passes: false, error }
+                }
+                CommitError::Refused(error) | CommitError::Unknown(error) => public(error),
+            })?;
+            self.outbox.set_published(view.size());
             backlog.publish_at = None;
+            if let Err(error) = self.upkeep.tidy() {
+                tracing::warn!(%error, "what is needed no more could not be removed");
+            }
         }
         if due(backlog.remember_at) {
-            files::write_durable(&self.first_seen, view.checkpoint()).map_err(|e| (Cause::FirstSeen, e))?;
-            self.index.persist().map_err(|e| (Cause::Index, e))?;
+            let checkpoint = view.checkpoint();
+            files::write_durable(self.disk.as_ref(), &self.first_seen, checkpoint)
+                .map_err(local(Cause::FirstSeen))?;
+            self.index.persist().map_err(local(Cause::Index))?;
             backlog.remember_at = None;
         }
         Ok(())
@@ -141,45 +197,32 @@ impl Flusher {
 
 /// Full tiles and bundles, durable on return, and their partial predecessors gone.
 pub(crate) fn write_full(store: &Store, files: &[FullFile]) -> io::Result<()> {
-    write_all(store, files)?;
-    for file in files {
-        // Whoever asks for a partial is served from the full tile; of the files only the room they take is left.
-        let partials = store.path_of(&format!("{}.p", file.path));
-        if let Err(error) = fs::remove_dir_all(&partials)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %partials.display(), %error, "old partial tiles could not be removed");
-        }
+    store.objects().write(files)?;
+    // Whoever asks for a partial is served from the full tile; of the files only the room they take is left.
+    if let Err(error) = store.objects().drop_partials(files) {
+        tracing::warn!(%error, "old partial tiles could not be removed");
     }
     Ok(())
 }
 
 /// Makes the checkpoint of `view` readable for others. Its full tiles must be durable already.
-pub(crate) fn publish(view: &View) -> io::Result<()> {
-    let store = view.store();
-    write_all(store, &view.partial_files())?;
-    let checkpoint: &Bytes = view.checkpoint();
-    files::write_durable(&store.path_of(CHECKPOINT_PATH), checkpoint)
+pub(crate) fn publish(view: &View) -> Result<(), CommitError> {
+    let objects = view.store().objects();
+    objects.write(&view.partial_files()).map_err(CommitError::Refused)?;
+    objects.publish_checkpoint(view.checkpoint())
 }
 
 /// True when [`publish`] has nothing to do: the files are as a clean end left them.
-pub(crate) fn is_published(view: &View) -> io::Result<bool> {
+pub(crate) fn is_published(view: &View) -> Result<bool, ReadError> {
     let store = view.store();
-    let checkpoint = files::read_if_there(&store.path_of(CHECKPOINT_PATH))?;
-    Ok(checkpoint.as_deref() == Some(view.checkpoint().as_ref())
-        && view.partial_files().iter().all(|file| store.path_of(&file.path).is_file()))
-}
-
-fn write_all(store: &Store, files: &[FullFile]) -> io::Result<()> {
-    let mut dirs = BTreeSet::new();
-    for file in files {
-        let path = store.path_of(&file.path);
-        let dir = files::parent(&path)?;
-        if !dirs.contains(dir) {
-            files::ensure_dir(dir)?;
-            dirs.insert(dir.to_owned());
-        }
-        files::write_whole(&path, &file.bytes)?;
+    if store.kept(CHECKPOINT_PATH)?.as_ref() != Some(view.checkpoint()) {
+        return Ok(false);
     }
-    dirs.iter().try_for_each(|dir| files::sync_dir(dir))
+    for file in view.partial_files() {
+        let there = store.objects().is_there(&file.path);
+        if !there.map_err(|source| ReadError::Io { path: store.path_of(&file.path), source })? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

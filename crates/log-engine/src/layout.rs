@@ -8,57 +8,56 @@
 //! | `index/` | where an entry was logged before | yes: rebuilt from `public/` at the next start |
 //! | `lock` | held while a process has the log open | yes |
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::any::Any;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-
+use crate::disk::Disk;
 use crate::error::{IoContext, OpenError};
 use crate::files;
 
 /// Version of the directory layout and of the write-ahead log's records this program writes and reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
+const FORMAT: &str = "format";
+const LOCK: &str = "lock";
 const FORMAT_PREFIX: &str = "sealog log format ";
 
 /// A log's directory, locked for as long as this value lives.
 pub(crate) struct Layout {
     root: PathBuf,
-    /// Holds the advisory lock; the kernel releases it when the descriptor closes, however the process ends.
-    lock: File,
+    _lock: Box<dyn Any + Send + Sync>,
 }
 
 impl Layout {
     /// Takes an empty or absent directory for a new log.
-    pub(crate) fn create(root: &Path) -> Result<Self, OpenError> {
-        files::ensure_dir(root).at("create the directory", root)?;
-        let layout = Self::lock(root)?;
-        if layout.format_file().exists() {
+    pub(crate) fn create(disk: &dyn Disk, root: &Path) -> Result<Self, OpenError> {
+        files::ensure_dir(disk, root).at("create the directory", root)?;
+        let layout = Self::lock(disk, root)?;
+        if disk.is_file(&layout.format_file()) {
             return Err(OpenError::AlreadyExists { dir: root.to_owned() });
         }
-        for entry in fs::read_dir(root).at("list the directory", root)? {
-            let entry = entry.at("list the directory", root)?;
-            if entry.file_name() != "lock" {
-                return Err(OpenError::NotEmpty { dir: root.to_owned(), found: entry.path() });
+        for found in disk.list(root).at("list the directory", root)? {
+            if found.file_name() != Some(LOCK.as_ref()) {
+                return Err(OpenError::NotEmpty { dir: root.to_owned(), found });
             }
         }
         for dir in [layout.wal(), layout.public()] {
-            files::ensure_dir(&dir).at("create the directory", &dir)?;
+            files::ensure_dir(disk, &dir).at("create the directory", &dir)?;
         }
         Ok(layout)
     }
 
     /// Takes the directory of an existing log.
-    pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
-        if !root.join("format").is_file() {
+    pub(crate) fn open(disk: &dyn Disk, root: &Path) -> Result<Self, OpenError> {
+        if !disk.is_file(&root.join(FORMAT)) {
             return Err(OpenError::NotALog { dir: root.to_owned() });
         }
-        let layout = Self::lock(root)?;
+        let layout = Self::lock(disk, root)?;
         let path = layout.format_file();
-        let text = fs::read_to_string(&path).at("read", &path)?;
-        let found = text
-            .strip_prefix(FORMAT_PREFIX)
+        let text = disk.read(&path).at("read", &path)?;
+        let found = std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.strip_prefix(FORMAT_PREFIX))
             .and_then(|rest| rest.trim_end().parse::<u32>().ok())
             .ok_or_else(|| OpenError::UnknownFormat { path: path.clone() })?;
         if found > FORMAT_VERSION {
@@ -68,9 +67,9 @@ impl Layout {
     }
 
     /// The last act of creation: from here on the directory is a log.
-    pub(crate) fn write_format(&self) -> Result<(), OpenError> {
+    pub(crate) fn write_format(&self, disk: &dyn Disk) -> Result<(), OpenError> {
         let path = self.format_file();
-        files::write_durable(&path, format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n").as_bytes())
+        files::write_durable(disk, &path, format!("{FORMAT_PREFIX}{FORMAT_VERSION}\n").as_bytes())
             .at("write", &path)
     }
 
@@ -87,73 +86,63 @@ impl Layout {
     }
 
     fn format_file(&self) -> PathBuf {
-        self.root.join("format")
+        self.root.join(FORMAT)
     }
 
     /// Two processes appending to one directory would sign two trees: the lock is taken before anything is read.
-    fn lock(root: &Path) -> Result<Self, OpenError> {
-        let path = root.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .read(true)
-            .open(&path)
-            .at("open the lock", &path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { root: root.to_owned(), lock: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { dir: root.to_owned() }),
-            Err(e) => Err(io::Error::from(e)).at("lock", &path),
+    fn lock(disk: &dyn Disk, root: &Path) -> Result<Self, OpenError> {
+        let path = root.join(LOCK);
+        match disk.lock(&path).at("lock", &path)? {
+            Some(lock) => Ok(Self { root: root.to_owned(), _lock: lock }),
+            None => Err(OpenError::Locked { dir: root.to_owned() }),
         }
-    }
-}
-
-impl Drop for Layout {
-    /// Closing is not enough: a process that this one is just starting may hold a copy of the descriptor for a moment.
-    fn drop(&mut self) {
-        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
+    use std::fs;
 
     #[test]
     fn one_user_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("log");
-        let first = Layout::create(&root).unwrap();
-        first.write_format().unwrap();
-        let again = Layout::open(&root).err().unwrap();
+        let first = Layout::create(&RealDisk, &root).unwrap();
+        first.write_format(&RealDisk).unwrap();
+        let again = Layout::open(&RealDisk, &root).err().unwrap();
         assert!(matches!(&again, OpenError::Locked { dir } if *dir == root), "{again}");
         assert!(
             again.to_string().contains(root.to_str().unwrap())
                 && again.to_string().contains("another process")
         );
         drop(first);
-        Layout::open(&root).unwrap();
+        Layout::open(&RealDisk, &root).unwrap();
     }
 
     #[test]
     fn only_an_empty_directory_becomes_a_log_and_only_once() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("letter.txt"), b"dear").unwrap();
-        assert!(matches!(Layout::create(dir.path()), Err(OpenError::NotEmpty { .. })));
+        assert!(matches!(Layout::create(&RealDisk, dir.path()), Err(OpenError::NotEmpty { .. })));
         let root = dir.path().join("log");
-        assert!(matches!(Layout::open(&root), Err(OpenError::NotALog { .. })));
-        Layout::create(&root).unwrap().write_format().unwrap();
-        assert!(matches!(Layout::create(&root), Err(OpenError::AlreadyExists { .. })));
+        assert!(matches!(Layout::open(&RealDisk, &root), Err(OpenError::NotALog { .. })));
+        Layout::create(&RealDisk, &root).unwrap().write_format(&RealDisk).unwrap();
+        assert!(matches!(Layout::create(&RealDisk, &root), Err(OpenError::AlreadyExists { .. })));
     }
 
     #[test]
     fn a_newer_or_unreadable_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("log");
-        Layout::create(&root).unwrap().write_format().unwrap();
+        Layout::create(&RealDisk, &root).unwrap().write_format(&RealDisk).unwrap();
         fs::write(root.join("format"), "sealog log format 2\n").unwrap();
-        assert!(matches!(Layout::open(&root), Err(OpenError::NewerFormat { found: 2, supported: 1, .. })));
+        assert!(matches!(
+            Layout::open(&RealDisk, &root),
+            Err(OpenError::NewerFormat { found: 2, supported: 1, .. })
+        ));
         fs::write(root.join("format"), "something else\n").unwrap();
-        assert!(matches!(Layout::open(&root), Err(OpenError::UnknownFormat { .. })));
+        assert!(matches!(Layout::open(&RealDisk, &root), Err(OpenError::UnknownFormat { .. })));
     }
 }

@@ -11,6 +11,9 @@
 //! What an entry means is the leaf kind's affair ([`sealog_tlog::Leaf`]); who may append, and how receipts look on the
 //! wire, is the service's. The clock and the keys are handed in.
 
+mod assembly;
+mod directory;
+mod disk;
 mod error;
 mod files;
 mod flusher;
@@ -26,6 +29,7 @@ mod recent;
 mod recovery;
 mod sequencer;
 mod settings;
+mod storage;
 mod tree;
 mod view;
 mod wal;

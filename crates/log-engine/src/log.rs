@@ -6,30 +6,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use bytes::Bytes;
-use sealog_tlog::tile::TILE_WIDTH;
-use sealog_tlog::{Edge, Leaf, SignedCheckpoint};
+use sealog_tlog::Leaf;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinError;
 
 use crate::RETRY_AFTER;
+use crate::assembly::{Parts, assemble, check, found, refuse_remembered};
+use crate::directory::Directory;
+use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError};
-use crate::files;
-use crate::flusher::{Flusher, is_published, publish};
 use crate::health::Health;
 use crate::index::Index;
-use crate::layout::Layout;
 use crate::logged;
-use crate::outbox::Outbox;
 use crate::queue::{Queue, Refused};
 use crate::receipt::Receipt;
-use crate::recent::Recent;
-use crate::recovery::{self, FIRST_SEGMENT, Recovered};
-use crate::sequencer::{self, Answer, Item, NoCosigners, Sequencer};
+use crate::sequencer::{Answer, Item};
 use crate::settings::Settings;
-use crate::tree::Tree;
-use crate::view::{LeafKind, Store, View};
-use crate::wal::{self, Commit, Segments, Wal, Wrap};
+use crate::storage::Storage;
+use crate::view::View;
 
 /// Look-ups of earlier entries at one time.
 const MAX_LOOKUPS: usize = 8;
@@ -53,8 +47,8 @@ struct Inner<L: Leaf> {
     health: Arc<Health>,
     lookups: Lookups,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Held until the threads have ended: another process may only then read the directory.
-    layout: Mutex<Option<Layout>>,
+    /// Held until the threads have ended: another process may only then have the place.
+    hold: Mutex<Option<Box<dyn Send>>>,
 }
 
 /// Entries logged before are read back from their bundles, up to 16 MiB each: only so many at once, and only so many
@@ -88,11 +82,11 @@ impl<L: Leaf> Log<L> {
     /// See [`OpenError`]. A second log of a name that is remembered beside the key is refused.
     pub fn create(dir: &Path, settings: Settings, seed: Option<L::Pending>) -> Result<Self, OpenError> {
         check(&settings)?;
-        refuse_remembered(&settings)?;
-        let layout = Layout::create(dir)?;
-        write_first_record::<L>(&layout, &settings, seed.as_ref())?;
-        layout.write_format()?;
-        Self::start(layout, settings, wal::unwrapped())
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        refuse_remembered(disk.as_ref(), &settings)?;
+        let mut storage = Directory::create(disk, dir, settings.segment_bytes)?;
+        found::<L>(&mut storage, &settings, seed.as_ref())?;
+        Self::start(Box::new(storage), settings)
     }
 
     /// Opens the log in `dir` and brings it to the state it had promised.
@@ -101,68 +95,23 @@ impl<L: Leaf> Log<L> {
     /// When another process has it, when a newer program wrote it, and when anything but an incomplete last record
     /// disagrees with what was signed.
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
-        Self::open_with(dir, settings, wal::unwrapped())
+        Self::open_on(Arc::new(RealDisk), dir, settings)
     }
 
-    pub(crate) fn open_with(dir: &Path, settings: Settings, wrap: Wrap) -> Result<Self, OpenError> {
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, dir: &Path, settings: Settings) -> Result<Self, OpenError> {
         check(&settings)?;
-        Self::start(Layout::open(dir)?, settings, wrap)
+        let storage = Directory::open(disk, dir, settings.segment_bytes)?;
+        Self::start(Box::new(storage), settings)
     }
 
-    fn start(layout: Layout, settings: Settings, wrap: Wrap) -> Result<Self, OpenError> {
-        let store = Arc::new(Store::new(layout.public(), LeafKind::of::<L>()));
-        let Recovered { tree, view, last_time_ms, scanned } =
-            recovery::recover::<L>(&layout, &store, &settings)?;
-        let index = Arc::new(recovery::open_index::<L>(&layout.index(), &view)?);
-        if !is_published(&view).at("read", store.public())? {
-            publish(&view).at("publish under", store.public())?;
-        }
-        remember(&view, &settings.first_seen)?;
-
-        let wal_dir = layout.wal();
-        let (number, epoch) = (scanned.number + 1, scanned.epoch + 1);
-        let segments = Arc::new(Segments::new(wal_dir.clone(), number, epoch, settings.segment_bytes, wrap));
-        let closed = recovery::closed_segments(&scanned);
-        let wal = Wal::start(Arc::clone(&segments), closed, scanned.next_sequence)
-            .at("preallocate a segment in", &wal_dir)?;
-
-        let queue = Arc::new(Queue::new(settings.max_pending));
+    fn start(storage: Box<dyn Storage>, settings: Settings) -> Result<Self, OpenError> {
         let lookups = Lookups::new(settings.max_pending.min(Semaphore::MAX_PERMITS));
-        let outbox = Arc::new(Outbox::new(view.size() - view.size() % u64::from(TILE_WIDTH)));
-        let health = Arc::new(Health::default());
-        let size = view.size();
-        let view = Arc::new(ArcSwap::new(view));
-        let flusher = Flusher {
-            outbox: Arc::clone(&outbox),
-            view: Arc::clone(&view),
-            store: Arc::clone(&store),
-            index: Arc::clone(&index),
-            segments,
-            health: Arc::clone(&health),
-            first_seen: settings.first_seen.clone(),
-            publish_interval: settings.publish_interval,
-            stop: {
-                let queue = Arc::clone(&queue);
-                Box::new(move || queue.close())
-            },
-        };
-        let sequencer = Sequencer::<L> {
-            settings,
-            tree,
-            wal,
-            recent: Recent::new(size),
-            last_time_ms,
-            cosigners: Box::new(NoCosigners),
-            known_objects: std::collections::HashSet::new(),
-            queue: Arc::clone(&queue),
-            outbox: Arc::clone(&outbox),
-            view: Arc::clone(&view),
-            store,
-            index: Arc::clone(&index),
-            health: Arc::clone(&health),
-        };
-        let flushing = spawn("sealog-flusher", &wal_dir, || flusher.run())?;
-        let sequencing = match spawn("sealog-sequencer", &wal_dir, || sequencer.run()) {
+        let place = storage.name();
+        let Parts { sequencer, flusher, queue, view, index, health, hold } =
+            assemble::<L>(storage, settings)?;
+        let outbox = Arc::clone(&sequencer.outbox);
+        let flushing = spawn("sealog-flusher", &place, || flusher.run())?;
+        let sequencing = match spawn("sealog-sequencer", &place, || sequencer.run()) {
             Ok(handle) => handle,
             Err(error) => {
                 outbox.close();
@@ -170,9 +119,9 @@ impl<L: Leaf> Log<L> {
             }
         };
         let threads = Mutex::new(vec![sequencing, flushing]);
-        let layout = Mutex::new(Some(layout));
+        let hold = Mutex::new(Some(hold));
         let index = ArcSwapOption::new(Some(index));
-        Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, layout }) })
+        Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, hold }) })
     }
 
     /// Logs an entry and returns once it is durable, published and proven. An entry logged before, ever, gets its old
@@ -308,7 +257,7 @@ impl<L: Leaf> Inner<L> {
             }
         }
         self.index.store(None);
-        self.layout.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.health.failure().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 }
@@ -322,83 +271,4 @@ impl<L: Leaf> Drop for Inner<L> {
 
 fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     thread::Builder::new().name(name.to_owned()).spawn(run).at("start a thread for", dir)
-}
-
-fn check(settings: &Settings) -> Result<(), OpenError> {
-    let wrong = |name, found: String| Err(OpenError::Setting { name, found });
-    if settings.origin.is_empty() {
-        return wrong("origin", "empty".to_owned());
-    }
-    if settings.signers.is_empty() {
-        return wrong("signers", "empty".to_owned());
-    }
-    if settings.max_pending == 0 {
-        return wrong("max_pending", "0".to_owned());
-    }
-    // A batch may end with an entry as large as itself, and a checkpoint comes on top.
-    let room =
-        u64::try_from(settings.max_batch_bytes).ok().and_then(|bytes| bytes.max(64 << 10).checked_mul(4));
-    if room.is_none_or(|room| settings.segment_bytes < room) {
-        let found = format!("{}, less than four batches", settings.segment_bytes);
-        return wrong("segment_bytes", found);
-    }
-    Ok(())
-}
-
-fn refuse_remembered(settings: &Settings) -> Result<(), OpenError> {
-    let path = &settings.first_seen;
-    match files::read_if_there(path).at("read", path)? {
-        None => Ok(()),
-        Some(bytes) => {
-            let size = SignedCheckpoint::parse(&bytes).map_or(0, |signed| signed.checkpoint.size);
-            Err(OpenError::Remembered { path: path.clone(), size })
-        }
-    }
-}
-
-/// A log that cannot remember its newest checkpoint must not start.
-fn remember(view: &View, path: &Path) -> Result<(), OpenError> {
-    if files::read_if_there(path).at("read", path)?.as_deref() == Some(view.checkpoint().as_ref()) {
-        return Ok(());
-    }
-    let dir = files::parent(path).at("find the directory of", path)?;
-    files::ensure_dir(dir).at("create the directory", dir)?;
-    files::write_durable(path, view.checkpoint()).at("write", path)
-}
-
-/// The record that makes the directory a log: the empty tree, or the seed.
-fn write_first_record<L: Leaf>(
-    layout: &Layout,
-    settings: &Settings,
-    seed: Option<&L::Pending>,
-) -> Result<(), OpenError> {
-    let time_ms = (settings.clock)();
-    let tree = Tree::new(Edge::new(), Vec::new(), L::BUNDLE_DIR);
-    let placed = seed.map(|seed| L::place(seed, 0, time_ms)).transpose().map_err(OpenError::Seed)?;
-    for (path, bytes) in seed.map(L::side_objects).unwrap_or_default() {
-        let file = layout.public().join(path);
-        let dir = files::parent(&file).at("find the directory of", &file)?;
-        files::ensure_dir(dir).at("create the directory", dir)?;
-        files::write_durable(&file, &bytes).at("write", &file)?;
-    }
-    let leaf_hash = placed.as_ref().map(|placed| placed.leaf_hash);
-    let entries: Vec<Bytes> = placed.map(|placed| placed.encoded.into()).into_iter().collect();
-    let staged = tree.stage(leaf_hash.into_iter(), entries);
-    let signed = sequencer::sign(settings, &staged, time_ms).map_err(OpenError::Sign)?.encode();
-
-    let dir = layout.wal();
-    let write = || {
-        let bytes = wal::padded_len(signed.len(), staged.entries().iter().map(Bytes::len).sum()) + wal::BLOCK;
-        let segments = Arc::new(Segments::new(dir.clone(), FIRST_SEGMENT, 0, bytes, wal::unwrapped()));
-        let mut wal = Wal::start(segments, std::collections::VecDeque::new(), 0)?;
-        let record = Commit {
-            first: 0,
-            size: staged.size(),
-            time_ms,
-            root: staged.root().0,
-            checkpoint: signed.as_bytes(),
-        };
-        wal.commit(&record, staged.entries().iter().map(AsRef::as_ref))
-    };
-    write().at("write the first record in", &dir)
 }

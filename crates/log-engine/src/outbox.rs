@@ -22,6 +22,8 @@ pub(crate) struct Outbox {
     room: Condvar,
     /// Every full tile and bundle of the first so many entries survives a power cut.
     durable: AtomicU64,
+    /// Everything under a checkpoint of so many entries does.
+    published: AtomicU64,
 }
 
 #[derive(Default)]
@@ -60,13 +62,22 @@ pub(crate) enum Room {
     DiskFull,
 }
 
+impl Inner {
+    fn woken(&mut self) -> Woken {
+        let job = std::mem::take(&mut self.job);
+        let changed = std::mem::take(&mut self.changed);
+        Woken { job, changed, closed: self.closed }
+    }
+}
+
 impl Outbox {
-    pub(crate) fn new(durable: u64) -> Self {
+    pub(crate) fn new(durable: u64, published: u64) -> Self {
         Self {
             inner: Mutex::default(),
             work: Condvar::new(),
             room: Condvar::new(),
             durable: AtomicU64::new(durable),
+            published: AtomicU64::new(published),
         }
     }
 
@@ -123,9 +134,13 @@ impl Outbox {
                 }
             };
         }
-        let job = std::mem::take(&mut inner.job);
-        let changed = std::mem::take(&mut inner.changed);
-        Woken { job, changed, closed: inner.closed }
+        inner.woken()
+    }
+
+    /// What is there, without waiting.
+    #[cfg(test)]
+    pub(crate) fn take_work(&self) -> Woken {
+        self.lock().woken()
     }
 
     /// So many bytes are durable.
@@ -147,6 +162,14 @@ impl Outbox {
 
     pub(crate) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_published(&self, entries: u64) {
+        self.published.store(entries, Ordering::Release);
+    }
+
+    pub(crate) fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
     }
 
     /// Nothing more comes; the flusher finishes what is here.

@@ -5,10 +5,6 @@
 //! beside the key. Only after all of it agrees is anything changed. The one thing dropped is a torn last record, which
 //! nobody was ever told of.
 
-use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,11 +17,11 @@ use crate::error::{Evidence, IoContext, OpenError, ReadError};
 use crate::files;
 use crate::flusher::write_full;
 use crate::index::{Index, OpenIndexError};
-use crate::layout::Layout;
 use crate::settings::Settings;
+use crate::storage::Storage;
 use crate::tree::{FullFile, Tree};
 use crate::view::{Store, View, subtree_root};
-use crate::wal::{self, BLOCK, Closed, Damage, Record, ScanError, Scanned};
+use crate::wal::Record;
 
 /// Entries indexed at a time while the index catches up.
 const INDEX_STEP: u64 = 64 * TILE_WIDTH as u64;
@@ -35,22 +31,24 @@ pub(crate) struct Recovered {
     pub(crate) tree: Tree,
     pub(crate) view: Arc<View>,
     pub(crate) last_time_ms: u64,
-    pub(crate) scanned: Scanned,
 }
 
-/// Reads the log back and compares; then writes what had not become files yet.
+/// Reads the log back and compares; then takes it, and writes what had not become files yet.
 pub(crate) fn recover<L: Leaf>(
-    layout: &Layout,
+    storage: &mut dyn Storage,
     store: &Arc<Store>,
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
-    let (tree, replay, scanned) = replay::<L>(layout, store, settings)?;
+    let (tree, replay) = replay::<L>(storage, store, settings)?;
     store.hold(&replay.full);
     let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint, Arc::clone(store)));
 
-    let published =
-        compare_remembered(&view, &store.path_of(CHECKPOINT_PATH), Evidence::Published, settings)?;
-    let remembered = compare_remembered(&view, &settings.first_seen, Evidence::FirstSeen, settings)?;
+    let checkpoint = store.kept(CHECKPOINT_PATH).map_err(from_read)?;
+    let path = store.path_of(CHECKPOINT_PATH);
+    let published = compare_remembered(&view, checkpoint.as_deref(), &path, Evidence::Published, settings)?;
+    let path = &settings.first_seen;
+    let seen = files::read_if_there(storage.disk().as_ref(), path).at("read", path)?;
+    let remembered = compare_remembered(&view, seen.as_deref(), path, Evidence::FirstSeen, settings)?;
     // A log that was made just now has published nothing yet.
     if published && !remembered {
         tracing::warn!(
@@ -61,10 +59,11 @@ pub(crate) fn recover<L: Leaf>(
     refuse_tiles_beyond(&view)?;
     compare_full(store, &replay.full)?;
 
-    make_committed_durable(&scanned)?;
-    write_full(store, &replay.full).at("write tiles under", store.public())?;
+    // From here on the log answers for what it read.
+    storage.take()?;
+    write_full(store, &replay.full).at("write tiles under", &store.path_of(""))?;
     store.release(&replay.full);
-    Ok(Recovered { tree, view, last_time_ms: replay.time_ms, scanned })
+    Ok(Recovered { tree, view, last_time_ms: replay.time_ms })
 }
 
 /// What replaying the records leaves besides the tree.
@@ -76,13 +75,13 @@ struct Replay {
 }
 
 fn replay<L: Leaf>(
-    layout: &Layout,
+    storage: &mut dyn Storage,
     store: &Store,
     settings: &Settings,
-) -> Result<(Tree, Replay, Scanned), OpenError> {
-    let dir = layout.wal();
+) -> Result<(Tree, Replay), OpenError> {
+    let name = storage.name();
     let mut state: Option<(Tree, Replay)> = None;
-    let scanned = wal::scan(&dir, |record| {
+    storage.scan(&mut |record| {
         let (mut tree, mut replay) = match state.take() {
             Some(state) => state,
             None => {
@@ -92,13 +91,16 @@ fn replay<L: Leaf>(
                 (tree, nothing)
             }
         };
-        apply_record::<L>(&mut tree, &mut replay, record, &dir, settings)?;
+        apply_record::<L>(&mut tree, &mut replay, record, &name, settings)?;
         state = Some((tree, replay));
         Ok(())
+    })?;
+    state.ok_or_else(|| OpenError::Disagreement {
+        path: name,
+        evidence: Evidence::Order,
+        expected: "at least one record".to_owned(),
+        found: "none".to_owned(),
     })
-    .map_err(from_scan)?;
-    let (tree, replay) = state.ok_or_else(|| from_scan(ScanError::Damage(dir, Damage::Empty)))?;
-    Ok((tree, replay, scanned))
 }
 
 fn apply_record<L: Leaf>(
@@ -181,26 +183,25 @@ fn tree_before(store: &Store, size: u64) -> Result<Tree, OpenError> {
         EdgeError::Width { tile, .. } => missing(store, &tile.path(), "too few hashes".to_owned()),
     })?;
     let mut tail = Vec::new();
-    if !size.is_multiple_of(width) {
-        let bundle = EntryBundle::new(size / width, TILE_WIDTH)
+    if let Ok(wanted) = u16::try_from(size % width)
+        && wanted > 0
+    {
+        let bundle = EntryBundle::new(size / width, wanted)
             .map_err(|error| missing(store, "tile", error.to_string()))?;
-        tail = store.elements(bundle).map_err(from_read)?;
-        tail.truncate(usize::try_from(size % width).unwrap_or(0));
+        tail = store.first_elements(bundle).map_err(from_read)?;
     }
     Ok(Tree::new(edge, tail, store.kind().bundle_dir))
 }
 
-/// The first `width` nodes of a tile: from the full tile if it was finished, else computed from the finished tiles below.
+/// The first `width` nodes of a tile: from the full tile if it was finished, else from the partial one of just that
+/// width, else computed from the finished tiles below.
 fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
     let not_there = |tile: Tile| missing(store, &tile.full().path(), "no such file".to_owned());
-    match store.full_tile(tile) {
-        Ok(bytes) => {
-            let hashes = bytes.as_chunks::<32>().0.iter().take(usize::from(tile.width()));
-            return Ok(hashes.copied().map(Hash).collect());
-        }
-        Err(ReadError::Damaged { .. })
-            if tile.level() > 0 && !store.path_of(&tile.full().path()).exists() => {}
-        Err(error) => return Err(from_read(error)),
+    if let Some(hashes) = store.first_nodes(tile).map_err(from_read)? {
+        return Ok(hashes);
+    }
+    if tile.level() == 0 {
+        return Err(not_there(tile));
     }
     let first = tile.index() * u64::from(TILE_WIDTH);
     (first..first + u64::from(tile.width()))
@@ -215,15 +216,16 @@ fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
 /// Compares with a checkpoint written earlier, if there is one. It may be older than the log, never newer or other.
 fn compare_remembered(
     view: &View,
+    bytes: Option<&[u8]>,
     path: &Path,
     evidence: Evidence,
     settings: &Settings,
 ) -> Result<bool, OpenError> {
-    let Some(bytes) = files::read_if_there(path).at("read", path)? else { return Ok(false) };
+    let Some(bytes) = bytes else { return Ok(false) };
     let disagree = |expected: String, found: String| {
         Err(OpenError::Disagreement { path: path.to_owned(), evidence, expected, found })
     };
-    let remembered = match SignedCheckpoint::parse(&bytes) {
+    let remembered = match SignedCheckpoint::parse(bytes) {
         Ok(signed) => signed.checkpoint,
         Err(error) => return disagree("a signed checkpoint".to_owned(), error.to_string()),
     };
@@ -250,8 +252,9 @@ fn refuse_tiles_beyond(view: &View) -> Result<(), OpenError> {
     let bundle = bundle_path(store.kind().bundle_dir, next, TILE_WIDTH);
     let tile = Tile::new(0, next, TILE_WIDTH).map(|tile| tile.path()).ok();
     for path in [Some(bundle), tile].into_iter().flatten() {
+        let there = store.objects().is_there(&path);
         let path = store.path_of(&path);
-        if path.is_file() {
+        if there.at("look for", &path)? {
             return Err(OpenError::Disagreement {
                 path,
                 evidence: Evidence::Tile,
@@ -267,7 +270,7 @@ fn refuse_tiles_beyond(view: &View) -> Result<(), OpenError> {
 fn compare_full(store: &Store, full: &[FullFile]) -> Result<(), OpenError> {
     for file in full {
         let path = store.path_of(&file.path);
-        if let Some(found) = files::read_if_there(&path).at("read", &path)?
+        if let Some(found) = store.kept(&file.path).map_err(from_read)?
             && found != file.bytes
         {
             let differs = found.iter().zip(&file.bytes).take_while(|(a, b)| a == b).count();
@@ -280,44 +283,6 @@ fn compare_full(store: &Store, full: &[FullFile]) -> Result<(), OpenError> {
         }
     }
     Ok(())
-}
-
-/// From here on the log answers for what it read, so it must survive a power cut.
-///
-/// The last record may have been written but never synced (the process was killed), or synced in vain (the device
-/// failed and the kernel keeps pages it could not write, marked clean). Writing the same bytes once more makes both
-/// cases plain: either the device takes them now, or the log does not open.
-fn make_committed_durable(scanned: &Scanned) -> Result<(), OpenError> {
-    let last = scanned.segments.iter().rposition(|segment| segment.size.is_some());
-    for (n, segment) in scanned.segments.iter().enumerate() {
-        let path = &segment.path;
-        if segment.size.is_none() {
-            fs::remove_file(path).at("remove", path)?;
-            continue;
-        }
-        if segment.torn {
-            tracing::warn!(path = %path.display(), at = segment.end, "an incomplete last record was dropped");
-        }
-        let settle = || -> io::Result<()> {
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
-            file.set_len(segment.end)?;
-            if Some(n) == last {
-                let len = usize::try_from(segment.end - segment.last_at).map_err(io::Error::other)?;
-                let mut record = vec![0; len];
-                file.read_exact_at(&mut record, segment.last_at)?;
-                file.write_all_at(&record, segment.last_at)?;
-            }
-            file.sync_all()
-        };
-        settle().at("settle", path)?;
-    }
-    Ok(())
-}
-
-/// Earlier segments as the new write-ahead log keeps them.
-pub(crate) fn closed_segments(scanned: &Scanned) -> VecDeque<Closed> {
-    let kept = scanned.segments.iter().filter_map(|s| Some(Closed { path: s.path.clone(), size: s.size? }));
-    kept.collect()
 }
 
 /// Opens the index and brings it up to the log.
@@ -378,7 +343,8 @@ fn missing(store: &Store, path: &str, found: String) -> OpenError {
     }
 }
 
-fn from_read(error: ReadError) -> OpenError {
+/// What cannot be read keeps a log from opening.
+pub(crate) fn from_read(error: ReadError) -> OpenError {
     match error {
         ReadError::Io { path, source } => OpenError::Io { action: "read", path, source },
         ReadError::Index(source) => OpenError::Index { dir: PathBuf::new(), source },
@@ -390,31 +356,3 @@ fn from_read(error: ReadError) -> OpenError {
         },
     }
 }
-
-fn from_scan(error: ScanError<OpenError>) -> OpenError {
-    match error {
-        ScanError::Io(path, source) => OpenError::Io { action: "read", path, source },
-        ScanError::Visit(error) => error,
-        ScanError::Damage(path, damage) => {
-            let (evidence, expected) = match damage {
-                Damage::Head => (Evidence::SegmentHead, "a segment head"),
-                Damage::Middle { .. } => (Evidence::Record, "whole records up to the last"),
-                Damage::Sequence { .. } | Damage::First { .. } => {
-                    (Evidence::Order, "records that continue each other")
-                }
-                Damage::Empty => (Evidence::Order, "at least one record"),
-            };
-            OpenError::Disagreement {
-                path,
-                evidence,
-                expected: expected.to_owned(),
-                found: damage.to_string(),
-            }
-        }
-    }
-}
-
-/// Where a new segment's numbers begin.
-pub(crate) const FIRST_SEGMENT: u64 = 1;
-
-const _: () = assert!(BLOCK >= 512, "a record must never share a sector with another");

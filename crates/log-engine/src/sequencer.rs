@@ -13,7 +13,6 @@
 //! and a committed batch is never replaced by another.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,16 +24,15 @@ use sealog_tlog::{Checkpoint, Hash, InclusionProof, Leaf, SignedNote};
 use tokio::sync::oneshot;
 
 use crate::error::{AppendError, Cause};
-use crate::files::{self, passes};
 use crate::health::Health;
 use crate::index::{Index, Keyed};
 use crate::outbox::{Outbox, Room};
 use crate::queue::Queue;
 use crate::recent::Recent;
 use crate::settings::Settings;
-use crate::tree::{Staged, Tree};
+use crate::storage::{Commit, CommitError, CommitPoint};
+use crate::tree::{FullFile, Staged, Tree};
 use crate::view::{Store, View, is_side_object};
-use crate::wal::{Commit, Wal};
 use crate::{RETRY_AFTER, logged};
 
 /// A batch of at least so many entries means load: the next one is worth a short wait.
@@ -89,12 +87,14 @@ impl Cosigners for NoCosigners {
 pub(crate) struct Sequencer<L: Leaf> {
     pub(crate) settings: Settings,
     pub(crate) tree: Tree,
-    pub(crate) wal: Wal,
+    pub(crate) commit_point: Box<dyn CommitPoint>,
     pub(crate) recent: Recent,
     /// No leaf gets an earlier time.
     pub(crate) last_time_ms: u64,
     pub(crate) cosigners: Box<dyn Cosigners>,
     pub(crate) known_objects: std::collections::HashSet<String>,
+    /// The last batch could not be made durable, and that was said.
+    pub(crate) refusing: bool,
     pub(crate) queue: Arc<Queue<Item<L::Pending>>>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) view: Arc<ArcSwap<View>>,
@@ -171,17 +171,26 @@ impl<L: Leaf> Sequencer<L> {
             }
         };
         match self.commit(&batch, &staged, &signed) {
-            Ok(()) => self.apply_and_publish(batch, staged, signed),
-            Err(Refusal::DiskFull) => {
+            Ok(()) => {
+                self.refusing = false;
+                self.apply_and_publish(batch, staged, signed);
+            }
+            Err(CommitError::Refused(error)) => {
+                if !std::mem::replace(&mut self.refusing, true) {
+                    tracing::warn!(%error, "entries are refused: they cannot be made durable for now");
+                }
                 self.refuse_batch(batch, &AppendError::StorageFull { retry_after: RETRY_AFTER });
             }
-            Err(Refusal::Fatal(error)) => {
-                let failure = self.health.fail(Cause::Commit, Some(error));
-                self.queue.close();
-                self.refuse_batch(batch, &AppendError::Stopped(failure));
-            }
+            Err(CommitError::Superseded) => self.stop(batch, Cause::Superseded, None),
+            Err(CommitError::Unknown(error)) => self.stop(batch, Cause::Commit, Some(error)),
         }
         taken
+    }
+
+    fn stop(&mut self, batch: Batch, cause: Cause, error: Option<std::io::Error>) {
+        let failure = self.health.fail(cause, error);
+        self.queue.close();
+        self.refuse_batch(batch, &AppendError::Stopped(failure));
     }
 
     /// Gives waiting entries their places, up to the size of a batch.
@@ -245,15 +254,10 @@ impl<L: Leaf> Sequencer<L> {
             debug_assert!(is_side_object(&path), "{path} cannot be read back");
             return Ok(());
         }
-        let file = self.store.path_of(&path);
-        let written = files::parent(&file).and_then(|dir| match file.exists() {
-            // Whoever wrote it may have been stopped before its name was durable.
-            true => files::sync_dir(dir),
-            false => files::ensure_dir(dir).and_then(|()| files::write_durable(&file, bytes)),
-        });
-        match written {
+        let objects = self.store.objects();
+        match objects.write(&[FullFile { path: path.clone(), bytes: Bytes::copy_from_slice(bytes) }]) {
             Ok(()) => {}
-            Err(error) if passes(&error) => {
+            Err(error) if objects.passes(&error) => {
                 return Err(AppendError::StorageFull { retry_after: RETRY_AFTER });
             }
             Err(error) => {
@@ -268,25 +272,20 @@ impl<L: Leaf> Sequencer<L> {
         Ok(())
     }
 
-    /// The one step that decides. `reserve` finds the room first, so that a full disk is a refusal of a batch nobody
-    /// was promised; from the first byte written on, every error is final.
-    fn commit(&mut self, batch: &Batch, staged: &Staged, signed: &SignedNote) -> Result<(), Refusal> {
+    /// The one step that decides.
+    fn commit(&mut self, batch: &Batch, staged: &Staged, signed: &SignedNote) -> Result<(), CommitError> {
         // A side object may have failed for good while the batch was staged.
         if let Some(failure) = self.health.failure() {
-            return Err(Refusal::Fatal(io::Error::other(failure.clone())));
+            return Err(CommitError::Unknown(std::io::Error::other(failure.clone())));
         }
-        let checkpoint = signed.encode();
-        self.wal
-            .reserve(checkpoint.len(), batch.bytes)
-            .map_err(|error| if passes(&error) { Refusal::DiskFull } else { Refusal::Fatal(error) })?;
-        let record = Commit {
+        self.commit_point.commit(&Commit {
             first: batch.first,
             size: staged.size(),
             time_ms: batch.time_ms,
             root: staged.root().0,
-            checkpoint: checkpoint.as_bytes(),
-        };
-        self.wal.commit(&record, staged.entries().iter().map(AsRef::as_ref)).map_err(Refusal::Fatal)
+            checkpoint: signed.encode().as_bytes(),
+            entries: staged.entries(),
+        })
     }
 
     /// Everything after the commit. Nothing here can fail; it only has to happen in this order.
@@ -324,10 +323,10 @@ impl<L: Leaf> Sequencer<L> {
     /// Housekeeping between batches.
     fn tidy(&mut self) {
         self.recent.shrink(self.index.complete_to());
-        if self.wal.wants_spare() {
+        if self.commit_point.wants_preparation() {
             self.outbox.want_segment();
         }
-        if let Err(error) = self.wal.retire(self.outbox.durable()) {
+        if let Err(error) = self.commit_point.retire(self.outbox.durable(), self.outbox.published()) {
             tracing::warn!(%error, "an old write-ahead segment could not be removed");
         }
     }
@@ -345,11 +344,6 @@ impl<L: Leaf> Sequencer<L> {
 enum Place {
     New { leaf_hash: Hash, encoded: Bytes },
     Logged(u64),
-}
-
-enum Refusal {
-    DiskFull,
-    Fatal(io::Error),
 }
 
 /// The checkpoint of the staged tree with the log's signatures. It must not leave the process before the commit.

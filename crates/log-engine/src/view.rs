@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{Bytes, BytesMut};
 use sealog_tlog::merkle::{NodeReader, ProveError, node_hash, prove_inclusion, root};
@@ -18,7 +18,7 @@ use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, Resource, TILE_HEIGHT, TIL
 use sealog_tlog::{Hash, InclusionProof, Leaf, LeafError, Tile};
 
 use crate::error::ReadError;
-use crate::files;
+use crate::storage::Objects;
 use crate::tree::{FullFile, Tree};
 
 const HASH_LEN: usize = 32;
@@ -41,25 +41,26 @@ impl LeafKind {
     }
 }
 
-/// Finished files, shared by all views: those on their way to the disk, and the disk.
+/// Finished files, shared by all views: those on their way to where they are kept, and there.
 pub(crate) struct Store {
-    public: PathBuf,
+    objects: Arc<dyn Objects>,
     kind: LeafKind,
     /// By path, until the file is durable.
     fresh: RwLock<HashMap<String, Bytes>>,
 }
 
 impl Store {
-    pub(crate) fn new(public: PathBuf, kind: LeafKind) -> Self {
-        Self { public, kind, fresh: RwLock::new(HashMap::new()) }
+    pub(crate) fn new(objects: Arc<dyn Objects>, kind: LeafKind) -> Self {
+        Self { objects, kind, fresh: RwLock::new(HashMap::new()) }
     }
 
+    pub(crate) fn objects(&self) -> &dyn Objects {
+        self.objects.as_ref()
+    }
+
+    /// How a person finds what readers ask for under `path`.
     pub(crate) fn path_of(&self, path: &str) -> PathBuf {
-        self.public.join(path)
-    }
-
-    pub(crate) fn public(&self) -> &std::path::Path {
-        &self.public
+        self.objects.name(path)
     }
 
     pub(crate) fn kind(&self) -> LeafKind {
@@ -86,15 +87,12 @@ impl Store {
         if let Some(bytes) = self.fresh.read().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(bytes.clone());
         }
-        self.on_disk(path)?.ok_or_else(|| ReadError::Damaged { path: self.path_of(path) })
+        self.kept(path)?.ok_or_else(|| ReadError::Damaged { path: self.path_of(path) })
     }
 
-    fn on_disk(&self, path: &str) -> Result<Option<Bytes>, ReadError> {
-        let path = self.path_of(path);
-        match files::read_if_there(&path) {
-            Ok(bytes) => Ok(bytes.map(Bytes::from)),
-            Err(source) => Err(ReadError::Io { path, source }),
-        }
+    /// What is kept under `path`.
+    pub(crate) fn kept(&self, path: &str) -> Result<Option<Bytes>, ReadError> {
+        self.objects.read(path).map_err(|source| ReadError::Io { path: self.path_of(path), source })
     }
 
     pub(crate) fn full_tile(&self, tile: Tile) -> Result<Bytes, ReadError> {
@@ -105,6 +103,37 @@ impl Store {
         } else {
             Err(ReadError::Damaged { path: self.path_of(&path) })
         }
+    }
+
+    /// The first nodes of a tile, as many as it is wide: from the full tile, else from the one of just that width.
+    /// `None` if neither is there.
+    pub(crate) fn first_nodes(&self, tile: Tile) -> Result<Option<Vec<Hash>>, ReadError> {
+        for path in [tile.full().path(), tile.path()] {
+            let Some(bytes) = self.kept(&path)? else { continue };
+            let hashes = bytes.as_chunks::<HASH_LEN>().0.get(..usize::from(tile.width()));
+            let hashes = hashes.ok_or_else(|| ReadError::Damaged { path: self.path_of(&path) })?;
+            return Ok(Some(hashes.iter().copied().map(Hash).collect()));
+        }
+        Ok(None)
+    }
+
+    /// The first elements of a bundle, as many as it is wide: from the full bundle, else from the one of that width.
+    pub(crate) fn first_elements(&self, bundle: EntryBundle) -> Result<Vec<Bytes>, ReadError> {
+        let path = bundle.path(self.kind.bundle_dir);
+        let damaged = || ReadError::Damaged { path: self.path_of(&path) };
+        let full = self.kept(&bundle.full().path(self.kind.bundle_dir))?;
+        let bytes = match full {
+            Some(bytes) => bytes,
+            None => self.kept(&path)?.ok_or_else(damaged)?,
+        };
+        let mut elements = Vec::with_capacity(usize::from(bundle.width()));
+        let mut rest: &[u8] = &bytes;
+        for _ in 0..bundle.width() {
+            let (element, behind) = (self.kind.split_first)(rest).map_err(|_| damaged())?;
+            elements.push(bytes.slice_ref(element));
+            rest = behind;
+        }
+        Ok(elements)
     }
 
     pub(crate) fn full_bundle(&self, bundle: EntryBundle) -> Result<Bytes, ReadError> {
@@ -148,11 +177,11 @@ pub struct View {
     tiles: Vec<(u8, Bytes)>,
     /// Elements of the unfinished bundle.
     tail: Box<[Bytes]>,
-    store: std::sync::Arc<Store>,
+    store: Arc<Store>,
 }
 
 impl View {
-    pub(crate) fn new(tree: &Tree, root: Hash, checkpoint: Bytes, store: std::sync::Arc<Store>) -> Self {
+    pub(crate) fn new(tree: &Tree, root: Hash, checkpoint: Bytes, store: Arc<Store>) -> Self {
         Self {
             checkpoint,
             size: tree.size(),
@@ -194,7 +223,7 @@ impl View {
         match Resource::parse(path, self.store.kind.bundle_dir) {
             Ok(Resource::Tile(tile)) => self.tile(tile),
             Ok(Resource::Bundle(bundle)) => self.bundle(bundle),
-            Err(_) if is_side_object(path) => self.store.on_disk(path),
+            Err(_) if is_side_object(path) => self.store.kept(path),
             Err(_) => Ok(None),
         }
     }

@@ -14,51 +14,27 @@ mod record;
 mod scan;
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use record::{BLOCK, Record, RecordHead, padded_len};
 pub(crate) use scan::{Damage, ScanError, Scanned, scan};
 
+use crate::disk::{Disk, DiskFile};
 use crate::files;
+use crate::storage::Commit;
 use record::{SegmentHead, encode};
 
 /// Bytes of zeros written at a time when a segment is preallocated.
 static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
 
-/// What the log asks of the file under a segment; apart so that tests can make it fail.
-pub(crate) trait SegmentFile: Send {
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    fn sync(&mut self) -> io::Result<()>;
-}
-
-impl SegmentFile for File {
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, bytes, offset)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
-    }
-}
-
-/// Puts something between the log and its segment files (nothing, outside tests).
-pub(crate) type Wrap = Arc<dyn Fn(File) -> Box<dyn SegmentFile> + Send + Sync>;
-
-/// The plain file.
-pub(crate) fn unwrapped() -> Wrap {
-    Arc::new(|file| Box::new(file))
-}
-
 /// Where new segments come from: made ahead by whoever has time, or on the spot.
 pub(crate) struct Segments {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     epoch: u64,
     bytes: u64,
-    wrap: Wrap,
     made: Mutex<Made>,
 }
 
@@ -69,15 +45,15 @@ struct Made {
 
 /// A preallocated segment without a record.
 struct Blank {
-    file: Box<dyn SegmentFile>,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
     salt: [u8; 16],
 }
 
 impl Segments {
     /// `next_number` is above every segment in `dir`; `epoch` above every one that ever wrote there.
-    pub(crate) fn new(dir: PathBuf, next_number: u64, epoch: u64, bytes: u64, wrap: Wrap) -> Self {
-        Self { dir, epoch, bytes, wrap, made: Mutex::new(Made { next_number, spare: None }) }
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, next_number: u64, epoch: u64, bytes: u64) -> Self {
+        Self { disk, dir, epoch, bytes, made: Mutex::new(Made { next_number, spare: None }) }
     }
 
     /// Makes the next segment if there is none yet. Slow (it writes the whole segment): not for the sequencer.
@@ -105,9 +81,7 @@ impl Segments {
         let temporary = self.dir.join("next.tmp");
         let path = self.dir.join(segment_name(number));
         let written = (|| {
-            let file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-            let mut file = (self.wrap)(file);
+            let mut file = self.disk.create(&temporary)?;
             file.write_all_at(&SegmentHead { number, epoch: self.epoch, salt }.encode(), 0)?;
             let mut at = BLOCK;
             while at < self.bytes {
@@ -117,8 +91,8 @@ impl Segments {
                 at += zeros.len() as u64;
             }
             file.sync()?;
-            fs::rename(&temporary, &path)?;
-            files::sync_dir(&self.dir)?;
+            self.disk.rename(&temporary, &path)?;
+            self.disk.sync_dir(&self.dir)?;
             Ok(file)
         })();
         match written {
@@ -127,7 +101,7 @@ impl Segments {
                 Ok(Blank { file, path, salt })
             }
             Err(e) => {
-                let _ = fs::remove_file(&temporary);
+                let _ = self.disk.remove_file(&temporary);
                 Err(e)
             }
         }
@@ -150,7 +124,7 @@ pub(crate) struct Wal {
 }
 
 struct Active {
-    file: Box<dyn SegmentFile>,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
     salt: [u8; 16],
     at: u64,
@@ -163,15 +137,6 @@ pub(crate) struct Closed {
     pub(crate) path: PathBuf,
     /// Tree size after its last record.
     pub(crate) size: u64,
-}
-
-/// One batch as the sequencer hands it over.
-pub(crate) struct Commit<'a> {
-    pub(crate) first: u64,
-    pub(crate) size: u64,
-    pub(crate) time_ms: u64,
-    pub(crate) root: [u8; 32],
-    pub(crate) checkpoint: &'a [u8],
 }
 
 impl Wal {
@@ -202,11 +167,7 @@ impl Wal {
 
     /// The one sync of a batch. After an error the state on disk is unknown: the caller must stop for good, because a
     /// second sync may report success for data the kernel has already dropped. The next start re-reads the file.
-    pub(crate) fn commit<'a>(
-        &mut self,
-        batch: &Commit<'_>,
-        entries: impl Iterator<Item = &'a [u8]>,
-    ) -> io::Result<()> {
+    pub(crate) fn commit(&mut self, batch: &Commit<'_>) -> io::Result<()> {
         let head = RecordHead {
             sequence: self.next_sequence,
             epoch: self.segments.epoch,
@@ -215,6 +176,7 @@ impl Wal {
             time_ms: batch.time_ms,
             root: batch.root,
         };
+        let entries = batch.entries.iter().map(AsRef::as_ref);
         encode(&mut self.buffer, &self.active.salt, &head, batch.checkpoint, entries)?;
         self.active.file.write_all_at(&self.buffer, self.active.at)?;
         self.active.file.sync()?;
@@ -232,8 +194,8 @@ impl Wal {
         while self.closed.len() > keep && self.closed.front().is_some_and(|oldest| oldest.size <= durable) {
             if let Some(oldest) = self.closed.pop_front() {
                 // Durable one by one: a hole in the middle would look like lost records.
-                fs::remove_file(&oldest.path)?;
-                files::sync_dir(files::parent(&oldest.path)?)?;
+                self.segments.disk.remove_file(&oldest.path)?;
+                self.segments.disk.sync_dir(files::parent(&oldest.path)?)?;
             }
         }
         Ok(())
@@ -261,10 +223,9 @@ fn segment_name(number: u64) -> String {
 }
 
 /// Segment files in `dir` by number; strays of an interrupted preallocation are left out.
-pub(crate) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+    for path in disk.list(dir)? {
         if path.extension().is_some_and(|e| e == "wal")
             && let Some(number) = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok())
         {

@@ -5,9 +5,10 @@
 //! dropped unseen. A bad record with a valid one behind it, a hole in the numbering or an unreadable head can only be
 //! damage to committed data: recovery stops and says where.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::disk::Disk;
 
 use super::record::{self, BLOCK, Record, SegmentHead};
 
@@ -61,13 +62,14 @@ pub(crate) enum ScanError<E> {
 
 /// Shows every committed record to `visit`, in order.
 pub(crate) fn scan<E>(
+    disk: &dyn Disk,
     dir: &Path,
     mut visit: impl FnMut(&Record<'_>) -> Result<(), E>,
 ) -> Result<Scanned, ScanError<E>> {
     let mut out = Scanned { segments: Vec::new(), number: 0, epoch: 0, next_sequence: 0 };
     let mut last: Option<(u64, u64)> = None;
-    for (number, path) in super::list(dir).map_err(|e| ScanError::Io(dir.to_owned(), e))? {
-        let bytes = fs::read(&path).map_err(|e| ScanError::Io(path.clone(), e))?;
+    for (number, path) in super::list(disk, dir).map_err(|e| ScanError::Io(dir.to_owned(), e))? {
+        let bytes = disk.read(&path).map_err(|e| ScanError::Io(path.clone(), e))?;
         let damage = |what| ScanError::Damage(path.clone(), what);
         let head =
             SegmentHead::parse(&bytes).filter(|head| head.number == number).ok_or(damage(Damage::Head))?;

@@ -2,12 +2,15 @@
 
 use super::record::HEAD_LEN;
 use super::*;
+use crate::disk::RealDisk;
+use bytes::Bytes;
 use std::cell::RefCell;
+use std::fs::{self, File};
 
 type Batch = (u64, Vec<u8>, Vec<u8>);
 
 fn write(dir: &Path, number: u64, batches: &[(u64, u64, &[u8])], sequence: u64) -> Wal {
-    let segments = Arc::new(Segments::new(dir.to_owned(), number, number, 64 << 10, unwrapped()));
+    let segments = Arc::new(Segments::new(Arc::new(RealDisk), dir.to_owned(), number, number, 64 << 10));
     let mut wal = Wal::start(segments, VecDeque::new(), sequence).unwrap();
     for (first, size, entries) in batches {
         commit(&mut wal, *first, *size, entries).unwrap();
@@ -16,14 +19,16 @@ fn write(dir: &Path, number: u64, batches: &[(u64, u64, &[u8])], sequence: u64) 
 }
 
 fn commit(wal: &mut Wal, first: u64, size: u64, entries: &[u8]) -> io::Result<()> {
-    let batch = Commit { first, size, time_ms: 5, root: [size as u8; 32], checkpoint: b"checkpoint\n" };
-    wal.reserve(batch.checkpoint.len(), entries.len())?;
-    wal.commit(&batch, entries.chunks(7))
+    let entries: Vec<_> = entries.chunks(7).map(Bytes::copy_from_slice).collect();
+    let (root, checkpoint) = ([size as u8; 32], b"checkpoint\n");
+    let batch = Commit { first, size, time_ms: 5, root, checkpoint, entries: &entries };
+    wal.reserve(batch.checkpoint.len(), batch.entry_bytes())?;
+    wal.commit(&batch)
 }
 
 fn read(dir: &Path) -> Result<(Vec<Batch>, Scanned), ScanError<()>> {
     let found = RefCell::new(Vec::new());
-    let scanned = scan(dir, |record| {
+    let scanned = scan(&RealDisk, dir, |record| {
         let entry = (record.head.size, record.checkpoint.to_vec(), record.entries.to_vec());
         found.borrow_mut().push(entry);
         Ok(())
@@ -171,7 +176,7 @@ fn segments_are_changed_when_full_and_removed_when_their_entries_are_durable() {
     for n in 0..40 {
         commit(&mut wal, n, n + 1, &[1; 3000]).unwrap();
     }
-    let count = || list(dir.path()).unwrap().len();
+    let count = || list(&RealDisk, dir.path()).unwrap().len();
     assert_eq!(count(), 3);
     assert_eq!(sizes(dir.path()).unwrap(), (1..=40).collect::<Vec<_>>());
     wal.retire(14).unwrap();
@@ -188,7 +193,7 @@ fn the_newest_record_is_never_removed() {
     let dir = tempfile::tempdir().unwrap();
     drop(write(dir.path(), 1, &[(0, 1, b"x")], 0));
     let closed = VecDeque::from([Closed { path: dir.path().join(segment_name(1)), size: 1 }]);
-    let segments = Arc::new(Segments::new(dir.path().to_owned(), 2, 2, 64 << 10, unwrapped()));
+    let segments = Arc::new(Segments::new(Arc::new(RealDisk), dir.path().to_owned(), 2, 2, 64 << 10));
     let mut wal = Wal::start(segments, closed, 1).unwrap();
     wal.retire(u64::MAX).unwrap();
     assert_eq!(sizes(dir.path()).unwrap(), [1]);

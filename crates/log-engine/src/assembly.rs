@@ -1,0 +1,175 @@
+//! Puts a log together: the first record of a new one, and the parts of one that is to run.
+//!
+//! Nothing here starts a thread: [`Parts`] can as well be driven step by step.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use sealog_tlog::tile::TILE_WIDTH;
+use sealog_tlog::{Edge, Leaf, SignedCheckpoint};
+
+use crate::disk::Disk;
+use crate::error::{IoContext, OpenError};
+use crate::files;
+use crate::flusher::{Backlog, Flusher, is_published, publish};
+use crate::health::Health;
+use crate::index::Index;
+use crate::outbox::Outbox;
+use crate::queue::Queue;
+use crate::recent::Recent;
+use crate::recovery::{self, Recovered};
+use crate::sequencer::{self, Item, NoCosigners, Sequencer};
+use crate::settings::Settings;
+use crate::storage::{Begun, Commit, CommitError, Storage};
+use crate::tree::{FullFile, Tree};
+use crate::view::{LeafKind, Store, View};
+
+/// A log that is ready to run: who changes it, who writes behind it, and what is shared with everyone who asks.
+pub(crate) struct Parts<L: Leaf> {
+    pub(crate) sequencer: Sequencer<L>,
+    pub(crate) flusher: Flusher,
+    pub(crate) queue: Arc<Queue<Item<L::Pending>>>,
+    pub(crate) view: Arc<ArcSwap<View>>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) health: Arc<Health>,
+    /// Whatever must live until the log is closed.
+    pub(crate) hold: Box<dyn Send>,
+}
+
+/// Reads the log back, takes it, and makes the parts.
+pub(crate) fn assemble<L: Leaf>(
+    mut storage: Box<dyn Storage>,
+    settings: Settings,
+) -> Result<Parts<L>, OpenError> {
+    let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
+    let Recovered { tree, view, last_time_ms } = recovery::recover::<L>(storage.as_mut(), &store, &settings)?;
+    let index = Arc::new(recovery::open_index::<L>(&storage.index(), &view)?);
+    if !is_published(&view).map_err(recovery::from_read)? {
+        publish(&view).map_err(not_published).at("publish under", &store.path_of(""))?;
+    }
+    let disk = storage.disk();
+    remember(disk.as_ref(), &view, &settings)?;
+    let Begun { commit, upkeep, hold } = storage.begin()?;
+
+    let queue = Arc::new(Queue::new(settings.max_pending));
+    let size = view.size();
+    let outbox = Arc::new(Outbox::new(size - size % u64::from(TILE_WIDTH), size));
+    let health = Arc::new(Health::default());
+    let view = Arc::new(ArcSwap::new(view));
+    let flusher = Flusher {
+        outbox: Arc::clone(&outbox),
+        view: Arc::clone(&view),
+        store: Arc::clone(&store),
+        index: Arc::clone(&index),
+        upkeep,
+        disk,
+        health: Arc::clone(&health),
+        first_seen: settings.first_seen.clone(),
+        publish_interval: settings.publish_interval,
+        stop: {
+            let queue = Arc::clone(&queue);
+            Arc::new(move || queue.close())
+        },
+        backlog: Backlog::default(),
+    };
+    let sequencer = Sequencer::<L> {
+        settings,
+        tree,
+        commit_point: commit,
+        recent: Recent::new(size),
+        last_time_ms,
+        cosigners: Box::new(NoCosigners),
+        known_objects: std::collections::HashSet::new(),
+        refusing: false,
+        queue: Arc::clone(&queue),
+        outbox,
+        view: Arc::clone(&view),
+        store,
+        index: Arc::clone(&index),
+        health: Arc::clone(&health),
+    };
+    Ok(Parts { sequencer, flusher, queue, view, index, health, hold })
+}
+
+fn not_published(error: CommitError) -> std::io::Error {
+    match error {
+        CommitError::Refused(error) | CommitError::Unknown(error) => error,
+        CommitError::Superseded => {
+            std::io::Error::other("another sequencer has published a newer checkpoint")
+        }
+    }
+}
+
+/// Settings that cannot work are refused before anything is touched.
+pub(crate) fn check(settings: &Settings) -> Result<(), OpenError> {
+    let wrong = |name, found: String| Err(OpenError::Setting { name, found });
+    if settings.origin.is_empty() {
+        return wrong("origin", "empty".to_owned());
+    }
+    if settings.signers.is_empty() {
+        return wrong("signers", "empty".to_owned());
+    }
+    if settings.max_pending == 0 {
+        return wrong("max_pending", "0".to_owned());
+    }
+    // A batch may end with an entry as large as itself, and a checkpoint comes on top.
+    let room =
+        u64::try_from(settings.max_batch_bytes).ok().and_then(|bytes| bytes.max(64 << 10).checked_mul(4));
+    if room.is_none_or(|room| settings.segment_bytes < room) {
+        let found = format!("{}, less than four batches", settings.segment_bytes);
+        return wrong("segment_bytes", found);
+    }
+    Ok(())
+}
+
+/// A second log of one name and key would be a fork.
+pub(crate) fn refuse_remembered(disk: &dyn Disk, settings: &Settings) -> Result<(), OpenError> {
+    let path = &settings.first_seen;
+    match files::read_if_there(disk, path).at("read", path)? {
+        None => Ok(()),
+        Some(bytes) => {
+            let size = SignedCheckpoint::parse(&bytes).map_or(0, |signed| signed.checkpoint.size);
+            Err(OpenError::Remembered { path: path.clone(), size })
+        }
+    }
+}
+
+/// A log that cannot remember its newest checkpoint must not start.
+fn remember(disk: &dyn Disk, view: &View, settings: &Settings) -> Result<(), OpenError> {
+    let path = &settings.first_seen;
+    if files::read_if_there(disk, path).at("read", path)?.as_deref() == Some(view.checkpoint().as_ref()) {
+        return Ok(());
+    }
+    let dir = files::parent(path).at("find the directory of", path)?;
+    files::ensure_dir(disk, dir).at("create the directory", dir)?;
+    files::write_durable(disk, path, view.checkpoint()).at("write", path)
+}
+
+/// The record that makes a place a log: the empty tree, or the seed.
+pub(crate) fn found<L: Leaf>(
+    storage: &mut dyn Storage,
+    settings: &Settings,
+    seed: Option<&L::Pending>,
+) -> Result<(), OpenError> {
+    let time_ms = (settings.clock)();
+    let tree = Tree::new(Edge::new(), Vec::new(), L::BUNDLE_DIR);
+    let placed = seed.map(|seed| L::place(seed, 0, time_ms)).transpose().map_err(OpenError::Seed)?;
+    let objects = storage.objects();
+    let side_objects = seed.map(L::side_objects).unwrap_or_default();
+    let files: Vec<_> =
+        side_objects.into_iter().map(|(path, bytes)| FullFile { path, bytes: bytes.into() }).collect();
+    objects.write(&files).at("write under", &objects.name(""))?;
+    let leaf_hash = placed.as_ref().map(|placed| placed.leaf_hash);
+    let entries: Vec<Bytes> = placed.map(|placed| placed.encoded.into()).into_iter().collect();
+    let staged = tree.stage(leaf_hash.into_iter(), entries);
+    let signed = sequencer::sign(settings, &staged, time_ms).map_err(OpenError::Sign)?.encode();
+    storage.found(&Commit {
+        first: 0,
+        size: staged.size(),
+        time_ms,
+        root: staged.root().0,
+        checkpoint: signed.as_bytes(),
+        entries: staged.entries(),
+    })
+}

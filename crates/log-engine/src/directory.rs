@@ -1,0 +1,237 @@
+//! A log in a directory: the write-ahead log is its commit point, plain files are what readers see.
+//!
+//! `layout` says what lies where, `wal` how a batch becomes durable.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sealog_tlog::tile::CHECKPOINT_PATH;
+
+use crate::disk::Disk;
+use crate::error::{Evidence, IoContext, OpenError};
+use crate::files::{self, passes};
+use crate::layout::Layout;
+use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Upkeep, Visit};
+use crate::tree::FullFile;
+use crate::wal::{self, BLOCK, Closed, Damage, ScanError, Scanned, Segments, Wal};
+
+/// Number of the first segment.
+const FIRST_SEGMENT: u64 = 1;
+
+/// A directory with a log, or one that is to have one; locked for as long as it is held.
+pub(crate) struct Directory {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    segment_bytes: u64,
+    scanned: Option<Scanned>,
+}
+
+impl Directory {
+    /// Takes an empty or absent directory for a new log.
+    pub(crate) fn create(disk: Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> Result<Self, OpenError> {
+        let layout = Layout::create(disk.as_ref(), root)?;
+        Ok(Self { disk, layout, segment_bytes, scanned: None })
+    }
+
+    /// Takes the directory of a log.
+    pub(crate) fn open(disk: Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> Result<Self, OpenError> {
+        let layout = Layout::open(disk.as_ref(), root)?;
+        Ok(Self { disk, layout, segment_bytes, scanned: None })
+    }
+
+    fn scanned(&self) -> Result<&Scanned, OpenError> {
+        self.scanned.as_ref().ok_or_else(|| from_scan(ScanError::Damage(self.layout.wal(), Damage::Empty)))
+    }
+}
+
+impl Storage for Directory {
+    fn objects(&self) -> Arc<dyn Objects> {
+        Arc::new(Files { disk: Arc::clone(&self.disk), public: self.layout.public() })
+    }
+
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    fn index(&self) -> PathBuf {
+        self.layout.index()
+    }
+
+    fn name(&self) -> PathBuf {
+        self.layout.wal()
+    }
+
+    fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {
+        let dir = self.layout.wal();
+        let write = || {
+            let bytes = wal::padded_len(first.checkpoint.len(), first.entry_bytes()) + BLOCK;
+            let segments = Segments::new(Arc::clone(&self.disk), dir.clone(), FIRST_SEGMENT, 0, bytes);
+            Wal::start(Arc::new(segments), VecDeque::new(), 0)?.commit(first)
+        };
+        write().at("write the first record in", &dir)?;
+        self.layout.write_format(self.disk.as_ref())
+    }
+
+    fn scan(&mut self, visit: &mut Visit<'_>) -> Result<(), OpenError> {
+        let scanned = wal::scan(self.disk.as_ref(), &self.layout.wal(), visit).map_err(from_scan)?;
+        self.scanned = Some(scanned);
+        Ok(())
+    }
+
+    /// The last record may have been written but never synced (the process was killed), or synced in vain (the device
+    /// failed and the kernel keeps pages it could not write, marked clean). Writing the same bytes once more makes both
+    /// cases plain: either the device takes them now, or the log does not open.
+    fn take(&mut self) -> Result<(), OpenError> {
+        let disk = self.disk.as_ref();
+        let segments = &self.scanned()?.segments;
+        let last = segments.iter().rposition(|segment| segment.size.is_some());
+        for (n, segment) in segments.iter().enumerate() {
+            let path = &segment.path;
+            if segment.size.is_none() {
+                disk.remove_file(path).at("remove", path)?;
+                continue;
+            }
+            if segment.torn {
+                tracing::warn!(path = %path.display(), at = segment.end, "an incomplete last record was dropped");
+            }
+            let settle = || -> io::Result<()> {
+                let mut file = disk.open(path)?;
+                file.set_len(segment.end)?;
+                if Some(n) == last {
+                    let len = usize::try_from(segment.end - segment.last_at).map_err(io::Error::other)?;
+                    let mut record = vec![0; len];
+                    file.read_exact_at(&mut record, segment.last_at)?;
+                    file.write_all_at(&record, segment.last_at)?;
+                }
+                file.sync()
+            };
+            settle().at("settle", path)?;
+        }
+        Ok(())
+    }
+
+    fn begin(self: Box<Self>) -> Result<Begun, OpenError> {
+        let scanned = self.scanned()?;
+        let dir = self.layout.wal();
+        let kept =
+            scanned.segments.iter().filter_map(|s| Some(Closed { path: s.path.clone(), size: s.size? }));
+        let (number, epoch) = (scanned.number + 1, scanned.epoch + 1);
+        let disk = Arc::clone(&self.disk);
+        let segments = Arc::new(Segments::new(disk, dir.clone(), number, epoch, self.segment_bytes));
+        let wal = Wal::start(Arc::clone(&segments), kept.collect(), scanned.next_sequence)
+            .at("preallocate a segment in", &dir)?;
+        Ok(Begun { commit: Box::new(wal), upkeep: segments, hold: Box::new(self.layout) })
+    }
+}
+
+impl CommitPoint for Wal {
+    /// Room is found first, so that a full disk is a refusal of a batch nobody was promised; from the first byte
+    /// written on, every error is final.
+    fn commit(&mut self, batch: &Commit<'_>) -> Result<(), CommitError> {
+        self.reserve(batch.checkpoint.len(), batch.entry_bytes()).map_err(|error| match passes(&error) {
+            true => CommitError::Refused(error),
+            false => CommitError::Unknown(error),
+        })?;
+        Self::commit(self, batch).map_err(CommitError::Unknown)
+    }
+
+    fn retire(&mut self, full: u64, _published: u64) -> io::Result<()> {
+        Self::retire(self, full)
+    }
+
+    fn wants_preparation(&self) -> bool {
+        self.wants_spare()
+    }
+}
+
+impl Upkeep for Segments {
+    fn prepare(&self) -> io::Result<()> {
+        Self::prepare(self)
+    }
+
+    fn tidy(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The public files.
+struct Files {
+    disk: Arc<dyn Disk>,
+    public: PathBuf,
+}
+
+impl Objects for Files {
+    fn read(&self, path: &str) -> io::Result<Option<Bytes>> {
+        Ok(files::read_if_there(self.disk.as_ref(), &self.name(path))?.map(Bytes::from))
+    }
+
+    fn is_there(&self, path: &str) -> io::Result<bool> {
+        Ok(self.disk.is_file(&self.name(path)))
+    }
+
+    fn write(&self, files: &[FullFile]) -> io::Result<()> {
+        let disk = self.disk.as_ref();
+        let mut dirs = BTreeSet::new();
+        for file in files {
+            let path = self.name(&file.path);
+            let dir = files::parent(&path)?;
+            if !dirs.contains(dir) {
+                files::ensure_dir(disk, dir)?;
+                dirs.insert(dir.to_owned());
+            }
+            files::write_whole(disk, &path, &file.bytes)?;
+        }
+        dirs.iter().try_for_each(|dir| disk.sync_dir(dir))
+    }
+
+    fn drop_partials(&self, full: &[FullFile]) -> io::Result<()> {
+        for file in full {
+            match self.disk.remove_dir_all(&self.name(&format!("{}.p", file.path))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn publish_checkpoint(&self, bytes: &Bytes) -> Result<(), CommitError> {
+        let path = self.name(CHECKPOINT_PATH);
+        files::write_durable(self.disk.as_ref(), &path, bytes).map_err(CommitError::Unknown)
+    }
+
+    fn passes(&self, error: &io::Error) -> bool {
+        passes(error)
+    }
+
+    fn name(&self, path: &str) -> PathBuf {
+        self.public.join(path)
+    }
+}
+
+fn from_scan(error: ScanError<OpenError>) -> OpenError {
+    match error {
+        ScanError::Io(path, source) => OpenError::Io { action: "read", path, source },
+        ScanError::Visit(error) => error,
+        ScanError::Damage(path, damage) => {
+            let (evidence, expected) = match damage {
+                Damage::Head => (Evidence::SegmentHead, "a segment head"),
+                Damage::Middle { .. } => (Evidence::Record, "whole records up to the last"),
+                Damage::Sequence { .. } | Damage::First { .. } => {
+                    (Evidence::Order, "records that continue each other")
+                }
+                Damage::Empty => (Evidence::Order, "at least one record"),
+            };
+            OpenError::Disagreement {
+                path,
+                evidence,
+                expected: expected.to_owned(),
+                found: damage.to_string(),
+            }
+        }
+    }
+}
+
+const _: () = assert!(BLOCK >= 512, "a record must never share a sector with another");

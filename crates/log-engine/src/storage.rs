@@ -1,0 +1,130 @@
+//! What a log asks of the place it is kept in: to make a batch durable, and to hold what readers see.
+//!
+//! Two places answer: a directory (`directory`, whose commit point is a synced write-ahead log) and a bucket (`bucket`,
+//! whose commit point is one small object, swapped only if nobody else did). The engine above knows neither.
+//!
+//! What must hold of both: a batch is committed exactly when [`CommitPoint::commit`] has returned `Ok`, and then for
+//! ever; of two that take the same log, at most one can ever commit again.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::disk::Disk;
+use crate::error::OpenError;
+use crate::tree::FullFile;
+use crate::wal::Record;
+
+/// One batch as the sequencer hands it over.
+pub(crate) struct Commit<'a> {
+    pub(crate) first: u64,
+    pub(crate) size: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) root: [u8; 32],
+    pub(crate) checkpoint: &'a [u8],
+    /// The elements, framing included.
+    pub(crate) entries: &'a [Bytes],
+}
+
+impl Commit<'_> {
+    pub(crate) fn entry_bytes(&self) -> usize {
+        self.entries.iter().map(Bytes::len).sum()
+    }
+}
+
+/// Why a batch was not committed.
+#[derive(Debug)]
+pub(crate) enum CommitError {
+    /// It is not in the log and never will be. The log is as before; the next batch may be tried.
+    Refused(io::Error),
+    /// It may be durable or not. Nothing more may be signed until the log has been read again.
+    Unknown(io::Error),
+    /// Another sequencer has taken the log. This one must never commit again.
+    Superseded,
+}
+
+/// The one place where it is decided what is in the log. Owned by the sequencer.
+pub(crate) trait CommitPoint: Send {
+    /// Makes a batch durable, all of it or nothing.
+    fn commit(&mut self, batch: &Commit<'_>) -> Result<(), CommitError>;
+
+    /// Room that is needed no more may be given back: every full tile and bundle of the first `full` entries is
+    /// durable, and everything under a checkpoint of `published` entries.
+    fn retire(&mut self, full: u64, published: u64) -> io::Result<()>;
+
+    /// True when [`Upkeep::prepare`] should be called.
+    fn wants_preparation(&self) -> bool;
+}
+
+/// What the flusher does for the commit point, which never waits for it.
+pub(crate) trait Upkeep: Send + Sync {
+    /// Makes room ahead of its use.
+    fn prepare(&self) -> io::Result<()>;
+
+    /// Removes what the commit point has given back.
+    fn tidy(&self) -> io::Result<()>;
+}
+
+/// What readers see: `checkpoint`, tiles, bundles, side objects, by their paths.
+pub(crate) trait Objects: Send + Sync {
+    /// The content, or `None` where nothing is.
+    fn read(&self, path: &str) -> io::Result<Option<Bytes>>;
+
+    /// Whether something is there.
+    fn is_there(&self, path: &str) -> io::Result<bool>;
+
+    /// Writes all of them; each is durable and whole on return, and readers never see half of one.
+    fn write(&self, files: &[FullFile]) -> io::Result<()>;
+
+    /// The partial tiles and bundles of these full ones may go: readers are served from the full ones.
+    fn drop_partials(&self, full: &[FullFile]) -> io::Result<()>;
+
+    /// Makes `checkpoint` durable, never in place of a newer one by another sequencer.
+    fn publish_checkpoint(&self, bytes: &Bytes) -> Result<(), CommitError>;
+
+    /// Whether an error passes by itself, with nothing promised and nothing half done.
+    fn passes(&self, error: &io::Error) -> bool;
+
+    /// How a person finds it.
+    fn name(&self, path: &str) -> PathBuf;
+}
+
+/// What each committed record is shown to.
+pub(crate) type Visit<'a> = dyn FnMut(&Record<'_>) -> Result<(), OpenError> + 'a;
+
+/// A log's place, before the log is running.
+pub(crate) trait Storage {
+    /// What readers see.
+    fn objects(&self) -> Arc<dyn Objects>;
+
+    /// The file system of this machine, for the index and what is remembered beside the key.
+    fn disk(&self) -> Arc<dyn Disk>;
+
+    /// A directory on it for the index.
+    fn index(&self) -> PathBuf;
+
+    /// How a person finds the committed records.
+    fn name(&self) -> PathBuf;
+
+    /// Makes an empty place a log: its first record. A crash before the end leaves none.
+    fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError>;
+
+    /// Shows every committed record that is still needed, in order; at least one, which may be empty. Changes nothing.
+    fn scan(&mut self, visit: &mut Visit<'_>) -> Result<(), OpenError>;
+
+    /// Makes sure that nobody else can commit any more and that what [`scan`](Self::scan) has shown is durable.
+    fn take(&mut self) -> Result<(), OpenError>;
+
+    /// Ready to commit. After [`take`](Self::take) only.
+    fn begin(self: Box<Self>) -> Result<Begun, OpenError>;
+}
+
+/// The parts of a running log's place.
+pub(crate) struct Begun {
+    pub(crate) commit: Box<dyn CommitPoint>,
+    pub(crate) upkeep: Arc<dyn Upkeep>,
+    /// Whatever must live until the log is closed.
+    pub(crate) hold: Box<dyn Send>,
+}
