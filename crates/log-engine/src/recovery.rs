@@ -193,24 +193,30 @@ fn tree_before(store: &Store, size: u64) -> Result<Tree, OpenError> {
     Ok(Tree::new(edge, tail, store.kind().bundle_dir))
 }
 
-/// The first `width` nodes of a tile: from the full tile if it was finished, else from the partial one of just that
-/// width, else computed from the finished tiles below.
+/// The first `width` nodes of a tile: from the full tile if it was finished; else computed from the finished tiles below
+/// (which shows whether these are what was signed), or at the lowest level from the partial one of just that width.
 fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
     let not_there = |tile: Tile| missing(store, &tile.full().path(), "no such file".to_owned());
-    if let Some(hashes) = store.first_nodes(tile).map_err(from_read)? {
+    if let Some(hashes) = store.first_nodes(tile, tile.full()).map_err(from_read)? {
         return Ok(hashes);
     }
     if tile.level() == 0 {
-        return Err(not_there(tile));
+        return store.first_nodes(tile, tile).map_err(from_read)?.ok_or_else(|| not_there(tile));
     }
     let first = tile.index() * u64::from(TILE_WIDTH);
-    (first..first + u64::from(tile.width()))
-        .map(|index| {
-            let below = Tile::new(tile.level() - 1, index, TILE_WIDTH).map_err(|_| not_there(tile))?;
-            let hashes: Vec<_> = nodes(store, below)?.into_iter().map(|hash| hash.0).collect();
-            subtree_root(&hashes).ok_or_else(|| not_there(below))
-        })
-        .collect()
+    let below: Vec<Tile> = (first..first + u64::from(tile.width()))
+        .map(|index| Tile::new(tile.level() - 1, index, TILE_WIDTH).map_err(|_| not_there(tile)))
+        .collect::<Result<_, _>>()?;
+    let found = store.full_tiles(&below).map_err(from_read)?;
+    let roots = below.into_iter().zip(found).map(|(tile, found)| {
+        let hashes = match found {
+            Some(hashes) => hashes,
+            None => nodes(store, tile)?,
+        };
+        let hashes: Vec<_> = hashes.into_iter().map(|hash| hash.0).collect();
+        subtree_root(&hashes).ok_or_else(|| not_there(tile))
+    });
+    roots.collect()
 }
 
 /// Compares with a checkpoint written earlier, if there is one. It may be older than the log, never newer or other.

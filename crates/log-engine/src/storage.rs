@@ -72,6 +72,11 @@ pub(crate) trait Objects: Send + Sync {
     /// The content, or `None` where nothing is.
     fn read(&self, path: &str) -> io::Result<Option<Bytes>>;
 
+    /// Many at a time, in the order asked for.
+    fn read_many(&self, paths: &[String]) -> io::Result<Vec<Option<Bytes>>> {
+        paths.iter().map(|path| self.read(path)).collect()
+    }
+
     /// Whether something is there.
     fn is_there(&self, path: &str) -> io::Result<bool>;
 

@@ -105,16 +105,29 @@ impl Store {
         }
     }
 
-    /// The first nodes of a tile, as many as it is wide: from the full tile, else from the one of just that width.
-    /// `None` if neither is there.
-    pub(crate) fn first_nodes(&self, tile: Tile) -> Result<Option<Vec<Hash>>, ReadError> {
-        for path in [tile.full().path(), tile.path()] {
-            let Some(bytes) = self.kept(&path)? else { continue };
-            let hashes = bytes.as_chunks::<HASH_LEN>().0.get(..usize::from(tile.width()));
-            let hashes = hashes.ok_or_else(|| ReadError::Damaged { path: self.path_of(&path) })?;
-            return Ok(Some(hashes.iter().copied().map(Hash).collect()));
-        }
-        Ok(None)
+    /// The nodes of `tile`, read from the one of the same place that is as wide as `kept`; `None` if it is not there.
+    pub(crate) fn first_nodes(&self, tile: Tile, kept: Tile) -> Result<Option<Vec<Hash>>, ReadError> {
+        let path = kept.path();
+        let bytes = self.kept(&path)?;
+        bytes.map(|bytes| self.hashes(&path, &bytes, tile.width())).transpose()
+    }
+
+    /// The nodes of many full tiles, those that are there.
+    pub(crate) fn full_tiles(&self, tiles: &[Tile]) -> Result<Vec<Option<Vec<Hash>>>, ReadError> {
+        let paths: Vec<_> = tiles.iter().map(|tile| tile.full().path()).collect();
+        let read = self.objects.read_many(&paths);
+        let read = read.map_err(|source| ReadError::Io { path: self.path_of("tile"), source })?;
+        let hashes = paths
+            .iter()
+            .zip(read)
+            .map(|(path, bytes)| bytes.map(|bytes| self.hashes(path, &bytes, TILE_WIDTH)).transpose());
+        hashes.collect()
+    }
+
+    fn hashes(&self, path: &str, bytes: &[u8], width: u16) -> Result<Vec<Hash>, ReadError> {
+        let hashes = bytes.as_chunks::<HASH_LEN>().0.get(..usize::from(width));
+        let hashes = hashes.ok_or_else(|| ReadError::Damaged { path: self.path_of(path) })?;
+        Ok(hashes.iter().copied().map(Hash).collect())
     }
 
     /// The first elements of a bundle, as many as it is wide: from the full bundle, else from the one of that width.
