@@ -18,6 +18,14 @@ pub enum OpenError {
         /// The log's directory.
         dir: PathBuf,
     },
+    /// Another sequencer has the log.
+    #[error("the log in {} is held by another sequencer ({by})", place.display())]
+    Held {
+        /// The bucket.
+        place: PathBuf,
+        /// Where that one can be reached, if it said so.
+        by: String,
+    },
     /// The directory holds no (completely created) log.
     #[error("there is no log in {}", dir.display())]
     NotALog {
@@ -117,6 +125,9 @@ pub enum Evidence {
     /// A write-ahead segment's first block.
     #[error("the head of a write-ahead segment")]
     SegmentHead,
+    /// The object that says what is in a log in a bucket.
+    #[error("the head")]
+    Head,
     /// A committed record is damaged.
     #[error("a committed record")]
     Record,
@@ -157,6 +168,7 @@ impl OpenError {
             Self::Locked { .. } => {
                 Some("stop the other process first; two writers would sign two different logs")
             }
+            Self::Held { .. } => Some("stop the other one, or wait until it lets the log go"),
             Self::NotALog { .. } => Some("create the log first, or check the path"),
             Self::NotEmpty { .. } => {
                 Some("give the log a directory of its own; after an interrupted creation, remove it")

@@ -12,6 +12,7 @@
 //! wire, is the service's. The clock and the keys are handed in.
 
 mod assembly;
+mod bucket;
 mod directory;
 mod disk;
 mod error;
@@ -23,6 +24,7 @@ mod layout;
 mod log;
 mod logged;
 mod outbox;
+mod place;
 mod queue;
 mod receipt;
 mod recent;
@@ -34,8 +36,10 @@ mod tree;
 mod view;
 mod wal;
 
+pub use bucket::{Bucket, Object, PutError, Version};
 pub use error::{AppendError, Cause, Evidence, Failure, OpenError, ReadError};
 pub use log::Log;
+pub use place::{BucketPlace, Place};
 pub use receipt::Receipt;
 pub use settings::{Clock, Settings};
 pub use view::View;

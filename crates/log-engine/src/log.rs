@@ -12,17 +12,17 @@ use tokio::task::JoinError;
 
 use crate::RETRY_AFTER;
 use crate::assembly::{Parts, assemble, check, found, refuse_remembered};
-use crate::directory::Directory;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::RealDisk;
 use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError};
 use crate::health::Health;
 use crate::index::Index;
 use crate::logged;
+use crate::place::Place;
 use crate::queue::{Queue, Refused};
 use crate::receipt::Receipt;
 use crate::sequencer::{Answer, Item};
 use crate::settings::Settings;
-use crate::storage::Storage;
+use crate::storage::{CommitPoint, Storage};
 use crate::view::View;
 
 /// Look-ups of earlier entries at one time.
@@ -46,9 +46,14 @@ struct Inner<L: Leaf> {
     index: ArcSwapOption<Index>,
     health: Arc<Health>,
     lookups: Lookups,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Option<Threads>>,
     /// Held until the threads have ended: another process may only then have the place.
     hold: Mutex<Option<Box<dyn Send>>>,
+}
+
+struct Threads {
+    sequencing: JoinHandle<Box<dyn CommitPoint>>,
+    flushing: JoinHandle<()>,
 }
 
 /// Entries logged before are read back from their bundles, up to 16 MiB each: only so many at once, and only so many
@@ -75,32 +80,48 @@ impl Lookups {
 }
 
 impl<L: Leaf> Log<L> {
-    /// Makes a new log in an empty or absent directory and opens it. With a `seed` its first entry is that one:
+    /// Makes a new log in an empty place and opens it. With a `seed` its first entry is that one:
     /// clients in use cannot read an entry at index 0, so nobody's should be there.
     ///
     /// # Errors
     /// See [`OpenError`]. A second log of a name that is remembered beside the key is refused.
-    pub fn create(dir: &Path, settings: Settings, seed: Option<L::Pending>) -> Result<Self, OpenError> {
+    pub fn create(
+        place: impl Into<Place>,
+        settings: Settings,
+        seed: Option<L::Pending>,
+    ) -> Result<Self, OpenError> {
         check(&settings)?;
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        refuse_remembered(disk.as_ref(), &settings)?;
-        let mut storage = Directory::create(disk, dir, settings.segment_bytes)?;
-        found::<L>(&mut storage, &settings, seed.as_ref())?;
-        Self::start(Box::new(storage), settings)
+        refuse_remembered(&RealDisk, &settings)?;
+        let mut storage = place.into().create(&settings)?;
+        found::<L>(storage.as_mut(), &settings, seed.as_ref())?;
+        Self::start(storage, settings)
     }
 
-    /// Opens the log in `dir` and brings it to the state it had promised.
+    /// Opens the log at `place` and brings it to the state it had promised.
     ///
     /// # Errors
     /// When another process has it, when a newer program wrote it, and when anything but an incomplete last record
     /// disagrees with what was signed.
-    pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
-        Self::open_on(Arc::new(RealDisk), dir, settings)
+    pub fn open(place: impl Into<Place>, settings: Settings) -> Result<Self, OpenError> {
+        check(&settings)?;
+        let place = place.into();
+        loop {
+            match place.open(&settings).and_then(|storage| Self::start(storage, settings.clone())) {
+                // Somebody was a moment faster.
+                Err(OpenError::Held { .. }) if matches!(&place, Place::Bucket(bucket) if bucket.stand_by) => {
+                }
+                opened => return opened,
+            }
+        }
     }
 
-    pub(crate) fn open_on(disk: Arc<dyn Disk>, dir: &Path, settings: Settings) -> Result<Self, OpenError> {
-        check(&settings)?;
-        let storage = Directory::open(disk, dir, settings.segment_bytes)?;
+    #[cfg(test)]
+    pub(crate) fn open_on(
+        disk: Arc<dyn crate::disk::Disk>,
+        dir: &std::path::Path,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let storage = crate::directory::Directory::open(disk, dir, settings.segment_bytes)?;
         Self::start(Box::new(storage), settings)
     }
 
@@ -118,7 +139,7 @@ impl<L: Leaf> Log<L> {
                 return Err(error);
             }
         };
-        let threads = Mutex::new(vec![sequencing, flushing]);
+        let threads = Mutex::new(Some(Threads { sequencing, flushing }));
         let hold = Mutex::new(Some(hold));
         let index = ArcSwapOption::new(Some(index));
         Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, hold }) })
@@ -251,9 +272,17 @@ impl<L: Leaf> Inner<L> {
     fn close(&self) -> Result<(), Failure> {
         self.queue.close();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        for thread in threads.drain(..) {
-            if thread.join().is_err() {
+        if let Some(Threads { sequencing, flushing }) = threads.take() {
+            let commit_point = sequencing.join();
+            if flushing.join().is_err() | commit_point.is_err() {
                 self.health.fail(Cause::Thread, None);
+            }
+            // Others may have the log once everything is published, and only if nothing is in doubt.
+            if self.health.failure().is_none()
+                && let Ok(mut commit_point) = commit_point
+                && let Err(error) = commit_point.release()
+            {
+                tracing::warn!(?error, "the log could not be let go; others will wait for its lease to end");
             }
         }
         self.index.store(None);
@@ -269,6 +298,10 @@ impl<L: Leaf> Drop for Inner<L> {
     }
 }
 
-fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+fn spawn<T: Send + 'static>(
+    name: &str,
+    dir: &Path,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, OpenError> {
     thread::Builder::new().name(name.to_owned()).spawn(run).at("start a thread for", dir)
 }

@@ -58,14 +58,25 @@ impl<T> Queue<T> {
         self.ready.notify_all();
     }
 
-    /// Waits for something to do and moves it into `room` (empty on entry). False: closed and drained.
+    /// Waits for something to do, up to `idle`, and moves it into `room` (empty on entry). False: closed and drained.
     ///
     /// Once the first item is there, waits up to `linger` for `enough` of them.
-    pub(crate) fn take(&self, room: &mut Vec<T>, linger: Duration, enough: usize) -> bool {
+    pub(crate) fn take(
+        &self,
+        room: &mut Vec<T>,
+        idle: Option<Duration>,
+        linger: Duration,
+        enough: usize,
+    ) -> bool {
         let mut inner = self.lock();
+        let end = idle.map(|idle| Instant::now() + idle);
         while inner.items.is_empty() && !inner.closed {
             inner.wake_at = 1;
-            inner = self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                None => self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return true,
+                Some(left) => self.ready.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
         if !linger.is_zero() {
             let enough = enough.min(self.capacity);
@@ -109,10 +120,10 @@ mod tests {
         queue.close();
         assert_eq!(queue.push(4), Err(Refused::Closed));
         let mut room = Vec::new();
-        assert!(queue.take(&mut room, Duration::ZERO, 1));
+        assert!(queue.take(&mut room, None, Duration::ZERO, 1));
         assert_eq!(room, [1, 2]);
         room.clear();
-        assert!(!queue.take(&mut room, Duration::from_secs(5), 1));
+        assert!(!queue.take(&mut room, None, Duration::from_secs(5), 1));
     }
 
     #[test]
@@ -138,7 +149,7 @@ mod tests {
             })
         };
         let (mut next, mut room) = ([0u64; 4], Vec::new());
-        while queue.take(&mut room, Duration::from_millis(1), 64) {
+        while queue.take(&mut room, None, Duration::from_millis(1), 64) {
             for (caller, n) in room.drain(..) {
                 let expected = &mut next[usize::try_from(caller).unwrap()];
                 assert_eq!(n, *expected);

@@ -120,7 +120,8 @@ struct Batch {
 }
 
 impl<L: Leaf> Sequencer<L> {
-    pub(crate) fn run(mut self) {
+    /// Until the queue is closed and empty, or nothing may be signed any more. Gives back the commit point.
+    pub(crate) fn run(mut self) -> Box<dyn CommitPoint> {
         // However this thread ends, nobody is left waiting.
         let _ending = Ending {
             queue: Arc::clone(&self.queue),
@@ -133,8 +134,13 @@ impl<L: Leaf> Sequencer<L> {
         loop {
             if waiting.is_empty() {
                 let linger = if last_len >= LOADED { self.settings.linger } else { Duration::ZERO };
-                if !self.queue.take(&mut arrived, linger, last_len) {
-                    return;
+                let idle = self.commit_point.beat_interval();
+                if !self.queue.take(&mut arrived, idle, linger, last_len) {
+                    return self.commit_point;
+                }
+                if arrived.is_empty() {
+                    self.beat();
+                    continue;
                 }
             } else {
                 self.queue.take_more(&mut arrived);
@@ -151,6 +157,20 @@ impl<L: Leaf> Sequencer<L> {
                 continue;
             }
             last_len = self.make_batch(&mut waiting);
+        }
+    }
+
+    /// Nothing to commit: others are shown that the log has a sequencer, and this one learns whether it still is it.
+    fn beat(&mut self) {
+        if self.health.failure().is_none()
+            && let Err(error) = self.commit_point.beat()
+        {
+            let (cause, error) = match error {
+                CommitError::Superseded => (Cause::Superseded, None),
+                CommitError::Refused(error) | CommitError::Unknown(error) => (Cause::Commit, Some(error)),
+            };
+            self.health.fail(cause, error);
+            self.queue.close();
         }
     }
 

@@ -31,6 +31,9 @@ pub struct Settings {
     pub max_batch_bytes: usize,
     /// Size of a write-ahead segment; at least four times `max_batch_bytes`.
     pub segment_bytes: u64,
+    /// A sequencer of a log in a bucket that has not shown itself for so long may be replaced. It shows itself four
+    /// times as often.
+    pub lease: Duration,
 }
 
 impl Settings {
@@ -52,6 +55,7 @@ impl Settings {
             linger: Duration::from_millis(2),
             max_batch_bytes: 1 << 20,
             segment_bytes: 8 << 20,
+            lease: Duration::from_secs(8),
         }
     }
 }
@@ -66,6 +70,7 @@ impl std::fmt::Debug for Settings {
             .field("linger", &self.linger)
             .field("max_batch_bytes", &self.max_batch_bytes)
             .field("segment_bytes", &self.segment_bytes)
+            .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
 }

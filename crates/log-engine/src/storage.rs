@@ -9,6 +9,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -53,6 +54,21 @@ pub(crate) trait CommitPoint: Send {
     /// Room that is needed no more may be given back: every full tile and bundle of the first `full` entries is
     /// durable, and everything under a checkpoint of `published` entries.
     fn retire(&mut self, full: u64, published: u64) -> io::Result<()>;
+
+    /// How often others must be shown that the log is not abandoned, where they can see that.
+    fn beat_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Shows it, while there is nothing to commit.
+    fn beat(&mut self) -> Result<(), CommitError> {
+        Ok(())
+    }
+
+    /// Lets others have the log at once. Nothing may be committed afterwards.
+    fn release(&mut self) -> Result<(), CommitError> {
+        Ok(())
+    }
 
     /// True when [`Upkeep::prepare`] should be called.
     fn wants_preparation(&self) -> bool;

@@ -10,7 +10,7 @@
 //!
 //! `record` says what the bytes are; `scan` reads them back and tells a torn tail from damage.
 
-mod record;
+pub(crate) mod record;
 mod scan;
 
 use std::collections::VecDeque;

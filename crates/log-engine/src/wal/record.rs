@@ -21,7 +21,7 @@ const RECORD_MAGIC: &[u8; 8] = b"SEALREC1";
 
 /// Offset of the checksum in a record, and of the checkpoint behind it.
 const CHECKSUM_AT: usize = 8 + 16 + 5 * 8 + 32 + 4 + 4;
-pub(super) const HEAD_LEN: usize = CHECKSUM_AT + 4;
+pub(crate) const HEAD_LEN: usize = CHECKSUM_AT + 4;
 
 /// First block of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,86 @@
+//! Where a log is kept, as its owner says it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::bucket::{Bucket, InBucket, Local};
+use crate::directory::Directory;
+use crate::disk::{Disk, RealDisk};
+use crate::error::OpenError;
+use crate::settings::Settings;
+use crate::storage::Storage;
+
+/// A place for one log.
+#[derive(Clone)]
+pub enum Place {
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// An object store, and whoever runs the sequencer.
+    Bucket(BucketPlace),
+}
+
+/// A log in a bucket.
+#[derive(Clone)]
+pub struct BucketPlace {
+    /// The part of an object store that is the log's alone.
+    pub bucket: Arc<dyn Bucket>,
+    /// A directory of this machine for what may be lost: the index, and by which name this sequencer is known.
+    pub local: PathBuf,
+    /// Where this sequencer can be asked, for front ends; may be empty.
+    pub at: String,
+    /// Wait while another sequencer has the log, and take it when that one no longer shows itself; else it is refused.
+    pub stand_by: bool,
+}
+
+impl Place {
+    /// A place without a log.
+    pub(crate) fn create(&self, settings: &Settings) -> Result<Box<dyn Storage>, OpenError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        Ok(match self {
+            Self::Directory(dir) => Box::new(Directory::create(disk, dir, settings.segment_bytes)?),
+            Self::Bucket(BucketPlace { bucket, local, at, .. }) => {
+                let local = Local::open(disk, local, at.clone())?;
+                Box::new(InBucket::create(Arc::clone(bucket), local, settings.lease)?)
+            }
+        })
+    }
+
+    /// A place with one.
+    pub(crate) fn open(&self, settings: &Settings) -> Result<Box<dyn Storage>, OpenError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        Ok(match self {
+            Self::Directory(dir) => Box::new(Directory::open(disk, dir, settings.segment_bytes)?),
+            Self::Bucket(BucketPlace { bucket, local, at, stand_by }) => {
+                let local = Local::open(disk, local, at.clone())?;
+                Box::new(InBucket::open(Arc::clone(bucket), local, settings.lease, *stand_by)?)
+            }
+        })
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(dir: &Path) -> Self {
+        Self::Directory(dir.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(dir: &PathBuf) -> Self {
+        Self::Directory(dir.clone())
+    }
+}
+
+impl From<BucketPlace> for Place {
+    fn from(place: BucketPlace) -> Self {
+        Self::Bucket(place)
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(dir) => f.debug_tuple("Directory").field(dir).finish(),
+            Self::Bucket(place) => f.debug_tuple("Bucket").field(&place.bucket.name()).finish(),
+        }
+    }
+}
