@@ -16,6 +16,8 @@
 
 mod head;
 mod objects;
+mod probe;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,9 @@ use crate::files;
 use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Upkeep, Visit};
 use crate::wal::Record;
 use crate::wal::record::{self, RecordHead};
+pub use probe::{ProbeError, probe};
+pub use store::{StoreBucket, StoreError};
+
 use head::{Head, Holder, Segment};
 use objects::BucketObjects;
 

@@ -36,7 +36,7 @@ mod tree;
 mod view;
 mod wal;
 
-pub use bucket::{Bucket, Object, PutError, Version};
+pub use bucket::{Bucket, Object, ProbeError, PutError, StoreBucket, StoreError, Version, probe};
 pub use error::{AppendError, Cause, Evidence, Failure, OpenError, ReadError};
 pub use log::Log;
 pub use place::{BucketPlace, Place};
