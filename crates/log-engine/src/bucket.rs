@@ -121,6 +121,11 @@ pub trait Bucket: Send + Sync {
         }
         attempt < 9
     }
+
+    /// Lets a lease pass.
+    fn wait(&self, lease: Duration) {
+        std::thread::sleep(lease);
+    }
 }
 
 /// A bucket with a log, or one that is to have one.
@@ -197,7 +202,7 @@ impl InBucket {
         while let Some(holder) = &seen.0.holder
             && holder.id != this.local.id
         {
-            std::thread::sleep(this.lease);
+            this.bucket.wait(this.lease);
             let now = this.read_head()?;
             if now.1 == seen.1 {
                 break;

@@ -52,5 +52,7 @@ extern crate self as sealog_log_engine;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -12,10 +12,13 @@ use crate::view::View;
 /// The leaf that holds the entry of this key, among those the index has. Reads bundles only for candidates.
 pub(crate) fn find<L: Leaf>(index: &Index, view: &View, key: &[u8; 32]) -> Result<Option<u64>, ReadError> {
     for candidate in index.candidates(key).map_err(ReadError::Index)? {
-        if let Some(element) = view.element(candidate)?
-            && L::dedup_key_of(&element).is_ok_and(|found| found == *key)
-        {
+        let Some(element) = view.element(candidate)? else { continue };
+        if L::dedup_key_of(&element).is_ok_and(|found| found == *key) {
             return Ok(Some(candidate));
+        }
+        // Another entry of the same tag, or this one, damaged: then it would be logged a second time.
+        if L::leaf_hash(&element).ok() != view.leaf_hash(candidate)? {
+            return Err(view.damaged_bundle(candidate));
         }
     }
     Ok(None)

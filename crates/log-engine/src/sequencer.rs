@@ -161,7 +161,7 @@ impl<L: Leaf> Sequencer<L> {
     }
 
     /// Nothing to commit: others are shown that the log has a sequencer, and this one learns whether it still is it.
-    fn beat(&mut self) {
+    pub(crate) fn beat(&mut self) {
         if self.health.failure().is_none()
             && let Err(error) = self.commit_point.beat()
         {
@@ -175,7 +175,7 @@ impl<L: Leaf> Sequencer<L> {
     }
 
     /// One round; returns the number of entries it took.
-    fn make_batch(&mut self, waiting: &mut VecDeque<Item<L::Pending>>) -> usize {
+    pub(crate) fn make_batch(&mut self, waiting: &mut VecDeque<Item<L::Pending>>) -> usize {
         let batch = self.stage(waiting);
         let taken = batch.entries.len() + batch.duplicates.len();
         if batch.entries.is_empty() {

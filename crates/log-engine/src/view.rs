@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{Bytes, BytesMut};
 use sealog_tlog::merkle::{NodeReader, ProveError, node_hash, prove_inclusion, root};
-use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, Resource, TILE_HEIGHT, TILE_WIDTH};
+use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, Resource, TILE_HEIGHT, TILE_WIDTH, bundle_path};
 use sealog_tlog::{Hash, InclusionProof, Leaf, LeafError, Tile};
 
 use crate::error::ReadError;
@@ -270,6 +270,20 @@ impl View {
                 ReadError::Damaged { path: self.store.path_of(&bundle.path(self.store.kind.bundle_dir)) }
             })?;
         Ok(Some(bytes.slice(start..end)))
+    }
+
+    /// The hash of this leaf as its tile has it; `None` if the view does not have the leaf.
+    pub(crate) fn leaf_hash(&self, index: u64) -> Result<Option<Hash>, ReadError> {
+        if index >= self.size {
+            return Ok(None);
+        }
+        Nodes::of(self).node(0, index).map(Some)
+    }
+
+    /// The bundle of this leaf does not have what was signed.
+    pub(crate) fn damaged_bundle(&self, index: u64) -> ReadError {
+        let path = bundle_path(self.store.kind.bundle_dir, index / u64::from(TILE_WIDTH), TILE_WIDTH);
+        ReadError::Damaged { path: self.store.path_of(&path) }
     }
 
     /// Proof that leaf `index` is under this view's checkpoint; `None` if it is not.

@@ -191,12 +191,18 @@ impl Wal {
         // The newest record names the committed size and root: while the active segment has none, the last closed
         // segment is where recovery finds it.
         let keep = usize::from(self.active.at == BLOCK);
-        while self.closed.len() > keep && self.closed.front().is_some_and(|oldest| oldest.size <= durable) {
-            if let Some(oldest) = self.closed.pop_front() {
-                // Durable one by one: a hole in the middle would look like lost records.
-                self.segments.disk.remove_file(&oldest.path)?;
-                self.segments.disk.sync_dir(files::parent(&oldest.path)?)?;
+        let disk = &self.segments.disk;
+        while self.closed.len() > keep
+            && let Some(oldest) = self.closed.front()
+            && oldest.size <= durable
+        {
+            // Durable one by one, and none before its predecessor is certainly gone: a hole in the middle would look
+            // like lost records.
+            match disk.remove_file(&oldest.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => disk.sync_dir(files::parent(&oldest.path)?)?,
             }
+            self.closed.pop_front();
         }
         Ok(())
     }
