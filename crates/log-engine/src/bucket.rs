@@ -113,6 +113,14 @@ pub trait Bucket: Send + Sync {
     /// How a person finds it.
     fn name(&self) -> String;
 
+    /// Whether there is a log in it.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn has_log(&self) -> io::Result<bool> {
+        self.is_there(HEAD)
+    }
+
     /// Lets some time pass before the store is asked again, for the `attempt`th time. `false`: it was asked for long
     /// enough.
     fn pause(&self, attempt: u32) -> bool {

@@ -23,6 +23,7 @@ pub mod fsck;
 pub mod http;
 pub mod instance;
 mod issuer_keys;
+pub mod kept;
 pub mod keys;
 pub mod kms;
 pub mod listen;

@@ -3,10 +3,12 @@
 //! `init` makes what is missing and never touches what exists; `run` makes nothing. A log without its key,
 //! or a key without its log, is neither: that is a restore gone wrong, and refused.
 
-use crate::{ca, clock::Clock, config::Config, ctlog, instance::Instance, oidc, rekor, trust, tsa};
+use crate::{
+    ca, clock::Clock, config::Config, ctlog, instance::Instance, kept::Kept, oidc, rekor, trust, tsa,
+};
 use anyhow::Context as _;
 use sealog_crypto::{KeyKind, Signer};
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 /// Whether a service's keys were made just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,26 +19,26 @@ pub enum Made {
     Existing,
 }
 
-/// Whether a log is still to be made, from what is there of its key, its directory and its memory.
+/// Whether a log is still to be made, from what is there of its key, its place and its memory.
 ///
 /// # Errors
-/// When a log has lost its key, or a key its log.
-pub fn state_of_log(instance: &Instance, key: &str, dir: &Path) -> anyhow::Result<Made> {
+/// When a log has lost its key, or a key its log, or its place cannot be asked.
+pub fn state_of_log(instance: &Instance, key: &str, kept: &Kept) -> anyhow::Result<Made> {
     let remembered = instance.keys.path(key, "seen").exists();
     let place = instance.keys.place(key);
-    match (instance.keys.contains(key), dir.exists()) {
+    match (instance.keys.contains(key), kept.exists()?) {
         (true, true) => Ok(Made::Existing),
         // A key that never signed a checkpoint was left by an `init` that was interrupted.
         (_, false) if !remembered => Ok(Made::New),
         (_, false) => anyhow::bail!(
             "key {place} has signed for a log, but {} does not exist: restore the log from a backup; a new log \
              needs a new name and a new key",
-            dir.display()
+            kept.name()
         ),
         (false, true) => anyhow::bail!(
             "log {} exists, but its key {place} does not: restore the key from a backup; another key cannot \
              continue the log",
-            dir.display(),
+            kept.name(),
         ),
     }
 }

@@ -1,6 +1,9 @@
 //! The `[ctlog]` table.
 
-use crate::config::{Listen, PublicUrl};
+use crate::{
+    config::{Listen, PublicUrl},
+    kept::Store,
+};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -21,6 +24,8 @@ pub struct Config {
     /// Most submissions waiting at once; more are answered 503.
     #[serde(default = "default_max_pending")]
     pub max_pending: usize,
+    /// The bucket it is kept in; its directory under `data_dir` unless said.
+    pub store: Option<Store>,
 }
 
 fn default_max_pending() -> usize {

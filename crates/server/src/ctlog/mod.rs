@@ -11,6 +11,7 @@ mod roots;
 use crate::{
     http::{Service, with_cors},
     instance::Instance,
+    kept::Kept,
     logs,
     setup::{Made, key_of_log, state_of_log},
 };
@@ -34,11 +35,12 @@ const KEY_KIND: KeyKind = KeyKind::EcdsaP256;
 /// # Errors
 /// When one is there without the other, or nothing can be made.
 pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
-    let dir = instance.dir_of(KEY);
-    let state = state_of_log(instance, KEY, &dir)?;
+    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
+    let state = state_of_log(instance, KEY, &kept)?;
     if state == Made::New {
+        kept.probe_before_init()?;
         let key = key_of_log(instance, KEY, KEY_KIND)?;
-        let log = Log::<CtLeaf>::create(&dir, settings(instance, config, &key)?, None)?;
+        let log = Log::<CtLeaf>::create(kept.place, settings(instance, config, &key)?, None)?;
         log.close()?;
     }
     Ok(state)
@@ -65,9 +67,13 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
     let key = instance.keys.signer(KEY)?;
     let settings = settings(instance, config, &key)?;
     let roots = Accepted::open(instance, config)?;
-    let dir = instance.dir_of(KEY);
-    // Recovery reads files and may take a while.
-    let log = tokio::task::spawn_blocking(move || Log::<CtLeaf>::open(&dir, settings)).await??;
+    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
+    // Recovery reads what is kept and may take a while.
+    let opened = tokio::task::spawn_blocking(move || {
+        kept.probe_before_start()?;
+        anyhow::Ok(Log::<CtLeaf>::open(kept.place, settings)?)
+    });
+    let log = opened.await??;
     let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots, signer: key }));
     let kinds = [("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")];
     let router = with_cors(logs::routes(router, "", &kinds, &logs::newest(&log)));

@@ -1,6 +1,9 @@
 //! The `[rekor]` table.
 
-use crate::config::{Listen, PublicUrl};
+use crate::{
+    config::{Listen, PublicUrl},
+    kept::Store,
+};
 use serde::Deserialize;
 
 /// Entries waiting to be made durable before newcomers are asked to come back (the peers' default).
@@ -17,6 +20,8 @@ pub struct Config {
     /// Most entries waiting at once; more are answered 503.
     #[serde(default = "default_max_pending")]
     pub max_pending: usize,
+    /// The bucket it is kept in; its directory under `data_dir` unless said.
+    pub store: Option<Store>,
 }
 
 fn default_max_pending() -> usize {

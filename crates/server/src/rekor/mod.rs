@@ -10,6 +10,7 @@ mod seed;
 use crate::{
     http::{Service, with_cors},
     instance::Instance,
+    kept::Kept,
     logs,
     setup::{Made, key_of_log, state_of_log},
 };
@@ -33,12 +34,13 @@ const KEY_KIND: KeyKind = KeyKind::Ed25519;
 /// # Errors
 /// When one is there without the other, or nothing can be made.
 pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
-    let dir = instance.dir_of(KEY);
-    let state = state_of_log(instance, KEY, &dir)?;
+    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
+    let state = state_of_log(instance, KEY, &kept)?;
     if state == Made::New {
+        kept.probe_before_init()?;
         let first = seed::first_entry(origin(config))?;
         let key = key_of_log(instance, KEY, KEY_KIND)?;
-        let log = Log::<EntryLeaf>::create(&dir, settings(instance, config, &key)?, Some(first))?;
+        let log = Log::<EntryLeaf>::create(kept.place, settings(instance, config, &key)?, Some(first))?;
         log.close()?;
     }
     Ok(state)
@@ -63,9 +65,13 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
     let key = instance.keys.signer(KEY)?;
     let log_id = key_id_full(origin(config), key.public_key())?;
     let settings = settings(instance, config, &key)?;
-    let dir = instance.dir_of(KEY);
-    // Recovery reads files and may take a while.
-    let log = tokio::task::spawn_blocking(move || Log::<EntryLeaf>::open(&dir, settings)).await??;
+    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
+    // Recovery reads what is kept and may take a while.
+    let opened = tokio::task::spawn_blocking(move || {
+        kept.probe_before_start()?;
+        anyhow::Ok(Log::<EntryLeaf>::open(kept.place, settings)?)
+    });
+    let log = opened.await??;
     let newest = logs::newest(&log);
     let mut router = api::router(Arc::new(api::RekorApi { log: log.clone(), log_id }));
     // Monitors read at the root, the protocol's annotations say `/api/v2`: both are served.
