@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sealog_tlog::tile::CHECKPOINT_PATH;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, RealDisk};
 use crate::error::{Evidence, IoContext, OpenError};
 use crate::files::{self, passes};
 use crate::layout::Layout;
@@ -39,6 +39,22 @@ impl Directory {
     /// Takes the directory of a log.
     pub(crate) fn open(disk: Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> Result<Self, OpenError> {
         let layout = Layout::open(disk.as_ref(), root)?;
+        Ok(Self { disk, layout, segment_bytes, scanned: None })
+    }
+
+    /// Takes a directory that is to become a log, and in which a copying was interrupted perhaps: `marker` is its file
+    /// and what it says.
+    pub(crate) fn receive(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        segment_bytes: u64,
+        marker: (&str, &[u8]),
+    ) -> Result<Self, OpenError> {
+        let layout = Layout::receive(disk.as_ref(), root, marker)?;
+        // Of a first record that was not finished.
+        for path in disk.list(&layout.wal()).at("list the directory", &layout.wal())? {
+            disk.remove_file(&path).at("remove", &path)?;
+        }
         Ok(Self { disk, layout, segment_bytes, scanned: None })
     }
 
@@ -79,6 +95,11 @@ impl Storage for Directory {
         let scanned = wal::scan(self.disk.as_ref(), &self.layout.wal(), visit).map_err(from_scan)?;
         self.scanned = Some(scanned);
         Ok(())
+    }
+
+    fn torn(&self) -> Option<(PathBuf, u64)> {
+        let torn = self.scanned.iter().flat_map(|scanned| &scanned.segments).find(|segment| segment.torn);
+        torn.map(|segment| (segment.path.clone(), segment.end))
     }
 
     /// The last record may have been written but never synced (the process was killed), or synced in vain (the device
@@ -155,6 +176,16 @@ impl Upkeep for Segments {
     fn tidy(&self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The public files of a log in this directory, whoever has it.
+pub(crate) fn public_files(root: &Path) -> Arc<dyn Objects> {
+    Arc::new(Files { disk: Arc::new(RealDisk), public: Layout::public_of(root) })
+}
+
+/// Files under `public` as a log writes them.
+pub(crate) fn files_under(disk: Arc<dyn Disk>, public: PathBuf) -> Arc<dyn Objects> {
+    Arc::new(Files { disk, public })
 }
 
 /// The public files.

@@ -39,16 +39,7 @@ pub(crate) fn recover<L: Leaf>(
     store: &Arc<Store>,
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
-    let (tree, replay) = replay::<L>(storage, store, settings)?;
-    store.hold(&replay.full);
-    let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint, Arc::clone(store)));
-
-    let checkpoint = store.kept(CHECKPOINT_PATH).map_err(from_read)?;
-    let path = store.path_of(CHECKPOINT_PATH);
-    let published = compare_remembered(&view, checkpoint.as_deref(), &path, Evidence::Published, settings)?;
-    let path = &settings.first_seen;
-    let seen = files::read_if_there(storage.disk().as_ref(), path).at("read", path)?;
-    let remembered = compare_remembered(&view, seen.as_deref(), path, Evidence::FirstSeen, settings)?;
+    let ReadBack { tree, view, replay, published, remembered } = read_back::<L>(storage, store, settings)?;
     // A log that was made just now has published nothing yet.
     if published && !remembered {
         tracing::warn!(
@@ -56,8 +47,6 @@ pub(crate) fn recover<L: Leaf>(
             "no checkpoint of this log is remembered beside its key; an old backup could not be told from the log"
         );
     }
-    refuse_tiles_beyond(&view)?;
-    compare_full(store, &replay.full)?;
 
     // From here on the log answers for what it read.
     storage.take()?;
@@ -66,11 +55,42 @@ pub(crate) fn recover<L: Leaf>(
     Ok(Recovered { tree, view, last_time_ms: replay.time_ms })
 }
 
+/// The committed log as it was read back and found right; nothing was changed.
+pub(crate) struct ReadBack {
+    pub(crate) tree: Tree,
+    pub(crate) view: Arc<View>,
+    pub(crate) replay: Replay,
+    /// Whether there is a published checkpoint, and one beside the key.
+    pub(crate) published: bool,
+    pub(crate) remembered: bool,
+}
+
+/// Reads the log back and compares. Until they are released, finished files are read from memory.
+pub(crate) fn read_back<L: Leaf>(
+    storage: &mut dyn Storage,
+    store: &Arc<Store>,
+    settings: &Settings,
+) -> Result<ReadBack, OpenError> {
+    let (tree, replay) = replay::<L>(storage, store, settings)?;
+    store.hold(&replay.full);
+    let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint.clone(), Arc::clone(store)));
+
+    let checkpoint = store.kept(CHECKPOINT_PATH).map_err(from_read)?;
+    let path = store.path_of(CHECKPOINT_PATH);
+    let published = compare_remembered(&view, checkpoint.as_deref(), &path, Evidence::Published, settings)?;
+    let path = &settings.first_seen;
+    let seen = files::read_if_there(storage.disk().as_ref(), path).at("read", path)?;
+    let remembered = compare_remembered(&view, seen.as_deref(), path, Evidence::FirstSeen, settings)?;
+    refuse_tiles_beyond(&view)?;
+    compare_full(store, &replay.full)?;
+    Ok(ReadBack { tree, view, replay, published, remembered })
+}
+
 /// What replaying the records leaves besides the tree.
-struct Replay {
+pub(crate) struct Replay {
     root: Hash,
     checkpoint: Bytes,
-    time_ms: u64,
+    pub(crate) time_ms: u64,
     full: Vec<FullFile>,
 }
 
@@ -195,7 +215,7 @@ fn tree_before(store: &Store, size: u64) -> Result<Tree, OpenError> {
 
 /// The first `width` nodes of a tile: from the full tile if it was finished; else computed from the finished tiles below
 /// (which shows whether these are what was signed), or at the lowest level from the partial one of just that width.
-fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
+pub(crate) fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
     let not_there = |tile: Tile| missing(store, &tile.full().path(), "no such file".to_owned());
     if let Some(hashes) = store.first_nodes(tile, tile.full()).map_err(from_read)? {
         return Ok(hashes);

@@ -116,7 +116,7 @@ pub(crate) trait Objects: Send + Sync {
 pub(crate) type Visit<'a> = dyn FnMut(&Record<'_>) -> Result<(), OpenError> + 'a;
 
 /// A log's place, before the log is running.
-pub(crate) trait Storage {
+pub(crate) trait Storage: Send {
     /// What readers see.
     fn objects(&self) -> Arc<dyn Objects>;
 
@@ -134,6 +134,12 @@ pub(crate) trait Storage {
 
     /// Shows every committed record that is still needed, in order; at least one, which may be empty. Changes nothing.
     fn scan(&mut self, visit: &mut Visit<'_>) -> Result<(), OpenError>;
+
+    /// The file and the byte at which bytes follow the last record that are none, once it was scanned: of a batch that
+    /// nobody was ever told of, or of a record that is damaged.
+    fn torn(&self) -> Option<(PathBuf, u64)> {
+        None
+    }
 
     /// Makes sure that nobody else can commit any more and that what [`scan`](Self::scan) has shown is durable.
     fn take(&mut self) -> Result<(), OpenError>;
