@@ -132,7 +132,6 @@ impl Flusher {
         }
         if due(backlog.remember_at) {
             files::write_durable(&self.first_seen, view.checkpoint()).map_err(|e| (Cause::FirstSeen, e))?;
-            self.index.persist().map_err(|e| (Cause::Index, e))?;
             backlog.remember_at = None;
         }
         Ok(())

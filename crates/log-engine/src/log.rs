@@ -17,7 +17,7 @@ use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError}
 use crate::files;
 use crate::flusher::{Flusher, is_published, publish};
 use crate::health::Health;
-use crate::index::Index;
+use crate::index::{Index, Shape};
 use crate::layout::Layout;
 use crate::logged;
 use crate::outbox::Outbox;
@@ -113,7 +113,8 @@ impl<L: Leaf> Log<L> {
         let store = Arc::new(Store::new(layout.public(), LeafKind::of::<L>()));
         let Recovered { tree, view, last_time_ms, scanned } =
             recovery::recover::<L>(&layout, &store, &settings)?;
-        let index = Arc::new(recovery::open_index::<L>(&layout.index(), &view)?);
+        let indexer = recovery::open_index::<L>(&layout.index(), Shape::LOG, &store, &view)?;
+        let index = Arc::clone(indexer.index());
         if !is_published(&view).at("read", store.public())? {
             publish(&view).at("publish under", store.public())?;
         }
@@ -161,15 +162,17 @@ impl<L: Leaf> Log<L> {
             index: Arc::clone(&index),
             health: Arc::clone(&health),
         };
-        let flushing = spawn("sealog-flusher", &wal_dir, || flusher.run())?;
-        let sequencing = match spawn("sealog-sequencer", &wal_dir, || sequencer.run()) {
-            Ok(handle) => handle,
-            Err(error) => {
-                outbox.close();
-                return Err(error);
-            }
-        };
-        let threads = Mutex::new(vec![sequencing, flushing]);
+        let spawned = (|| {
+            Ok([
+                spawn("sealog-indexer", &wal_dir, || indexer.run())?,
+                spawn("sealog-flusher", &wal_dir, || flusher.run())?,
+                spawn("sealog-sequencer", &wal_dir, || sequencer.run())?,
+            ])
+        })();
+        let threads = Mutex::new(Vec::from(spawned.inspect_err(|_| {
+            index.close();
+            outbox.close();
+        })?));
         let layout = Mutex::new(Some(layout));
         let index = ArcSwapOption::new(Some(index));
         Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, layout }) })
@@ -301,6 +304,9 @@ impl<L: Leaf> Inner<L> {
 
     fn close(&self) -> Result<(), Failure> {
         self.queue.close();
+        if let Some(index) = self.index.load_full() {
+            index.close();
+        }
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
             if thread.join().is_err() {

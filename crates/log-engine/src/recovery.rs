@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,15 +21,12 @@ use sealog_tlog::{Edge, Hash, Leaf, SignedCheckpoint, Tile};
 use crate::error::{Evidence, IoContext, OpenError, ReadError};
 use crate::files;
 use crate::flusher::write_full;
-use crate::index::{Index, OpenIndexError};
+use crate::index::{DiskDir, OpenIndexError, Shape, Stop, Worker};
 use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::tree::{FullFile, Tree};
 use crate::view::{Store, View, subtree_root};
 use crate::wal::{self, BLOCK, Closed, Damage, Record, ScanError, Scanned};
-
-/// Entries indexed at a time while the index catches up.
-const INDEX_STEP: u64 = 64 * TILE_WIDTH as u64;
 
 /// The committed log, read back and found right.
 pub(crate) struct Recovered {
@@ -321,48 +319,65 @@ pub(crate) fn closed_segments(scanned: &Scanned) -> VecDeque<Closed> {
 }
 
 /// Opens the index and brings it up to the log.
-pub(crate) fn open_index<L: Leaf>(dir: &Path, view: &View) -> Result<Index, OpenError> {
+pub(crate) fn open_index<L: Leaf>(
+    dir: &Path,
+    shape: Shape,
+    store: &Arc<Store>,
+    view: &View,
+) -> Result<Worker, OpenError> {
     let failed = |source| OpenError::Index { dir: dir.to_owned(), source };
-    let index =
-        Index::open(dir, |size, root| Ok(view.root_at(size).map_err(from_read)?.as_ref() == Some(root)))
-            .map_err(|error| match error {
-                OpenIndexError::Io(source) => failed(source),
-                OpenIndexError::Belongs(error) => error,
-            })?;
-    let width = u64::from(TILE_WIDTH);
-    while index.complete_to() < view.size() {
-        let from = index.complete_to();
-        let to = view.size().min((from / width) * width + INDEX_STEP);
-        let mut keys = Vec::new();
-        for bundle in from / width..to.div_ceil(width) {
-            let elements = elements_of(view, bundle)?;
-            for (leaf, element) in (bundle * width..).zip(elements) {
-                if (from..to).contains(&leaf) {
-                    let key = L::dedup_key_of(&element).map_err(|error| {
-                        let path = bundle_path(L::BUNDLE_DIR, bundle, TILE_WIDTH);
-                        missing(view.store(), &path, error.to_string())
-                    })?;
-                    keys.push((key, leaf));
-                }
-            }
+    let of_log = {
+        let store = Arc::clone(store);
+        Box::new(move |leaves| keys_of::<L>(&store, leaves))
+    };
+    let worker = Worker::open(
+        Box::new(DiskDir(dir.to_owned())),
+        shape,
+        (view.size(), view.root()),
+        of_log,
+        |size, root| Ok(view.root_at(size).map_err(from_read)?.as_ref() == Some(root)),
+    )
+    .map_err(|error| match error {
+        OpenIndexError::Io(source) => failed(source),
+        OpenIndexError::Belongs(error) => error,
+    })?;
+    worker.complete().map_err(|stop| match stop {
+        Stop::Io(source) => failed(source),
+        Stop::Log(error) => from_read(error),
+        Stop::Closed => failed(io::ErrorKind::Interrupted.into()),
+    })?;
+    let (from, in_full) = (worker.index().complete_to(), view.size() - view.size() % u64::from(TILE_WIDTH));
+    let mut keys = keys_of::<L>(store, from..in_full).map_err(from_read)?;
+    for leaf in in_full..view.size() {
+        if let Some(element) = view.element(leaf).map_err(from_read)? {
+            keys.push(key_of::<L>(store, leaf, &element).map_err(from_read)?);
         }
-        let root = view.root_at(to).map_err(from_read)?.unwrap_or(view.root());
-        index.add(&keys, to, &root).map_err(failed)?;
     }
-    Ok(index)
+    let keyed: Vec<_> = keys.into_iter().zip(from..).collect();
+    worker.index().add(&keyed, view.size(), &view.root()).map_err(failed)?;
+    Ok(worker)
 }
 
-fn elements_of(view: &View, bundle: u64) -> Result<Vec<Bytes>, OpenError> {
+/// Dedup keys of the leaves of full bundles.
+fn keys_of<L: Leaf>(store: &Store, leaves: Range<u64>) -> Result<Vec<[u8; 32]>, ReadError> {
     let width = u64::from(TILE_WIDTH);
-    if bundle >= view.size() / width {
-        return (bundle * width..view.size())
-            .filter_map(|index| view.element(index).transpose())
-            .collect::<Result<_, _>>()
-            .map_err(from_read);
+    let mut keys = Vec::new();
+    for first in leaves.step_by(usize::from(TILE_WIDTH)) {
+        let bundle = EntryBundle::new(first / width, TILE_WIDTH).map_err(|_| damaged::<L>(store, first))?;
+        for element in store.elements(bundle)? {
+            keys.push(key_of::<L>(store, first, &element)?);
+        }
     }
-    let bundle = EntryBundle::new(bundle, TILE_WIDTH)
-        .map_err(|error| missing(view.store(), "tile", error.to_string()))?;
-    view.store().elements(bundle).map_err(from_read)
+    Ok(keys)
+}
+
+fn key_of<L: Leaf>(store: &Store, leaf: u64, element: &[u8]) -> Result<[u8; 32], ReadError> {
+    L::dedup_key_of(element).map_err(|_| damaged::<L>(store, leaf))
+}
+
+fn damaged<L: Leaf>(store: &Store, leaf: u64) -> ReadError {
+    let path = bundle_path(L::BUNDLE_DIR, leaf / u64::from(TILE_WIDTH), TILE_WIDTH);
+    ReadError::Damaged { path: store.path_of(&path) }
 }
 
 fn key_text(name: &str, id: [u8; 4]) -> String {
