@@ -161,15 +161,16 @@ impl Index {
             state.tail.iter().for_each(|part| part.find(tag, self.shape, &mut newest));
             state.runs.iter().filter(|run| run.may_have(tag)).map(Arc::clone).collect()
         };
+        let mut damaged = None;
         for run in runs {
             if let Err(error) = run.find(tag, &mut found) {
-                let text = format!("the duplicate index is damaged ({error}) and made again");
                 self.report(run, &error);
-                return Err(io::Error::other(text));
+                damaged = Some(error);
             }
         }
         found.append(&mut newest);
-        Ok(found)
+        let text = |error| format!("the duplicate index is damaged ({error}); it is made again there");
+        damaged.map_or(Ok(found), |error| Err(io::Error::other(text(error))))
     }
 
     /// Adds the entries of committed leaves in order, up to a tree of this size. Those known already may come again.
