@@ -18,6 +18,7 @@ use std::future::Future;
 const CONTENT_TYPE: &str = "application/grpc";
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 const OK: HeaderValue = HeaderValue::from_static("0");
 /// A flag and the length in four bytes come before each message.
 const PREFIX: usize = 5;
@@ -93,14 +94,16 @@ fn unframed(body: &[u8]) -> Result<&[u8], ApiError> {
 }
 
 fn message_response(message: &impl Message) -> Response {
-    let encoded = message.encode_to_vec();
-    let Ok(length) = u32::try_from(encoded.len()) else {
+    let encoded = message.encoded_len();
+    let Ok(length) = u32::try_from(encoded) else {
         return ApiError::internal("the answer is too long").into_grpc();
     };
-    let mut framed = BytesMut::with_capacity(encoded.len().saturating_add(PREFIX));
+    let mut framed = BytesMut::with_capacity(encoded.saturating_add(PREFIX));
     framed.put_u8(0);
     framed.put_u32(length);
-    framed.put_slice(&encoded);
+    if message.encode(&mut framed).is_err() {
+        return ApiError::internal("the answer has no room").into_grpc();
+    }
     let trailers = HeaderMap::from_iter([(http::HeaderName::from_static(STATUS), OK)]);
     let body = Full::<Bytes>::new(framed.freeze()).with_trailers(async move { Some(Ok(trailers)) });
     headed(Body::new(body))
@@ -109,6 +112,8 @@ fn message_response(message: &impl Message) -> Response {
 fn headed(body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    // How a client whose compressed message is refused learns what to send (doc/compression.md).
+    response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     response
 }
 
