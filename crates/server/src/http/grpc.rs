@@ -19,6 +19,8 @@ const CONTENT_TYPE: &str = "application/grpc";
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+/// What `Retry-After` is over HTTP (grpc/proposal A6-client-retries), in milliseconds.
+const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 const OK: HeaderValue = HeaderValue::from_static("0");
 /// A flag and the length in four bytes come before each message.
 const PREFIX: usize = 5;
@@ -132,6 +134,10 @@ impl ApiError {
         if let Ok(value) = HeaderValue::from_str(&utf8_percent_encode(message, PLAIN).to_string()) {
             response.headers_mut().insert(MESSAGE, value);
         }
+        if let Some(after) = self.retry_after {
+            let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            response.headers_mut().insert(RETRY_PUSHBACK, HeaderValue::from(milliseconds));
+        }
         response.extensions_mut().insert(Counted(self.status));
         if let Some(reason) = self.reason {
             response.extensions_mut().insert(Reason(reason));
@@ -207,6 +213,8 @@ mod tests {
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!((header("content-type"), header(STATUS)), ("application/grpc", "3"));
         assert_eq!(header(MESSAGE), "50 %25 of %C2%AB%C3%BC%C2%BB%0D%0A");
+        let later = ApiError::new(Code::Unavailable, "").retry_after(std::time::Duration::from_millis(250));
+        assert_eq!(later.into_grpc().headers()[RETRY_PUSHBACK], "250");
         let long = ApiError::invalid("ü".repeat(9000)).into_grpc();
         assert!(long.headers()[MESSAGE].len() <= 3 * MAX_STATUS_MESSAGE);
         let other = ApiError::with_status(StatusCode::PAYLOAD_TOO_LARGE, "").into_grpc();

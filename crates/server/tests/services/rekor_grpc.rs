@@ -343,6 +343,8 @@ async fn too_many_at_once_are_asked_to_come_back() {
             logged += 1;
         } else {
             called.refused("14", "reached max pushback; retry");
+            let later: u64 = called.headers["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
+            assert!((1..=1000).contains(&later), "{later} ms");
             refused += 1;
         }
     }
