@@ -120,7 +120,6 @@ impl Files {
     }
 
     /// Adds their routes under `prefix` (empty, or `/api/v2`).
-    #[must_use]
     pub fn routes(&self, mut router: Router, prefix: &str) -> Router {
         let newest = Arc::clone(&self.newest);
         router = router.route(
