@@ -281,7 +281,9 @@ impl<B: Backend> Checked<B> {
                     other => return Err(KeyError::UnknownCurve(other)),
                 }
             }
-            RSA_ENCRYPTION => check_rsa(bits)?,
+            // NULL, and nothing else (RFC 3279 §2.3.1): Go's parsers refuse the rest.
+            RSA_ENCRYPTION if spki.algorithm.parameters == Some(AnyRef::NULL) => check_rsa(bits)?,
+            RSA_ENCRYPTION => return Err(KeyError::Malformed),
             other => {
                 let kind = without_parameters(other).ok_or(KeyError::UnknownAlgorithm(other))?;
                 if spki.algorithm.parameters.is_some() {

@@ -224,7 +224,15 @@ CERTIFICATE_DAMAGES = [
     ("a bare key", "", lambda rng, parts, signer: setattr(parts, "der", signer.spki)),
     ("twice", "", to("der", lambda _, data: data * 2)),
     ("of somebody else", ECDSA, lambda rng, parts, signer: setattr(parts, "der", foreign(rng, signer))),
+    ("issuer not UTF-8", "", to("der", lambda _, data: data.replace(b"nobody", b"nob\xffdy", 1))),
+    ("bytes after the signature", "", to("der", lambda rng, data: grown(data, rng.randbytes(3)))),
 ]
+
+
+def grown(certificate, more):
+    """More at the end of the outermost SEQUENCE, whose length is in two bytes."""
+    content = certificate[4:] + more
+    return b"\x30\x82" + len(content).to_bytes(2, "big") + content
 
 
 def foreign(rng, signer):
