@@ -1,11 +1,13 @@
 """Sends generated requests to both servers at once, and compares the answers and what stands in the two logs."""
 
+import base64
 import concurrent.futures
 import hashlib
 import http.client
 import json
 import subprocess
 import threading
+import time
 
 from common import REQUEST_SECONDS, Reply, ask
 from generated import Generator, leaf_hash
@@ -67,6 +69,8 @@ def send_all(generator, total, ours, theirs):
     answered = []
     # Those of one moment first: all of a group are in flight before the first of it is answered.
     for requests in (sum(together, []) + alone, again):
+        # The peer's own memory of what it has is a moment behind.
+        time.sleep(1)
         sent = [(request, *(caller.send(request) for caller in callers)) for request in requests]
         answered += [(request, mine.result(), other.result()) for request, mine, other in sent]
     for caller in callers:
@@ -114,6 +118,24 @@ def compare(log, answered, read):
         if request.first is not None:
             places = [index_of(reply) == index for reply, index in zip(replies, first[request.first.number])]
             log.note(case, "where the first one stands", *places)
+
+
+def proves(entry):
+    """RFC 9162 section 2.1.3.2, over the answer's own root; the checkpoint must carry that root."""
+    proof = entry["inclusionProof"]
+    index, size = int(proof["logIndex"]), int(proof["treeSize"])
+    node = hashlib.sha256(b"\0" + base64.b64decode(entry["canonicalizedBody"])).digest()
+    last = size - 1
+    for sibling in (base64.b64decode(h) for h in proof["hashes"]):
+        if index % 2 == 1 or index == last:
+            node = hashlib.sha256(b"\1" + sibling + node).digest()
+            while index % 2 == 0 and index != 0:
+                index, last = index >> 1, last >> 1
+        else:
+            node = hashlib.sha256(b"\1" + node + sibling).digest()
+        index, last = index >> 1, last >> 1
+    lines = proof["checkpoint"]["envelope"].split("\n")
+    return node == base64.b64decode(proof["rootHash"]) and lines[1:3] == [str(size), proof["rootHash"]]
 
 
 def digest(entry):
