@@ -36,7 +36,8 @@ pub(super) fn run(house: &House, stage: &Stage<'_>, signed: &[Signed<'_>], repor
 
 /// What can be done to a folder of files.
 enum Damage {
-    /// One bit at this place of the file, from its end where negative.
+    /// One bit at this place of the file, from its end where negative; `*` is the widest of a partial tile's files,
+    /// which is the one that is read.
     Flip(&'static str, i64),
     /// Without its last byte.
     Cut(&'static str),
@@ -54,7 +55,7 @@ const REKOR_DAMAGES: [(&str, Damage, &str); 11] = [
     ("a bundle cut short", Damage::Cut("tile/entries/001"), REFUSED),
     ("a bundle gone", Damage::Remove("tile/entries/000"), REFUSED),
     ("a bit of a tile", Damage::Flip("tile/0/001", 32 * 40), "entry 296 has another hash than its tile says"),
-    ("a bit of a tile of tiles", Damage::Flip("tile/1/000.p/2", 40), "inclusion of"),
+    ("a bit of a tile of tiles", Damage::Flip("tile/1/000.p/*", 40), "inclusion of"),
     ("a tile cut short", Damage::Cut("tile/0/000"), REFUSED),
     ("a tile gone", Damage::Remove("tile/0/001"), REFUSED),
     ("another size", Damage::Line(1, "599"), "signature"),
@@ -99,7 +100,7 @@ fn rekor(house: &House, stage: &Stage<'_>, report: &mut Report) -> Result<()> {
 /// Damage to a log of certificates of more than one full tile; every byte of an entry counts.
 const CT_DAMAGES: [(&str, Damage); 6] = [
     ("a bit of a tile", Damage::Flip("tile/0/000", 32 * 40)),
-    ("a bit of a tile of tiles", Damage::Flip("tile/1/000.p/1", 9)),
+    ("a bit of a tile of tiles", Damage::Flip("tile/1/000.p/*", 9)),
     ("entries cut short", Damage::Cut("tile/data/000")),
     ("entries gone", Damage::Remove("tile/data/000")),
     ("another size", Damage::Line(1, "256")),
@@ -177,7 +178,10 @@ fn settled(files: &Path, ask: impl Fn() -> Outcome) -> Outcome {
 fn damaged(stage: &Stage<'_>, files: &Path, damage: &Damage) -> Result<PathBuf> {
     let copy = copied(stage, files)?;
     match damage {
-        Damage::Flip(name, at) => flip(&copy.join(name), *at)?,
+        Damage::Flip(name, at) => match name.strip_suffix('*') {
+            Some(folder) => flip(&widest(&copy.join(folder))?, *at)?,
+            None => flip(&copy.join(name), *at)?,
+        },
         Damage::Cut(name) => {
             let mut bytes = std::fs::read(copy.join(name))?;
             bytes.pop();
@@ -193,6 +197,16 @@ fn damaged(stage: &Stage<'_>, files: &Path, damage: &Damage) -> Result<PathBuf> 
         }
     }
     Ok(copy)
+}
+
+fn widest(folder: &Path) -> Result<PathBuf> {
+    let mut widths = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let name = entry?.file_name();
+        widths.push(name.to_str().and_then(|name| name.parse::<u16>().ok()).context("a width that is none")?);
+    }
+    let width = widths.iter().max().context("a partial tile without files")?;
+    Ok(folder.join(width.to_string()))
 }
 
 fn flip(path: &Path, at: i64) -> Result<()> {
