@@ -321,9 +321,11 @@ def read_whole(log, fsck, folder, keys, places):
     """Every tile, entry bundle and checkpoint, by a reader that neither server wrote."""
     key = verifier_key(folder, keys)
     log.note("the whole log", "as fsck finds it", *(fscked(fsck, key, place) for place in places))
-    # That it looks at all: one letter of a checkpoint changed in a copy of the peer's own log.
+    # That it looks at all: one letter of a checkpoint changed in a copy of the peer's own log (without its database of
+    # duplicates, which is large).
     copy = folder / "damaged"
-    shutil.copytree(folder / "storage", copy)
+    shutil.copytree(folder / "storage" / "tile", copy / "tile")
+    shutil.copy(folder / "storage" / "checkpoint", copy)
     checkpoint = copy / "checkpoint"
     lines = checkpoint.read_text().split("\n")
     lines[2] = ("B" if lines[2][0] == "A" else "A") + lines[2][1:]
