@@ -281,9 +281,7 @@ impl<B: Backend> Checked<B> {
                     other => return Err(KeyError::UnknownCurve(other)),
                 }
             }
-            // NULL, and nothing else (RFC 3279 §2.3.1): Go's parsers refuse the rest.
-            RSA_ENCRYPTION if spki.algorithm.parameters == Some(AnyRef::NULL) => check_rsa(bits)?,
-            RSA_ENCRYPTION => return Err(KeyError::Malformed),
+            RSA_ENCRYPTION => check_rsa(bits)?,
             other => {
                 let kind = without_parameters(other).ok_or(KeyError::UnknownAlgorithm(other))?;
                 if spki.algorithm.parameters.is_some() {

@@ -291,20 +291,3 @@ fn a_compressed_point_is_no_key_here() {
     der.extend_from_slice(&point[1..33]);
     assert_eq!(PublicKey::from_spki_der(&der), Err(KeyError::InvalidPoint(KeyKind::EcdsaP256)));
 }
-
-/// The AlgorithmIdentifier of RSA has parameters, and they are NULL (RFC 3279 §2.3.1).
-#[test]
-fn an_rsa_key_without_null_parameters_is_refused() {
-    let key = PrivateKey::generate(KeyKind::Rsa { bits: 2048 }).unwrap();
-    let der = key.public_key().spki_der();
-    assert_eq!(&der[17..19], [0x05, 0x00], "NULL stands here: {:02x?}", &der[..20]);
-    let mut another = der.to_vec();
-    another[17] = 0x04;
-    assert_eq!(PublicKey::from_spki_der(&another), Err(KeyError::Malformed));
-    let mut none = der.to_vec();
-    none.drain(17..19);
-    none[5] -= 2;
-    let length = u16::from_be_bytes([der[2], der[3]]) - 2;
-    none[2..4].copy_from_slice(&length.to_be_bytes());
-    assert_eq!(PublicKey::from_spki_der(&none), Err(KeyError::Malformed));
-}
