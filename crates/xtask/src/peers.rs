@@ -103,6 +103,8 @@ pub(crate) struct Peers {
     pub(crate) spiffe_agent: PathBuf,
     /// Our small reader of certificates by Go and by fulcio's module.
     pub(crate) certificates: PathBuf,
+    /// Our small reader of whole logs around tessera's, rekor-tiles' and certificate-transparency-go's libraries.
+    pub(crate) log_reader: PathBuf,
     /// The configuration of fulcio's public instance, as its module carries it.
     pub(crate) fulcio_config: PathBuf,
     /// Our small verifier around the crate sigstore-verify.
@@ -133,6 +135,7 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.rekor_grpc,
         &peers.spiffe_agent,
         &peers.certificates,
+        &peers.log_reader,
         &peers.fulcio_config,
         &peers.sigstore_rust,
         &peers.sigstore_python,
@@ -160,6 +163,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     let rekor_grpc = ours_in_go(house, &home, &go, "./rekor", "rekor-grpc")?;
     let spiffe_agent = ours_in_go(house, &home, &go, "./agent", "spiffe-agent")?;
     let certificates = ours_in_go(house, &home, &go, "./certificates", "certificates")?;
+    let log_reader = ours_in_go(house, &home, &go, "./reader", "log-reader")?;
     let fulcio_config = fulcio_config(house, &go)?;
     let sigstore_rust = sigstore_rust(house, &home)?;
     let chromium = of_the_machine(&CHROMIUM, "chromium")?;
@@ -175,6 +179,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         rekor_grpc,
         spiffe_agent,
         certificates,
+        log_reader,
         fulcio_config,
         sigstore_rust,
         sigstore_python: home.join("venv/bin/sigstore"),
