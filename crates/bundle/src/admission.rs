@@ -69,6 +69,10 @@ pub enum AdmissionError {
     /// The key cannot be used.
     #[error("the public key cannot be used: {0}")]
     Key(#[from] KeyError),
+    /// An RSA key in an encoding that RFC 3279 §2.3.1 does not have, and Go's readers do not take: its entry would
+    /// verify in some places only.
+    #[error("the algorithm of an RSA key has the parameters NULL, and no others")]
+    RsaParameters,
     /// An algorithm this log does not take.
     #[error("{0} signatures are not taken in by this log")]
     Algorithm(KeyDetails),
@@ -117,6 +121,12 @@ pub fn admit(request: CreateEntryRequest, allowed: &[KeyDetails]) -> Result<Admi
     };
     // 2. The key.
     let key = public_key(&verifier)?;
+    if matches!(key.kind(), KeyKind::Rsa { .. }) {
+        let usual = PublicKey::from_pkcs1_der(key.key_bits())?;
+        if usual.spki_der() != key.spki_der() {
+            return Err(AdmissionError::RsaParameters);
+        }
+    }
     // 3. The algorithm, and that it goes with the key.
     let scheme = key_details.scheme().filter(|_| allowed.contains(&key_details));
     let scheme = scheme.ok_or(AdmissionError::Algorithm(key_details))?;
@@ -184,6 +194,28 @@ mod tests {
             let entry = HashedRekord::parse(admitted.canonical()).unwrap();
             assert_eq!(entry.signature, request.signature);
             assert_eq!(entry.digest.as_bytes(), request.digest);
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_has_null_parameters() {
+        let good = request(KeyKind::Rsa { bits: 2048 }, b"artifact");
+        admit_hashed(good.clone()).unwrap();
+        let Verifier::PublicKey(der) = &good.verifier else { panic!() };
+        assert_eq!(&der[17..19], [0x05, 0x00], "NULL stands here: {:02x?}", &der[..20]);
+        let mut other = der.clone();
+        other[17] = 0x04;
+        let mut none = der.clone();
+        none.drain(17..19);
+        none[5] -= 2;
+        let length = u16::from_be_bytes([der[2], der[3]]) - 2;
+        none[2..4].copy_from_slice(&length.to_be_bytes());
+        for spki in [other, none] {
+            // A key to whoever has it, but not one to log.
+            PublicKey::from_spki_der(&spki).unwrap();
+            let mut bad = good.clone();
+            bad.verifier = Verifier::PublicKey(spki);
+            assert_eq!(admit_hashed(bad), Err(AdmissionError::RsaParameters));
         }
     }
 

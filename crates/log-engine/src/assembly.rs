@@ -14,7 +14,7 @@ use crate::error::{IoContext, OpenError};
 use crate::files;
 use crate::flusher::{Backlog, Flusher, is_published, publish};
 use crate::health::Health;
-use crate::index::Index;
+use crate::index::{Index, Worker};
 use crate::outbox::Outbox;
 use crate::queue::Queue;
 use crate::recent::Recent;
@@ -29,6 +29,7 @@ use crate::view::{LeafKind, Store, View};
 pub(crate) struct Parts<L: Leaf> {
     pub(crate) sequencer: Sequencer<L>,
     pub(crate) flusher: Flusher,
+    pub(crate) indexer: Worker,
     pub(crate) queue: Arc<Queue<Item<L::Pending>>>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) index: Arc<Index>,
@@ -44,7 +45,9 @@ pub(crate) fn assemble<L: Leaf>(
 ) -> Result<Parts<L>, OpenError> {
     let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
     let Recovered { tree, view, last_time_ms } = recovery::recover::<L>(storage.as_mut(), &store, &settings)?;
-    let index = Arc::new(recovery::open_index::<L>(&storage.index(), &view)?);
+    let shape = settings.index_shape;
+    let indexer = recovery::open_index::<L>(storage.disk(), &storage.index(), shape, &store, &view)?;
+    let index = Arc::clone(indexer.index());
     if !is_published(&view).map_err(recovery::from_read)? {
         publish(&view).map_err(not_published).at("publish under", &store.path_of(""))?;
     }
@@ -89,7 +92,7 @@ pub(crate) fn assemble<L: Leaf>(
         index: Arc::clone(&index),
         health: Arc::clone(&health),
     };
-    Ok(Parts { sequencer, flusher, queue, view, index, health, hold })
+    Ok(Parts { sequencer, flusher, indexer, queue, view, index, health, hold })
 }
 
 fn not_published(error: CommitError) -> std::io::Error {

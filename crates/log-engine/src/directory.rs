@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use sealog_tlog::tile::CHECKPOINT_PATH;
@@ -20,6 +20,9 @@ use crate::wal::{self, BLOCK, Closed, Damage, ScanError, Scanned, Segments, Wal}
 
 /// Number of the first segment.
 const FIRST_SEGMENT: u64 = 1;
+
+/// Directories remembered as durable; forgetting them costs a sync.
+const MAX_SETTLED: usize = 1 << 12;
 
 /// A directory with a log, or one that is to have one; locked for as long as it is held.
 pub(crate) struct Directory {
@@ -65,7 +68,8 @@ impl Directory {
 
 impl Storage for Directory {
     fn objects(&self) -> Arc<dyn Objects> {
-        Arc::new(Files { disk: Arc::clone(&self.disk), public: self.layout.public() })
+        let (disk, public) = (Arc::clone(&self.disk), self.layout.public());
+        Arc::new(Files { disk, public, settled: Mutex::default() })
     }
 
     fn disk(&self) -> Arc<dyn Disk> {
@@ -180,18 +184,35 @@ impl Upkeep for Segments {
 
 /// The public files of a log in this directory, whoever has it.
 pub(crate) fn public_files(root: &Path) -> Arc<dyn Objects> {
-    Arc::new(Files { disk: Arc::new(RealDisk), public: Layout::public_of(root) })
+    files_under(Arc::new(RealDisk), Layout::public_of(root))
 }
 
 /// Files under `public` as a log writes them.
 pub(crate) fn files_under(disk: Arc<dyn Disk>, public: PathBuf) -> Arc<dyn Objects> {
-    Arc::new(Files { disk, public })
+    Arc::new(Files { disk, public, settled: Mutex::default() })
 }
 
 /// The public files.
 struct Files {
     disk: Arc<dyn Disk>,
     public: PathBuf,
+    /// Directories that are certainly durable.
+    settled: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Files {
+    fn settle(&self, dir: &Path) -> io::Result<()> {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if !settled.contains(dir) {
+            files::settle_dir(self.disk.as_ref(), dir, &self.public)?;
+            // Those of partial tiles come and go.
+            if settled.len() >= MAX_SETTLED {
+                settled.clear();
+            }
+            settled.insert(dir.to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Objects for Files {
@@ -210,7 +231,7 @@ impl Objects for Files {
             let path = self.name(&file.path);
             let dir = files::parent(&path)?;
             if !dirs.contains(dir) {
-                files::ensure_dir(disk, dir)?;
+                self.settle(dir)?;
                 dirs.insert(dir.to_owned());
             }
             files::write_whole(disk, &path, &file.bytes)?;
@@ -218,9 +239,17 @@ impl Objects for Files {
         dirs.iter().try_for_each(|dir| disk.sync_dir(dir))
     }
 
+    fn keep_names(&self, files: &[FullFile]) -> io::Result<()> {
+        let paths: Vec<_> = files.iter().map(|file| self.name(&file.path)).collect();
+        let dirs: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir))
+    }
+
     fn drop_partials(&self, full: &[FullFile]) -> io::Result<()> {
         for file in full {
-            match self.disk.remove_dir_all(&self.name(&format!("{}.p", file.path))) {
+            let partials = self.name(&format!("{}.p", file.path));
+            self.settled.lock().unwrap_or_else(PoisonError::into_inner).remove(&partials);
+            match self.disk.remove_dir_all(&partials) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

@@ -52,6 +52,8 @@ pub(crate) trait Disk: Send + Sync {
 
 /// An open file.
 pub(crate) trait DiskFile: Send + Sync {
+    fn len(&self) -> io::Result<u64>;
+
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -134,6 +136,10 @@ impl Drop for Locked {
 }
 
 impl DiskFile for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         FileExt::read_exact_at(self, buffer, offset)
     }

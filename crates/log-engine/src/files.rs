@@ -32,19 +32,28 @@ pub(crate) fn write_durable(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::R
     disk.sync_dir(parent(path)?)
 }
 
-/// Creates `dir` and whatever above it is missing, each made durable in its parent.
-pub(crate) fn ensure_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    if dir.as_os_str().is_empty() || disk.is_dir(dir) {
+/// Creates `dir` and whatever above it is missing, and makes each durable in its parent. One that is there may have been
+/// made by a process that ended before that, so it is synced too, up to the first that is surely older: `above`.
+pub(crate) fn settle_dir(disk: &dyn Disk, dir: &Path, above: &Path) -> io::Result<()> {
+    if dir == above || dir.as_os_str().is_empty() {
         return Ok(());
     }
-    if let Some(above) = dir.parent() {
-        ensure_dir(disk, above)?;
+    if let Some(parent) = dir.parent() {
+        settle_dir(disk, parent, above)?;
     }
     match disk.create_dir(dir) {
-        Ok(()) => disk.sync_dir(parent(dir)?),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(e),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => disk.sync_dir(parent(dir)?),
     }
+}
+
+/// Creates `dir` and whatever above it is missing, each made durable in its parent.
+pub(crate) fn ensure_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let mut there = dir;
+    while !there.as_os_str().is_empty() && !disk.is_dir(there) {
+        there = there.parent().unwrap_or(Path::new(""));
+    }
+    settle_dir(disk, dir, there)
 }
 
 /// The content of `path`, or `None` where no such file is.

@@ -188,7 +188,6 @@ impl Flusher {
             let checkpoint = view.checkpoint();
             files::write_durable(self.disk.as_ref(), &self.first_seen, checkpoint)
                 .map_err(local(Cause::FirstSeen))?;
-            self.index.persist().map_err(local(Cause::Index))?;
             backlog.remember_at = None;
         }
         Ok(())

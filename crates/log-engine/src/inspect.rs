@@ -79,7 +79,7 @@ pub fn inspect<L: Leaf>(
     let mut storage = Verifying { inner, key: identity.key.clone() };
     let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
     let read = read_back::<L>(&mut storage, &store, &settings);
-    let ReadBack { view, replay, .. } = read.map_err(|error| damaged_end(error, &storage))?;
+    let ReadBack { view, last_time_ms: time_ms, .. } = read.map_err(|error| damaged_end(error, &storage))?;
 
     let name = storage.name();
     let size_at = |path: &Path, bytes: Option<Bytes>| match bytes {
@@ -95,7 +95,6 @@ pub fn inspect<L: Leaf>(
         false => None,
     };
     let remembered = size_at(&settings.first_seen, seen)?;
-    let time_ms = replay.time_ms;
     Ok(Inspected { view, all_published, published, remembered, name, time_ms, storage: storage.inner })
 }
 

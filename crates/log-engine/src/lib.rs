@@ -47,7 +47,7 @@ pub use inspect::{Identity, Inspected, inspect, public_files};
 pub use log::Log;
 pub use place::{BucketPlace, Place};
 pub use reading::{
-    Known, PublicFiles, Sound, SoundFile, Unsound, read_checkpoint, read_log, verify_checkpoint,
+    Known, PublicFiles, Show, Sound, SoundFile, Unsound, read_checkpoint, read_log, verify_checkpoint,
 };
 pub use receipt::Receipt;
 pub use settings::{Clock, Settings};

@@ -54,6 +54,7 @@ struct Inner<L: Leaf> {
 struct Threads {
     sequencing: JoinHandle<Box<dyn CommitPoint>>,
     flushing: JoinHandle<()>,
+    indexing: JoinHandle<()>,
 }
 
 /// Entries logged before are read back from their bundles, up to 16 MiB each: only so many at once, and only so many
@@ -128,18 +129,19 @@ impl<L: Leaf> Log<L> {
     fn start(storage: Box<dyn Storage>, settings: Settings) -> Result<Self, OpenError> {
         let lookups = Lookups::new(settings.max_pending.min(Semaphore::MAX_PERMITS));
         let place = storage.name();
-        let Parts { sequencer, flusher, queue, view, index, health, hold } =
+        let Parts { sequencer, flusher, indexer, queue, view, index, health, hold } =
             assemble::<L>(storage, settings)?;
         let outbox = Arc::clone(&sequencer.outbox);
-        let flushing = spawn("sealog-flusher", &place, || flusher.run())?;
-        let sequencing = match spawn("sealog-sequencer", &place, || sequencer.run()) {
-            Ok(handle) => handle,
-            Err(error) => {
-                outbox.close();
-                return Err(error);
-            }
-        };
-        let threads = Mutex::new(Some(Threads { sequencing, flushing }));
+        let spawned = (|| {
+            let indexing = spawn("sealog-indexer", &place, || indexer.run())?;
+            let flushing = spawn("sealog-flusher", &place, || flusher.run())?;
+            let sequencing = spawn("sealog-sequencer", &place, || sequencer.run())?;
+            Ok(Threads { sequencing, flushing, indexing })
+        })();
+        let threads = Mutex::new(Some(spawned.inspect_err(|_| {
+            index.close();
+            outbox.close();
+        })?));
         let hold = Mutex::new(Some(hold));
         let index = ArcSwapOption::new(Some(index));
         Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, hold }) })
@@ -271,10 +273,13 @@ impl<L: Leaf> Inner<L> {
 
     fn close(&self) -> Result<(), Failure> {
         self.queue.close();
+        if let Some(index) = self.index.load_full() {
+            index.close();
+        }
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Threads { sequencing, flushing }) = threads.take() {
+        if let Some(Threads { sequencing, flushing, indexing }) = threads.take() {
             let commit_point = sequencing.join();
-            if flushing.join().is_err() | commit_point.is_err() {
+            if flushing.join().is_err() | indexing.join().is_err() | commit_point.is_err() {
                 self.health.fail(Cause::Thread, None);
             }
             // Others may have the log once everything is published, and only if nothing is in doubt.

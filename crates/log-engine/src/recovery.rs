@@ -5,6 +5,8 @@
 //! beside the key. Only after all of it agrees is anything changed. The one thing dropped is a torn last record, which
 //! nobody was ever told of.
 
+use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,18 +15,19 @@ use sealog_tlog::merkle::EdgeError;
 use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, TILE_WIDTH, bundle_path};
 use sealog_tlog::{Edge, Hash, Leaf, SignedCheckpoint, Tile};
 
+use crate::disk::Disk;
 use crate::error::{Evidence, IoContext, OpenError, ReadError};
 use crate::files;
 use crate::flusher::write_full;
-use crate::index::{Index, OpenIndexError};
+use crate::index::{DiskDir, OpenIndexError, Shape, Stop, Worker};
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::tree::{FullFile, Tree};
 use crate::view::{Store, View, subtree_root};
 use crate::wal::Record;
 
-/// Entries indexed at a time while the index catches up.
-const INDEX_STEP: u64 = 64 * TILE_WIDTH as u64;
+/// Bundles read at one time to fill the index: some megabytes.
+const READ_AT_ONCE: usize = 32;
 
 /// The committed log, read back and found right.
 pub(crate) struct Recovered {
@@ -39,7 +42,8 @@ pub(crate) fn recover<L: Leaf>(
     store: &Arc<Store>,
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
-    let ReadBack { tree, view, replay, published, remembered } = read_back::<L>(storage, store, settings)?;
+    let ReadBack { tree, view, last_time_ms, published, remembered, there, missing } =
+        read_back::<L>(storage, store, settings)?;
     // A log that was made just now has published nothing yet.
     if published && !remembered {
         tracing::warn!(
@@ -50,19 +54,26 @@ pub(crate) fn recover<L: Leaf>(
 
     // From here on the log answers for what it read.
     storage.take()?;
-    write_full(store, &replay.full).at("write tiles under", &store.path_of(""))?;
-    store.release(&replay.full);
-    Ok(Recovered { tree, view, last_time_ms: replay.time_ms })
+    let failed = |error: io::Result<()>| error.at("write tiles under", &store.path_of(""));
+    failed(write_full(store, &missing))?;
+    // A file is synced before it gets its name, but the last process may have ended before the name was durable.
+    failed(store.objects().keep_names(&there))?;
+    store.release(&there);
+    store.release(&missing);
+    Ok(Recovered { tree, view, last_time_ms })
 }
 
 /// The committed log as it was read back and found right; nothing was changed.
 pub(crate) struct ReadBack {
     pub(crate) tree: Tree,
     pub(crate) view: Arc<View>,
-    pub(crate) replay: Replay,
+    pub(crate) last_time_ms: u64,
     /// Whether there is a published checkpoint, and one beside the key.
     pub(crate) published: bool,
     pub(crate) remembered: bool,
+    /// Finished files of the records that are where they belong, and those that are not yet.
+    there: Vec<FullFile>,
+    missing: Vec<FullFile>,
 }
 
 /// Reads the log back and compares. Until they are released, finished files are read from memory.
@@ -73,7 +84,7 @@ pub(crate) fn read_back<L: Leaf>(
 ) -> Result<ReadBack, OpenError> {
     let (tree, replay) = replay::<L>(storage, store, settings)?;
     store.hold(&replay.full);
-    let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint.clone(), Arc::clone(store)));
+    let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint, Arc::clone(store)));
 
     let checkpoint = store.kept(CHECKPOINT_PATH).map_err(from_read)?;
     let path = store.path_of(CHECKPOINT_PATH);
@@ -82,15 +93,15 @@ pub(crate) fn read_back<L: Leaf>(
     let seen = files::read_if_there(storage.disk().as_ref(), path).at("read", path)?;
     let remembered = compare_remembered(&view, seen.as_deref(), path, Evidence::FirstSeen, settings)?;
     refuse_tiles_beyond(&view)?;
-    compare_full(store, &replay.full)?;
-    Ok(ReadBack { tree, view, replay, published, remembered })
+    let (there, missing) = compare_full(store, replay.full)?;
+    Ok(ReadBack { tree, view, last_time_ms: replay.time_ms, published, remembered, there, missing })
 }
 
 /// What replaying the records leaves besides the tree.
-pub(crate) struct Replay {
+struct Replay {
     root: Hash,
     checkpoint: Bytes,
-    pub(crate) time_ms: u64,
+    time_ms: u64,
     full: Vec<FullFile>,
 }
 
@@ -292,68 +303,97 @@ fn refuse_tiles_beyond(view: &View) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Finished files that are there already must be what the records give.
-fn compare_full(store: &Store, full: &[FullFile]) -> Result<(), OpenError> {
-    for file in full {
-        let path = store.path_of(&file.path);
-        if let Some(found) = store.kept(&file.path).map_err(from_read)?
-            && found != file.bytes
-        {
-            let differs = found.iter().zip(&file.bytes).take_while(|(a, b)| a == b).count();
-            return Err(OpenError::Disagreement {
-                path,
-                evidence: Evidence::Tile,
-                expected: format!("{} bytes as in the write-ahead log", file.bytes.len()),
-                found: format!("{} bytes, other from byte {differs} on", found.len()),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Opens the index and brings it up to the log.
-pub(crate) fn open_index<L: Leaf>(dir: &Path, view: &View) -> Result<Index, OpenError> {
-    let failed = |source| OpenError::Index { dir: dir.to_owned(), source };
-    let index =
-        Index::open(dir, |size, root| Ok(view.root_at(size).map_err(from_read)?.as_ref() == Some(root)))
-            .map_err(|error| match error {
-                OpenIndexError::Io(source) => failed(source),
-                OpenIndexError::Belongs(error) => error,
-            })?;
-    let width = u64::from(TILE_WIDTH);
-    while index.complete_to() < view.size() {
-        let from = index.complete_to();
-        let to = view.size().min((from / width) * width + INDEX_STEP);
-        let mut keys = Vec::new();
-        for bundle in from / width..to.div_ceil(width) {
-            let elements = elements_of(view, bundle)?;
-            for (leaf, element) in (bundle * width..).zip(elements) {
-                if (from..to).contains(&leaf) {
-                    let key = L::dedup_key_of(&element).map_err(|error| {
-                        let path = bundle_path(L::BUNDLE_DIR, bundle, TILE_WIDTH);
-                        missing(view.store(), &path, error.to_string())
-                    })?;
-                    keys.push((key, leaf));
+/// Finished files that are there already must be what the records give. Returns those that are not there.
+fn compare_full(store: &Store, full: Vec<FullFile>) -> Result<(Vec<FullFile>, Vec<FullFile>), OpenError> {
+    let (mut there, mut missing) = (Vec::new(), Vec::new());
+    for files in full.chunks(READ_AT_ONCE) {
+        let paths: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
+        let found = store.objects().read_many(&paths).at("read tiles under", &store.path_of(""))?;
+        for (file, found) in files.iter().zip(found) {
+            match found {
+                None => missing.push(file.clone()),
+                Some(found) if found == file.bytes => there.push(file.clone()),
+                Some(found) => {
+                    let differs = found.iter().zip(&file.bytes).take_while(|(a, b)| a == b).count();
+                    return Err(OpenError::Disagreement {
+                        path: store.path_of(&file.path),
+                        evidence: Evidence::Tile,
+                        expected: format!("{} bytes as in the write-ahead log", file.bytes.len()),
+                        found: format!("{} bytes, other from byte {differs} on", found.len()),
+                    });
                 }
             }
         }
-        let root = view.root_at(to).map_err(from_read)?.unwrap_or(view.root());
-        index.add(&keys, to, &root).map_err(failed)?;
     }
-    Ok(index)
+    Ok((there, missing))
 }
 
-fn elements_of(view: &View, bundle: u64) -> Result<Vec<Bytes>, OpenError> {
-    let width = u64::from(TILE_WIDTH);
-    if bundle >= view.size() / width {
-        return (bundle * width..view.size())
-            .filter_map(|index| view.element(index).transpose())
-            .collect::<Result<_, _>>()
-            .map_err(from_read);
+/// Opens the index and brings it up to the log.
+pub(crate) fn open_index<L: Leaf>(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    shape: Shape,
+    store: &Arc<Store>,
+    view: &View,
+) -> Result<Worker, OpenError> {
+    let failed = |source| OpenError::Index { dir: dir.to_owned(), source };
+    let of_log = {
+        let store = Arc::clone(store);
+        Box::new(move |leaves| keys_of::<L>(&store, leaves))
+    };
+    let worker = Worker::open(
+        Box::new(DiskDir { disk, path: dir.to_owned() }),
+        shape,
+        (view.size(), view.root()),
+        of_log,
+        |size, root| Ok(view.root_at(size).map_err(from_read)?.as_ref() == Some(root)),
+    )
+    .map_err(|error| match error {
+        OpenIndexError::Io(source) => failed(source),
+        OpenIndexError::Belongs(error) => error,
+    })?;
+    worker.complete().map_err(|stop| match stop {
+        Stop::Io(source) => failed(source),
+        Stop::Log(error) => from_read(error),
+        Stop::Closed => failed(io::ErrorKind::Interrupted.into()),
+    })?;
+    let (from, in_full) = (worker.index().complete_to(), view.size() - view.size() % u64::from(TILE_WIDTH));
+    let mut keys = keys_of::<L>(store, from..in_full).map_err(from_read)?;
+    for leaf in in_full..view.size() {
+        if let Some(element) = view.element(leaf).map_err(from_read)? {
+            keys.push(key_of::<L>(store, leaf, &element).map_err(from_read)?);
+        }
     }
-    let bundle = EntryBundle::new(bundle, TILE_WIDTH)
-        .map_err(|error| missing(view.store(), "tile", error.to_string()))?;
-    view.store().elements(bundle).map_err(from_read)
+    let keyed: Vec<_> = keys.into_iter().zip(from..).collect();
+    worker.index().add(&keyed, view.size(), &view.root()).map_err(failed)?;
+    Ok(worker)
+}
+
+/// Dedup keys of the leaves of full bundles.
+fn keys_of<L: Leaf>(store: &Store, leaves: Range<u64>) -> Result<Vec<[u8; 32]>, ReadError> {
+    let width = u64::from(TILE_WIDTH);
+    let bundles: Vec<_> = leaves
+        .step_by(usize::from(TILE_WIDTH))
+        .map(|first| EntryBundle::new(first / width, TILE_WIDTH).map_err(|_| damaged::<L>(store, first)))
+        .collect::<Result<_, _>>()?;
+    let mut keys = Vec::new();
+    for bundles in bundles.chunks(READ_AT_ONCE) {
+        for (bundle, elements) in bundles.iter().zip(store.elements(bundles)?) {
+            for element in elements {
+                keys.push(key_of::<L>(store, bundle.index() * width, &element)?);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+fn key_of<L: Leaf>(store: &Store, leaf: u64, element: &[u8]) -> Result<[u8; 32], ReadError> {
+    L::dedup_key_of(element).map_err(|_| damaged::<L>(store, leaf))
+}
+
+fn damaged<L: Leaf>(store: &Store, leaf: u64) -> ReadError {
+    let path = bundle_path(L::BUNDLE_DIR, leaf / u64::from(TILE_WIDTH), TILE_WIDTH);
+    ReadError::Damaged { path: store.path_of(&path) }
 }
 
 fn key_text(name: &str, id: [u8; 4]) -> String {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use sealog_tlog::note::NoteSigner;
 
+use crate::index::Shape;
+
 /// Milliseconds since the Unix epoch, from the one clock of the program.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -34,6 +36,8 @@ pub struct Settings {
     /// A sequencer of a log in a bucket that has not shown itself for so long may be replaced. It shows itself four
     /// times as often.
     pub lease: Duration,
+    /// How the duplicate index is divided.
+    pub(crate) index_shape: Shape,
 }
 
 impl Settings {
@@ -56,6 +60,7 @@ impl Settings {
             max_batch_bytes: 1 << 20,
             segment_bytes: 8 << 20,
             lease: Duration::from_secs(8),
+            index_shape: Shape::LOG,
         }
     }
 }

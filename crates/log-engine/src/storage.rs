@@ -99,6 +99,11 @@ pub(crate) trait Objects: Send + Sync {
     /// Writes all of them; each is durable and whole on return, and readers never see half of one.
     fn write(&self, files: &[FullFile]) -> io::Result<()>;
 
+    /// These are there, whole and with durable content; makes their names durable as well.
+    fn keep_names(&self, _files: &[FullFile]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The partial tiles and bundles of these full ones may go: readers are served from the full ones.
     fn drop_partials(&self, full: &[FullFile]) -> io::Result<()>;
 

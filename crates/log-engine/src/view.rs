@@ -166,18 +166,25 @@ impl Store {
         Some((start, start + element.len()))
     }
 
-    /// All elements of a full bundle.
-    pub(crate) fn elements(&self, bundle: EntryBundle) -> Result<Vec<Bytes>, ReadError> {
-        let bytes = self.full_bundle(bundle)?;
-        let damaged = || ReadError::Damaged { path: self.path_of(&bundle.full().path(self.kind.bundle_dir)) };
-        let mut elements = Vec::with_capacity(usize::from(TILE_WIDTH));
-        let mut rest: &[u8] = &bytes;
-        while !rest.is_empty() {
-            let (element, behind) = (self.kind.split_first)(rest).map_err(|_| damaged())?;
-            elements.push(bytes.slice_ref(element));
-            rest = behind;
-        }
-        if elements.len() == usize::from(TILE_WIDTH) { Ok(elements) } else { Err(damaged()) }
+    /// All elements of full bundles that are kept, in the order asked for.
+    pub(crate) fn elements(&self, bundles: &[EntryBundle]) -> Result<Vec<Vec<Bytes>>, ReadError> {
+        let paths: Vec<_> = bundles.iter().map(|bundle| bundle.full().path(self.kind.bundle_dir)).collect();
+        let read = self.objects.read_many(&paths);
+        let read = read.map_err(|source| ReadError::Io { path: self.path_of("tile"), source })?;
+        let elements = paths.iter().zip(read).map(|(path, bytes)| {
+            let damaged = || ReadError::Damaged { path: self.path_of(path) };
+            // On its way, perhaps, and not kept yet.
+            let bytes = bytes.map_or_else(|| self.full(path), Ok)?;
+            let mut elements = Vec::with_capacity(usize::from(TILE_WIDTH));
+            let mut rest: &[u8] = &bytes;
+            while !rest.is_empty() {
+                let (element, behind) = (self.kind.split_first)(rest).map_err(|_| damaged())?;
+                elements.push(bytes.slice_ref(element));
+                rest = behind;
+            }
+            if elements.len() == usize::from(TILE_WIDTH) { Ok(elements) } else { Err(damaged()) }
+        });
+        elements.collect()
     }
 }
 

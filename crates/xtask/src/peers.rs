@@ -97,10 +97,14 @@ pub(crate) struct Peers {
     pub(crate) sigstore_go: PathBuf,
     /// Our small client around the gRPC stubs of the module fulcio.
     pub(crate) fulcio_grpc: PathBuf,
+    /// Our small client around the gRPC stubs of the module rekor-tiles.
+    pub(crate) rekor_grpc: PathBuf,
     /// Our small SPIFFE agent around the stubs of the module go-spiffe.
     pub(crate) spiffe_agent: PathBuf,
     /// Our small reader of certificates by Go and by fulcio's module.
     pub(crate) certificates: PathBuf,
+    /// Our small reader of whole logs around tessera's, rekor-tiles' and certificate-transparency-go's libraries.
+    pub(crate) log_reader: PathBuf,
     /// The configuration of fulcio's public instance, as its module carries it.
     pub(crate) fulcio_config: PathBuf,
     /// Our small verifier around the crate sigstore-verify.
@@ -128,8 +132,10 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.fsck,
         &peers.sigstore_go,
         &peers.fulcio_grpc,
+        &peers.rekor_grpc,
         &peers.spiffe_agent,
         &peers.certificates,
+        &peers.log_reader,
         &peers.fulcio_config,
         &peers.sigstore_rust,
         &peers.sigstore_python,
@@ -154,8 +160,10 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     }
     let sigstore_go = ours_in_go(house, &home, &go, ".", "sigstore-go-verify")?;
     let fulcio_grpc = ours_in_go(house, &home, &go, "./grpc", "fulcio-grpc")?;
+    let rekor_grpc = ours_in_go(house, &home, &go, "./rekor", "rekor-grpc")?;
     let spiffe_agent = ours_in_go(house, &home, &go, "./agent", "spiffe-agent")?;
     let certificates = ours_in_go(house, &home, &go, "./certificates", "certificates")?;
+    let log_reader = ours_in_go(house, &home, &go, "./reader", "log-reader")?;
     let fulcio_config = fulcio_config(house, &go)?;
     let sigstore_rust = sigstore_rust(house, &home)?;
     let chromium = of_the_machine(&CHROMIUM, "chromium")?;
@@ -168,8 +176,10 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         fsck: bin.join("tessera/fsck"),
         sigstore_go,
         fulcio_grpc,
+        rekor_grpc,
         spiffe_agent,
         certificates,
+        log_reader,
         fulcio_config,
         sigstore_rust,
         sigstore_python: home.join("venv/bin/sigstore"),
@@ -409,7 +419,9 @@ pub(crate) fn of_the_machine(names: &[&str], package: &str) -> Result<PathBuf> {
 
 fn in_path(names: &[&str]) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
+    // Servers are where only an administrator's PATH leads, and run for others as well.
     std::env::split_paths(&folders)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
         .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .find(|candidate| candidate.is_file())
 }

@@ -12,7 +12,7 @@ import pathlib
 import signal
 import socket
 import subprocess
-import sys
+import threading
 import time
 
 STOP_SECONDS = 10
@@ -140,6 +140,9 @@ def ask(port, method, path, body=None, headers=None):
         connection.close()
 
 
+PRINTING = threading.Lock()
+
+
 class Comparison:
     """Asks both servers and prints every aspect of the two answers."""
 
@@ -149,8 +152,9 @@ class Comparison:
 
     @staticmethod
     def note(case, aspect, ours, theirs):
-        print(json.dumps({"case": case, "aspect": aspect, "ours": text(ours), "theirs": text(theirs)}))
-        sys.stdout.flush()
+        line = json.dumps({"case": case, "aspect": aspect, "ours": text(ours), "theirs": text(theirs)})
+        with PRINTING:
+            print(line, flush=True)
 
     def ask(self, case, method, path, body=None, headers=None, media_type=True):
         """The same request to both; status, media type, error code and message are compared here."""
@@ -160,11 +164,14 @@ class Comparison:
         if media_type:
             self.note(case, "content type", ours.media_type, theirs.media_type)
         if theirs.status >= 400 and ours.status >= 400 and media_type:
-            self.note(case, "code", ours.member("code"), theirs.member("code"))
-            said, wanted = ours.member("message") or "", theirs.member("message") or ""
-            # The leading words are kept; more may follow them for the caller.
-            self.note(case, "message", wanted if wanted and said.startswith(wanted) else said, wanted)
+            self.note_refusal(case, ours, theirs)
         return ours, theirs
+
+    def note_refusal(self, case, ours, theirs):
+        self.note(case, "code", ours.member("code"), theirs.member("code"))
+        said, wanted = ours.member("message") or "", theirs.member("message") or ""
+        # The leading words are kept; more may follow them for the caller.
+        self.note(case, "message", wanted if wanted and said.startswith(wanted) else said, wanted)
 
 
 def text(value):

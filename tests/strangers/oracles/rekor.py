@@ -1,14 +1,17 @@
 """Rekor v2: the same requests to `sealogd` and to rekor-server-posix, over one log key and host name.
 
-    rekor.py SEALOGD REKOR_SERVER FSCK FOLDER
+    rekor.py SEALOGD REKOR_SERVER FSCK READER FOLDER SEED
 
-At the end both logs are read whole by tessera's `fsck`, another implementation of tiled logs.
+First requests made by hand, each for one reason, then thousands that follow from the seed. At the end both logs are read
+whole by tessera's `fsck`, another implementation of tiled logs, and by a reader around tessera's client.
 """
 
 import base64
+import concurrent.futures
 import datetime
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -19,10 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import ed25519ph
-from common import Comparison, Servers, ask, b64, free_port, table
+import many
+from common import Comparison, Servers, b64, free_port, table
+from generated import JSON, PATH
 
-PATH = "/api/v2/log/entries"
-JSON = {"Content-Type": "application/json"}
+# Requests that follow from the seed.
+GENERATED = 5000
+FSCK_SECONDS = 30
 ECDSA = {
     "PKIX_ECDSA_P256_SHA_256": (ec.SECP256R1, hashes.SHA256),
     "PKIX_ECDSA_P384_SHA_384": (ec.SECP384R1, hashes.SHA384),
@@ -87,7 +93,24 @@ def request(content, signature, who):
 
 
 class Log(Comparison):
+    proves = staticmethod(many.proves)
+
+    def __init__(self, ours, theirs):
+        super().__init__(ours, theirs)
+        # The peer answers a client alone once a second.
+        self.pool = concurrent.futures.ThreadPoolExecutor(100)
+        self.asked = []
+
     def entry(self, case, body, headers=None):
+        """The same, among others."""
+        self.asked.append(self.pool.submit(self.entry_now, case, body, headers))
+
+    def all_answered(self):
+        for one in self.asked:
+            one.result()
+        self.asked.clear()
+
+    def entry_now(self, case, body, headers=None):
         """A request whose two answers are also compared as log entries, where they are."""
         raw = body if isinstance(body, (bytes, str)) else json.dumps(body)
         ours, theirs = self.ask(case, "POST", PATH, raw, JSON if headers is None else headers)
@@ -108,29 +131,11 @@ class Log(Comparison):
         # The name and the four bytes of key id; what follows is the signature of another tree.
         self.note(case, "checkpoint signer", [keys[0][0], key_id(keys[0][1])], [keys[1][0], key_id(keys[1][1])])
         for name, entry in (("ours", ours), ("theirs", theirs)):
-            self.note(case, f"proof of {name}", proves(entry), True)
+            self.note(case, f"proof of {name}", self.proves(entry), True)
 
 
 def key_id(signature):
     return base64.b64decode(signature)[:4].hex()
-
-
-def proves(entry):
-    """RFC 9162 section 2.1.3.2, over the answer's own root; the checkpoint must carry that root."""
-    proof = entry["inclusionProof"]
-    index, size = int(proof["logIndex"]), int(proof["treeSize"])
-    node = hashlib.sha256(b"\0" + base64.b64decode(entry["canonicalizedBody"])).digest()
-    last = size - 1
-    for sibling in (base64.b64decode(h) for h in proof["hashes"]):
-        if index % 2 == 1 or index == last:
-            node = hashlib.sha256(b"\1" + sibling + node).digest()
-            while index % 2 == 0 and index != 0:
-                index, last = index >> 1, last >> 1
-        else:
-            node = hashlib.sha256(b"\1" + node + sibling).digest()
-        index, last = index >> 1, last >> 1
-    lines = proof["checkpoint"]["envelope"].split("\n")
-    return node == base64.b64decode(proof["rootHash"]) and lines[1:3] == [str(size), proof["rootHash"]]
 
 
 def good(log):
@@ -277,8 +282,8 @@ def twice(log, key):
     """The same entry again: what a client that retries sees."""
     details, data = "PKIX_ECDSA_P256_SHA_256", b"twice"
     body = request(digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256()), verifier(details, key=spki(key)))
-    log.entry("first of two", body)
-    log.entry("second of two", body)
+    log.entry_now("first of two", body)
+    log.entry_now("second of two", body)
 
 
 def paths(log):
@@ -292,32 +297,55 @@ def paths(log):
     log.ask("read /api/v2/tile/entries/000.p/1", "GET", "/api/v2/tile/entries/000.p/1", media_type=False)
 
 
-def read_whole(log, fsck, folder, keys, places):
-    """Every tile, entry bundle and checkpoint, by a reader that neither server wrote."""
+def verifier_key(folder, keys):
+    """The log's key as note verifiers write it (C2SP signed-note)."""
     public = serialization.load_pem_public_key((keys / "rekor.pub").read_bytes())
     raw = b"\x01" + public.public_bytes(Encoding.Raw, PublicFormat.Raw)
     name = hashlib.sha256(b"localhost\n" + raw).digest()[:4].hex()
     key = folder / "log.vkey"
     key.write_text(f"localhost+{name}+{b64(raw)}")
-    found = []
-    for place in places:
-        arguments = [fsck, "--ui=false", "--public_key", key, "--storage_url", place]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        found.append("sound" if done.returncode == 0 else done.stdout + done.stderr)
-    log.note("the whole log", "as fsck finds it", *found)
+    return key
 
 
-def fill(port, key, count):
-    """More entries, so that a tile and an entry bundle are full and partial ones follow."""
-    for number in range(count):
-        data = f"fill {number}".encode()
-        who = verifier("PKIX_ECDSA_P256_SHA_256", key=spki(key))
-        body = json.dumps(request(digest(data, hashes.SHA256()), sign(key, data, hashes.SHA256()), who))
-        if ask(port, "POST", PATH, body, JSON).status != 201:
-            raise SystemExit(f"entry {number} of many was refused")
+def fscked(fsck, key, place):
+    """What tessera's fsck finds. Its exit status is 0 whatever it found, and what it finds can make it wait for ever."""
+    arguments = [fsck, "--ui=false", "--public_key", key, "--storage_url", place]
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=FSCK_SECONDS)
+    except subprocess.TimeoutExpired as late:
+        return f"waits for ever: {late.stderr}"
+    return "sound" if "Successfully fsck'd log" in done.stderr and "fsck failed" not in done.stderr else done.stdout + done.stderr
 
 
-def main(sealogd, peer, fsck, folder):
+def read_whole(log, fsck, folder, keys, places):
+    """Every tile, entry bundle and checkpoint, by a reader that neither server wrote."""
+    key = verifier_key(folder, keys)
+    log.note("the whole log", "as fsck finds it", *(fscked(fsck, key, place) for place in places))
+    # That it looks at all: one letter of a checkpoint changed in a copy of the peer's own log (without its database of
+    # duplicates, which is large).
+    copy = folder / "damaged"
+    shutil.copytree(folder / "storage" / "tile", copy / "tile")
+    shutil.copy(folder / "storage" / "checkpoint", copy)
+    checkpoint = copy / "checkpoint"
+    lines = checkpoint.read_text().split("\n")
+    lines[2] = ("B" if lines[2][0] == "A" else "A") + lines[2][1:]
+    checkpoint.chmod(0o600)
+    checkpoint.write_text("\n".join(lines))
+    log.note("a damaged log", "as fsck finds it", fscked(fsck, key, f"file://{copy}/") == "sound", False)
+
+
+def by_hand(log):
+    key = ec.generate_private_key(ec.SECP256R1())
+    # Index 0 is ours by a seeded entry; one here gives the peer the same.
+    log.entry_now("an entry to begin with", request(*first(key)))
+    for part in (spellings, certificates, refused, malformed, attestation, twice):
+        part(log, key)
+    good(log)
+    paths(log)
+    log.all_answered()
+
+
+def main(sealogd, peer, fsck, reader, folder, seed):
     with Servers(folder) as servers:
         port, other = free_port(), free_port()
         keys = servers.sealogd(sealogd, table("rekor", port))
@@ -327,20 +355,21 @@ def main(sealogd, peer, fsck, folder):
             "rekor-server-posix",
             [peer, "serve", "--hostname", "localhost", "--http-port", other, "--grpc-port", free_port()]
             + ["--http-metrics-port", free_port(), "--storage-dir", storage, "--signer-filepath", keys / "rekor.key"]
-            # Its own ten seconds would only make this slow.
-            + ["--checkpoint-interval", "100ms", "--batch-max-age", "20ms"],
+            # Its own ten seconds would only make this slow; and it is to know every duplicate, not only the latest.
+            + ["--checkpoint-interval", "100ms", "--batch-max-age", "50ms", "--batch-max-size", "4096"]
+            + ["--pushback-max-outstanding", "40000", "--persistent-antispam"],
             other,
         )
         log = Log(port, other)
-        key = ec.generate_private_key(ec.SECP256R1())
-        # Index 0 is ours by a seeded entry; one here gives the peer the same.
-        log.entry("an entry to begin with", request(*first(key)))
-        for part in (spellings, certificates, refused, malformed, attestation, twice):
-            part(log, key)
-        good(log)
-        paths(log)
-        fill(port, key, 600)
-        read_whole(log, fsck, servers.folder, keys, [f"http://localhost:{port}/", f"file://{storage}/"])
+        by_hand(log)
+        places = [f"http://localhost:{port}/", f"file://{storage}/"]
+
+        def leaves():
+            public = keys / "rekor.pub"
+            return [many.leaves(reader, place, public, "localhost") for place in (places[0], storage)]
+
+        many.run(log, int(seed), GENERATED, port, other, leaves)
+        read_whole(log, fsck, servers.folder, keys, places)
 
 
 def first(key):
@@ -349,4 +378,4 @@ def first(key):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:7])

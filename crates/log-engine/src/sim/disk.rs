@@ -406,6 +406,12 @@ impl SimFile {
 }
 
 impl DiskFile for SimFile {
+    fn len(&self) -> io::Result<u64> {
+        let state = self.disk.state();
+        state.look()?;
+        Ok(state.files.get(&self.inode).map_or(0, |file| file.bytes.len() as u64))
+    }
+
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let state = self.disk.state();
         state.look()?;

@@ -207,6 +207,10 @@ impl Node {
     /// The flusher wakes at this time.
     pub(super) fn flush(&mut self, now: Instant) {
         if let Some(engine) = &mut self.engine {
+            // What it cannot do it says to the flusher, the way its thread would.
+            if engine.parts.indexer.step().is_err() {
+                engine.parts.queue.close();
+            }
             let woken = engine.parts.sequencer.outbox.take_work();
             if engine.parts.flusher.step(woken, now) == Next::End {
                 engine.parts.queue.close();

@@ -17,6 +17,7 @@ use super::node::{Kept, Node};
 use super::random::Random;
 use super::sabotage::{Leaks, Sabotage};
 use crate::error::OpenError;
+use crate::index::Shape;
 use crate::settings::Settings;
 use crate::support::ORIGIN;
 
@@ -84,6 +85,7 @@ fn settings(root: &Path, seed: u64) -> Settings {
     settings.max_batch_bytes = 2 << 10;
     settings.segment_bytes = 24 << 10;
     settings.max_pending = 150;
+    settings.index_shape = Shape::SMALL;
     settings
 }
 

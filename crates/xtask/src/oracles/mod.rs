@@ -25,19 +25,31 @@ use differences::Differences;
 const LIMIT: Duration = Duration::from_secs(180);
 /// The servers, by the name of the program that compares them.
 const SERVERS: [&str; 4] = ["rekor", "ca", "claims", "tsa"];
+/// What the generated requests follow from, unless another seed is asked for.
+const SEED: u64 = 6;
 /// Where accepted differences stand.
 const DOCUMENT: &str = "docs/reference/differences.md";
 
-/// Installs the peers and compares the servers asked for (none: all).
-pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
+/// Installs the peers and compares the servers asked for (none: all), with the requests of another seed after `--seed`.
+pub(crate) fn command(house: &House, words: &[&str]) -> Result<bool> {
+    let (only, seed) = match words {
+        [only @ .., "--seed", seed] => {
+            (only, seed.parse().with_context(|| format!("`{seed}` is no seed: a whole number"))?)
+        }
+        only => (only, SEED),
+    };
     let peers = peers::install(house)?;
-    let tally = run(house, &peers, only)?;
+    let tally = run_seed(house, &peers, only, seed)?;
     tally.print();
     Ok(tally.clean())
 }
 
 /// Compares, prints what differs, and counts.
 pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> {
+    run_seed(house, peers, only, SEED)
+}
+
+fn run_seed(house: &House, peers: &Peers, only: &[&str], seed: u64) -> Result<Tally> {
     if let Some(unknown) = only.iter().find(|name| !SERVERS.contains(name)) {
         bail!("there is no server `{unknown}`; there are: {}", SERVERS.join(", "));
     }
@@ -45,7 +57,7 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
     let mut tally = Tally::default();
     for server in SERVERS.iter().filter(|server| only.is_empty() || only.contains(server)) {
         let mut differences = Differences::parse(&text, server)?;
-        match compare(house, peers, server) {
+        match compare(house, peers, server, seed) {
             Ok((lines, took)) => judge(server, &lines, &mut differences, took, &mut tally),
             Err(error) => tally.fail(format!("{server}: {error:#}")),
         }
@@ -54,10 +66,10 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
 }
 
 /// One server's lines, as its program printed them.
-fn compare(house: &House, peers: &Peers, server: &str) -> Result<(Vec<Value>, Duration)> {
+fn compare(house: &House, peers: &Peers, server: &str, seed: u64) -> Result<(Vec<Value>, Duration)> {
     let scratch = Scratch::new(&format!("oracle-{server}"))?;
     let programs = match server {
-        "rekor" => vec![&peers.rekor, &peers.fsck],
+        "rekor" => vec![&peers.rekor, &peers.fsck, &peers.log_reader],
         "ca" => vec![&peers.fulcio, &peers.fulcio_grpc],
         "claims" => vec![&peers.fulcio, &peers.fulcio_config, &peers.certificates],
         _ => vec![&peers.timestamp_server],
@@ -65,6 +77,10 @@ fn compare(house: &House, peers: &Peers, server: &str) -> Result<(Vec<Value>, Du
     let mut command = Command::new(&peers.python);
     command.arg("-B").arg(house.path("tests/strangers/oracles").join(format!("{server}.py")));
     command.arg(house.program("sealogd")).args(programs).arg(scratch.path());
+    if server == "rekor" {
+        println!("  requests of seed {seed}; again: cargo xtask oracles rekor --seed {seed}");
+        command.arg(seed.to_string());
+    }
     let finished = process::run(&mut command, LIMIT)?;
     let took = finished.took;
     let said = finished.expect_success(&format!("the comparison of {server}"))?;

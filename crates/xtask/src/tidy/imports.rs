@@ -57,19 +57,8 @@ const ROOMS: [(&str, &[&str]); 13] = [
 /// The rooms that never touch the world, by directory.
 const PURE: [&str; 6] = ["crypto", "tlog", "pki", "identity", "bundle", "verify"];
 /// Third-party crates through which a pure room could.
-const WORLDLY: [&str; 11] = [
-    "tokio",
-    "reqwest",
-    "hyper",
-    "axum",
-    "rustix",
-    "fjall",
-    "redb",
-    "tempfile",
-    "tracing",
-    "webbrowser",
-    "url",
-];
+const WORLDLY: [&str; 10] =
+    ["tokio", "reqwest", "hyper", "axum", "rustix", "redb", "tempfile", "tracing", "webbrowser", "url"];
 /// Crates that compute signatures or digests; `crypto` alone names them.
 const PRIMITIVES: [&str; 11] = [
     "aws-lc-rs",
