@@ -41,7 +41,7 @@ pub use store::{StoreBucket, StoreError};
 use head::{Head, Holder, Segment};
 pub(crate) use objects::BucketObjects;
 
-const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 const WAL: &str = "wal/";
 
 /// Names a state of an object, for writes that must not hit another one.

@@ -14,7 +14,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{Evidence, IoContext, OpenError};
 use crate::files::{self, passes};
 use crate::layout::Layout;
-use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Upkeep, Visit};
+use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Torn, Upkeep, Visit};
 use crate::tree::FullFile;
 use crate::wal::{self, BLOCK, Closed, Damage, ScanError, Scanned, Segments, Wal};
 
@@ -101,9 +101,12 @@ impl Storage for Directory {
         Ok(())
     }
 
-    fn torn(&self) -> Option<(PathBuf, u64)> {
-        let torn = self.scanned.iter().flat_map(|scanned| &scanned.segments).find(|segment| segment.torn);
-        torn.map(|segment| (segment.path.clone(), segment.end))
+    fn torn(&self) -> Option<Torn> {
+        let segments = self.scanned.iter().flat_map(|scanned| &scanned.segments);
+        let mut behind = segments.skip_while(|segment| !segment.torn);
+        let torn = behind.next()?;
+        let followed = behind.any(|segment| segment.size.is_some());
+        Some(Torn { path: torn.path.clone(), at: torn.end, followed })
     }
 
     /// The last record may have been written but never synced (the process was killed), or synced in vain (the device

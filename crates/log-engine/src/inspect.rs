@@ -19,7 +19,7 @@ use crate::place::{BucketPlace, Place};
 use crate::reading::{Kept, PublicFiles, verify_checkpoint};
 use crate::recovery::{ReadBack, read_back};
 use crate::settings::Settings;
-use crate::storage::{Begun, Commit, Objects, Storage, Visit};
+use crate::storage::{Begun, Commit, Objects, Storage, Torn, Visit};
 use crate::view::{LeafKind, Store, View};
 
 /// Whose log it is.
@@ -80,6 +80,9 @@ pub fn inspect<L: Leaf>(
     let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
     let read = read_back::<L>(&mut storage, &store, &settings);
     let ReadBack { view, last_time_ms: time_ms, .. } = read.map_err(|error| damaged_end(error, &storage))?;
+    if let Some(torn) = storage.torn().filter(|torn| torn.followed) {
+        return Err(damaged_record(torn, "there are later ones"));
+    }
 
     let name = storage.name();
     let size_at = |path: &Path, bytes: Option<Bytes>| match bytes {
@@ -124,14 +127,18 @@ fn damaged_end(error: OpenError, storage: &Verifying) -> OpenError {
                 expected,
                 ..
             },
-            Some((path, at)),
-        ) => OpenError::Disagreement {
-            path,
-            evidence: Evidence::Record,
-            expected: format!("a whole record at byte {at} ({expected})"),
-            found: "other bytes".to_owned(),
-        },
+            Some(torn),
+        ) => damaged_record(torn, &expected),
         (error, _) => error,
+    }
+}
+
+fn damaged_record(Torn { path, at, .. }: Torn, because: &str) -> OpenError {
+    OpenError::Disagreement {
+        path,
+        evidence: Evidence::Record,
+        expected: format!("a whole record at byte {at} ({because})"),
+        found: "other bytes".to_owned(),
     }
 }
 
@@ -184,7 +191,7 @@ impl Storage for Verifying {
         })
     }
 
-    fn torn(&self) -> Option<(PathBuf, u64)> {
+    fn torn(&self) -> Option<Torn> {
         self.inner.torn()
     }
 

@@ -81,7 +81,7 @@ impl Layout {
         let found = std::str::from_utf8(&text)
             .ok()
             .and_then(|text| text.strip_prefix(FORMAT_PREFIX))
-            .and_then(|rest| rest.trim_end().parse::<u32>().ok())
+            .and_then(|rest| rest.strip_suffix('\n')?.parse::<u32>().ok())
             .ok_or_else(|| OpenError::UnknownFormat { path: path.clone() })?;
         if found > FORMAT_VERSION {
             return Err(OpenError::NewerFormat { path, found, supported: FORMAT_VERSION });

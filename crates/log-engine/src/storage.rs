@@ -120,6 +120,14 @@ pub(crate) trait Objects: Send + Sync {
 /// What each committed record is shown to.
 pub(crate) type Visit<'a> = dyn FnMut(&Record<'_>) -> Result<(), OpenError> + 'a;
 
+/// Bytes that are no record where one could be: of a batch that nobody was ever told of, or of a record that is damaged.
+pub(crate) struct Torn {
+    pub(crate) path: PathBuf,
+    pub(crate) at: u64,
+    /// There are records in a later file: then it can only be damage, as every start cuts off what is torn.
+    pub(crate) followed: bool,
+}
+
 /// A log's place, before the log is running.
 pub(crate) trait Storage: Send {
     /// What readers see.
@@ -140,9 +148,8 @@ pub(crate) trait Storage: Send {
     /// Shows every committed record that is still needed, in order; at least one, which may be empty. Changes nothing.
     fn scan(&mut self, visit: &mut Visit<'_>) -> Result<(), OpenError>;
 
-    /// The file and the byte at which bytes follow the last record that are none, once it was scanned: of a batch that
-    /// nobody was ever told of, or of a record that is damaged.
-    fn torn(&self) -> Option<(PathBuf, u64)> {
+    /// Where bytes follow the last record that are none, once it was scanned.
+    fn torn(&self) -> Option<Torn> {
         None
     }
 

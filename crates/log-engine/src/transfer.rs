@@ -17,7 +17,7 @@ use sealog_tlog::note::KeyVerifier;
 use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, TILE_WIDTH, bundle_path, partial_tiles};
 use sealog_tlog::{Edge, Leaf, NoteVerifier as _, SignedCheckpoint};
 
-use crate::bucket::{Bucket, InBucket, Local};
+use crate::bucket::{Bucket, HEAD, InBucket, Local, Object};
 use crate::directory::{Directory, files_under};
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
@@ -105,6 +105,7 @@ pub(crate) fn transfer_on<L: Leaf>(
     to: &Place,
     identity: &Identity<'_>,
 ) -> Result<Copied, TransferError> {
+    let head = head_of(from)?;
     let source = inspect::<L>(from, identity, true)?;
     source.refuse_unpublished()?;
     let known = known(identity)?;
@@ -113,11 +114,8 @@ pub(crate) fn transfer_on<L: Leaf>(
     let (signed, bytes) = read_checkpoint(files.as_ref(), Some(identity.key))?;
     let copied = target.copy::<L>(files.as_ref(), &signed, known.as_slice())?;
     // A directory is locked; a bucket may have been taken by another meanwhile.
-    if matches!(from, Place::Bucket(_)) {
-        let again = inspect::<L>(from, identity, true)?;
-        if again.view.checkpoint() != source.view.checkpoint() {
-            return Err(OpenError::Held { place: again.name, by: String::new() }.into());
-        }
+    if head_of(from)? != head {
+        return Err(OpenError::Held { place: source.name, by: String::new() }.into());
     }
     target.finish(&signed, &bytes, source.time_ms)?;
     if known.is_none() {
@@ -125,6 +123,13 @@ pub(crate) fn transfer_on<L: Leaf>(
         remember(path, &bytes).map_err(|source| failed("write", path.display().to_string(), source))?;
     }
     Ok(copied)
+}
+
+/// What shows whether a bucket's log was run meanwhile.
+fn head_of(place: &Place) -> Result<Option<Object>, OpenError> {
+    let Place::Bucket(BucketPlace { bucket, .. }) = place else { return Ok(None) };
+    let path = PathBuf::from(bucket.name());
+    bucket.get(HEAD).map_err(|source| OpenError::Io { action: "read", path, source })
 }
 
 /// Puts the public files of a log back as a log that goes on; a frozen one may be older than what its key has signed.
@@ -201,7 +206,7 @@ pub(crate) fn back_up_on<L: Leaf>(
     key: &KeyVerifier,
 ) -> Result<Copied, TransferError> {
     let at = |action| move |source| failed(action, to.display().to_string(), source);
-    files::ensure_dir(disk.as_ref(), to).map_err(at("create"))?;
+    files::ensure_dir(disk.as_ref(), &to.join("public")).map_err(at("create"))?;
     let lock = disk.lock(&to.join("lock")).map_err(at("lock"))?;
     let _lock = lock.ok_or_else(|| OpenError::Locked { dir: to.to_owned() })?;
     let objects = files_under(Arc::clone(&disk), to.join("public"));

@@ -7,6 +7,7 @@ use crate::{
     files,
     keys::{self, Elsewhere, KeyStoreError, Protection},
     kms::{self, CloudKeys},
+    periods,
     pkcs11::{self, Token},
 };
 use sealog_crypto::Zeroizing;
@@ -217,6 +218,12 @@ impl Config {
         if let Some(ca) = &self.ca {
             ca.check(self.ctlog.is_some())?;
         }
+        if let Some(rekor) = &self.rekor {
+            periods::check("rekor", &rekor.periods(), |period| period.url.host().to_owned())?;
+        }
+        if let Some(ctlog) = &self.ctlog {
+            periods::check("ctlog", &ctlog.periods(), |period| period.url.authority().to_owned())?;
+        }
         let mut seen: Vec<(&'static str, &Listen)> = Vec::new();
         for (name, listen) in self.listens() {
             if let Some((other, _)) = seen.iter().find(|(_, l)| *l == listen && listen.port() != 0) {
@@ -259,16 +266,17 @@ impl Config {
 
     /// Name and listener of every configured service, and of the admin listener.
     pub fn listens(&self) -> impl Iterator<Item = (&'static str, &Listen)> {
+        let logs = self.rekor.iter().flat_map(crate::rekor::config::Config::periods);
+        let logs = logs.chain(self.ctlog.iter().flat_map(crate::ctlog::config::Config::periods));
         [
             self.oidc.as_ref().map(|c| ("oidc", &c.listen)),
             self.ca.as_ref().map(|c| ("ca", &c.listen)),
-            self.rekor.as_ref().map(|c| ("rekor", &c.listen)),
-            self.ctlog.as_ref().map(|c| ("ctlog", &c.listen)),
             self.tsa.as_ref().map(|c| ("tsa", &c.listen)),
             self.admin.as_ref().map(|c| (ADMIN, &c.listen)),
         ]
         .into_iter()
         .flatten()
+        .chain(logs.map(|period| (period.name, period.listen)))
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! In a bucket nothing may be lost of what is under the URL; the directory then only has the index, which is rebuilt.
 
-use crate::instance::Instance;
 use anyhow::Context as _;
 use sealog_log_engine::{Bucket as _, BucketPlace, Place, StoreBucket, probe};
 use serde::Deserialize;
@@ -35,12 +34,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// The place of the log of this name.
+    /// The place of the log whose directory is this one.
     ///
     /// # Errors
     /// When the table names no store.
-    pub fn of(instance: &Instance, name: &str, store: Option<&Store>) -> anyhow::Result<Self> {
-        let dir = instance.dir_of(name);
+    pub fn at(dir: PathBuf, store: Option<&Store>) -> anyhow::Result<Self> {
         let Some(store) = store else {
             return Ok(Self { place: Place::Directory(dir.clone()), bucket: None, dir });
         };

@@ -8,7 +8,11 @@
 
 mod compressed;
 
-use crate::http::{ApiError, Code, Service, chain, content};
+use crate::{
+    clock::Clock,
+    http::{ApiError, Code, Service, chain, content},
+    periods::Moment,
+};
 use axum::{
     Router,
     response::{IntoResponse as _, Response},
@@ -17,7 +21,7 @@ use axum::{
 use bytes::Bytes;
 use compressed::{Compressed, wants_gzip};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use sealog_log_engine::{AppendError, Log, View};
+use sealog_log_engine::{AppendError, Frozen, Log, Receipt, View};
 use sealog_tlog::Leaf;
 use std::sync::Arc;
 
@@ -36,14 +40,77 @@ pub const TILE_TYPE: &str = "application/octet-stream";
 /// Content type of checkpoints.
 pub const CHECKPOINT_TYPE: &str = "text/plain; charset=utf-8";
 
+/// What is said to those who still write to a log that takes no more (the reference server's words).
+pub const FROZEN: &str = "This log has been frozen, please switch to the latest log.";
+
+/// A log as it is served: one that takes entries, until its end, or one that only is read.
+pub enum Served<L: Leaf> {
+    /// It has its key.
+    Open {
+        /// The log.
+        log: Log<L>,
+        /// When it takes no more.
+        end: Option<Moment>,
+        /// By which that is decided.
+        clock: Clock,
+    },
+    /// It needs none.
+    Frozen(Arc<Frozen>),
+}
+
+impl<L: Leaf> Clone for Served<L> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Open { log, end, clock } => {
+                Self::Open { log: log.clone(), end: *end, clock: clock.clone() }
+            }
+            Self::Frozen(frozen) => Self::Frozen(Arc::clone(frozen)),
+        }
+    }
+}
+
+impl<L: Leaf> Served<L> {
+    /// The newest published state.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        match self {
+            Self::Open { log, .. } => log.view(),
+            Self::Frozen(frozen) => frozen.view(),
+        }
+    }
+
+    /// Whether it takes no more, by now.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        match self {
+            Self::Open { end, clock, .. } => end.is_some_and(|end| end.0 <= clock.unix_seconds()),
+            Self::Frozen(_) => true,
+        }
+    }
+
+    /// Takes an entry in.
+    ///
+    /// # Errors
+    /// As [`refuse`]; 405 when it takes no more.
+    pub async fn append(&self, pending: L::Pending, overloaded: &'static str) -> Result<Receipt, ApiError> {
+        match self {
+            Self::Open { log, .. } if !self.is_frozen() => {
+                log.append(pending).await.map_err(|error| refuse(error, overloaded))
+            }
+            _ => Err(ApiError::new(Code::Unimplemented, FROZEN)),
+        }
+    }
+}
+
 /// Makes a service as sound as its log, and closes the log when the service has ended.
 #[must_use]
-pub fn service<L: Leaf>(mut service: Service, log: Log<L>) -> Service {
+pub fn service<L: Leaf>(mut service: Service, log: Served<L>) -> Service {
     let name = service.name;
+    let shown = log.clone();
+    service.entries = Some(Arc::new(move || shown.view().size()));
+    let Served::Open { log, .. } = log else { return service };
     let watched = log.clone();
     service.failure = Arc::new(move || watched.failure().map(|failure| chain(&failure)));
-    let counted = log.clone();
-    service.entries = Some(Arc::new(move || counted.view().size()));
     service.close = Some(Box::pin(async move {
         match tokio::task::spawn_blocking(move || log.close()).await {
             Ok(Ok(())) => {}
@@ -109,7 +176,7 @@ pub struct Files {
 impl Files {
     /// Those of this log, of these kinds (first path segment, content type).
     #[must_use]
-    pub fn of<L: Leaf>(log: &Log<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
+    pub fn of<L: Leaf>(log: &Served<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
         let log = log.clone();
         Self {
             newest: Arc::new(move || log.view()),

@@ -8,8 +8,8 @@ use super::{
     roots::Accepted,
 };
 use crate::{
-    http::{ApiError, SignedHere, json, read_body},
-    logs,
+    http::{ApiError, Code, SignedHere, json, read_body},
+    logs::Served,
 };
 use axum::{
     Router,
@@ -20,7 +20,6 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::StatusCode;
 use sealog_crypto::Signer;
-use sealog_log_engine::Log;
 use sealog_pki::Certificate;
 use sealog_tlog::ct::{CtLeaf, Sct, TileLeaf};
 use serde::Deserialize;
@@ -32,9 +31,10 @@ const OVERLOADED: &str = "the log has as many submissions waiting as it may hold
 
 /// What the handlers share.
 pub(super) struct CtApi {
-    pub(super) log: Log<CtLeaf>,
+    pub(super) log: Served<CtLeaf>,
     pub(super) roots: Accepted,
-    pub(super) signer: Arc<dyn Signer>,
+    /// A log that takes no more needs none.
+    pub(super) signer: Option<Arc<dyn Signer>>,
 }
 
 pub(super) fn router(api: Arc<CtApi>) -> Router {
@@ -61,6 +61,9 @@ struct AddChain {
 }
 
 async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
+    // A read-only log of the reference implementation has no such path.
+    let frozen = || ApiError::new(Code::NotFound, "this log is frozen: it takes no more certificates");
+    let signer = api.signer.as_ref().filter(|_| !api.log.is_frozen()).ok_or_else(frozen)?;
     let whose = match request.extensions().get::<SignedHere>() {
         Some(SignedHere) => Leaf::Ours,
         None => Leaf::Unknown,
@@ -83,11 +86,11 @@ async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Respon
     };
     let submission = admitted.map_err(|e| ApiError::invalid(e.to_string()))?;
     let entry = submission.entry.clone();
-    let receipt = api.log.append(submission).await.map_err(|error| logs::refuse(error, OVERLOADED))?;
+    let receipt = api.log.append(submission, OVERLOADED).await?;
     // The leaf as it is stored says when the entry came first: a duplicate gets that very time.
     let failed = |e: &dyn std::fmt::Display| ApiError::internal("the log failed").because(e);
     let leaf = TileLeaf::parse(&receipt.encoded).map_err(|e| failed(&e))?;
-    let sct = Sct::sign(leaf.timestamp_ms, &entry, leaf.extensions.to_vec(), api.signer.as_ref())
+    let sct = Sct::sign(leaf.timestamp_ms, &entry, leaf.extensions.to_vec(), signer.as_ref())
         .map_err(|e| failed(&e))?;
     let sct = serde_json::json!({
         "sct_version": sct.version,

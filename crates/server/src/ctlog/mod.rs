@@ -11,21 +11,21 @@ mod roots;
 use crate::{
     http::{Service, with_cors},
     instance::Instance,
-    kept::Kept,
-    logs,
+    logs::{self, Served},
+    periods::Period,
     setup::{Made, key_of_log, state_of_log},
 };
 use config::Config;
 use roots::Accepted;
 use sealog_crypto::{KeyKind, PublicKey, Signer};
-use sealog_log_engine::{Log, Settings};
+use sealog_log_engine::{Frozen, Identity, Log, Settings};
 use sealog_tlog::{
     ct::{CtLeaf, log_id},
-    note::{KeySigner, NoteSigner},
+    note::{KeySigner, KeyVerifier, NoteSigner},
 };
 use std::sync::Arc;
 
-/// The key's name in the key store.
+/// The name of the first log's key in the key store.
 pub const KEY: &str = "ctlog";
 /// Clients know no other kind for certificate logs.
 const KEY_KIND: KeyKind = KeyKind::EcdsaP256;
@@ -34,13 +34,13 @@ const KEY_KIND: KeyKind = KeyKind::EcdsaP256;
 ///
 /// # Errors
 /// When one is there without the other, or nothing can be made.
-pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
-    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
-    let state = state_of_log(instance, KEY, &kept)?;
+pub fn init(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Made> {
+    let kept = period.kept(instance)?;
+    let state = state_of_log(instance, period, &kept)?;
     if state == Made::New {
         kept.probe_before_init()?;
-        let key = key_of_log(instance, KEY, KEY_KIND)?;
-        let log = Log::<CtLeaf>::create(kept.place, settings(instance, config, &key)?, None)?;
+        let key = key_of_log(instance, period.name, KEY_KIND)?;
+        let log = Log::<CtLeaf>::create(kept.place, settings(instance, period, &key)?, None)?;
         log.close()?;
     }
     Ok(state)
@@ -50,12 +50,17 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
 ///
 /// # Errors
 /// When it could not start.
-pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
-    let key = instance.keys.signer(KEY)?;
+pub fn check(instance: &Instance, config: &Config, period: &Period<'_>) -> anyhow::Result<Vec<String>> {
+    let (name, origin) = (period.name, origin(period));
+    if period.is_frozen(&instance.clock) {
+        let id = hex::encode(log_id(&instance.keys.public(name)?));
+        return Ok(vec![format!("{name:<8} origin {origin}, log id {id}; it takes no more")]);
+    }
+    let id = hex::encode(log_id(instance.keys.signer(name)?.public_key()));
     let roots = Accepted::open(instance, config)?;
     Ok(vec![
-        format!("{KEY:<8} origin {}, log id {}", origin(config), hex::encode(log_id(key.public_key()))),
-        format!("{KEY:<8} {} accepted root certificate(s)", roots.known().len()),
+        format!("{name:<8} origin {origin}, log id {id}"),
+        format!("{name:<8} {} accepted root certificate(s)", roots.known().len()),
     ])
 }
 
@@ -63,41 +68,55 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 ///
 /// # Errors
 /// When log, key or roots cannot be opened.
-pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
-    let key = instance.keys.signer(KEY)?;
-    let settings = settings(instance, config, &key)?;
+pub async fn start(instance: &Instance, config: &Config, period: &Period<'_>) -> anyhow::Result<Service> {
     let roots = Accepted::open(instance, config)?;
-    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
-    // Recovery reads what is kept and may take a while.
-    let opened = tokio::task::spawn_blocking(move || {
-        kept.probe_before_start()?;
-        anyhow::Ok(Log::<CtLeaf>::open(kept.place, settings)?)
-    });
-    let log = opened.await??;
-    let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots, signer: key }));
+    let kept = period.kept(instance)?;
+    let (log, signer) = match period.is_frozen(&instance.clock) {
+        true => {
+            let key = KeyVerifier::tree_head(origin(period), instance.keys.public(period.name)?)?;
+            let first_seen = instance.keys.path(period.name, "seen");
+            let opened = tokio::task::spawn_blocking(move || {
+                let identity = Identity { key: &key, first_seen: &first_seen };
+                Frozen::open::<CtLeaf>(&kept.place, &identity)
+            });
+            (Served::Frozen(Arc::new(opened.await??)), None)
+        }
+        false => {
+            let key = instance.keys.signer(period.name)?;
+            let settings = settings(instance, period, &key)?;
+            // Recovery reads what is kept and may take a while.
+            let opened = tokio::task::spawn_blocking(move || {
+                kept.probe_before_start()?;
+                anyhow::Ok(Log::<CtLeaf>::open(kept.place, settings)?)
+            });
+            let log = Served::Open { log: opened.await??, end: period.end, clock: instance.clock.clone() };
+            (log, Some(key))
+        }
+    };
+    let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots, signer }));
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
     let router = with_cors(files.routes(router, ""));
-    Ok(logs::service(Service::new(KEY, config.url.clone(), router), log))
+    Ok(logs::service(Service::new(period.name, period.url.clone(), router), log))
 }
 
 /// The submission prefix without its scheme (static-ct-api): the port stays.
 #[must_use]
-pub fn origin(config: &Config) -> &str {
-    config.url.authority()
+pub fn origin<'a>(period: &Period<'a>) -> &'a str {
+    period.url.authority()
 }
 
-/// The log's public key.
+/// A log's public key.
 ///
 /// # Errors
 /// When it is missing.
-pub fn public_key(instance: &Instance) -> anyhow::Result<PublicKey> {
-    Ok(instance.keys.public(KEY)?)
+pub fn public_key(instance: &Instance, period: &Period<'_>) -> anyhow::Result<PublicKey> {
+    Ok(instance.keys.public(period.name)?)
 }
 
-fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
-    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::tree_head(origin(config), Arc::clone(key))?);
-    let seen = instance.keys.path(KEY, "seen");
-    let mut settings = Settings::new(origin(config), vec![signer], instance.clock.as_fn(), seen);
-    settings.max_pending = config.max_pending;
+fn settings(instance: &Instance, period: &Period<'_>, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
+    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::tree_head(origin(period), Arc::clone(key))?);
+    let seen = instance.keys.path(period.name, "seen");
+    let mut settings = Settings::new(origin(period), vec![signer], instance.clock.as_fn(), seen);
+    settings.max_pending = period.max_pending;
     Ok(settings)
 }

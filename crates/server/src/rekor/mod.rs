@@ -12,20 +12,19 @@ mod seed;
 use crate::{
     http::{Service, with_cors},
     instance::Instance,
-    kept::Kept,
-    logs,
+    logs::{self, Served},
+    periods::Period,
     setup::{Made, key_of_log, state_of_log},
 };
-use config::Config;
 use sealog_crypto::{KeyKind, PublicKey, Signer};
-use sealog_log_engine::{Log, Settings};
+use sealog_log_engine::{Frozen, Identity, Log, Settings};
 use sealog_tlog::{
     EntryLeaf,
     note::{KeySigner, KeyVerifier, NoteSigner, key_id_full},
 };
 use std::sync::Arc;
 
-/// The key's name in the key store.
+/// The name of the first log's key in the key store.
 pub const KEY: &str = "rekor";
 /// Clients take nothing else as the log's own line.
 const KEY_KIND: KeyKind = KeyKind::Ed25519;
@@ -34,14 +33,14 @@ const KEY_KIND: KeyKind = KeyKind::Ed25519;
 ///
 /// # Errors
 /// When one is there without the other, or nothing can be made.
-pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
-    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
-    let state = state_of_log(instance, KEY, &kept)?;
+pub fn init(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Made> {
+    let kept = period.kept(instance)?;
+    let state = state_of_log(instance, period, &kept)?;
     if state == Made::New {
         kept.probe_before_init()?;
-        let first = seed::first_entry(origin(config))?;
-        let key = key_of_log(instance, KEY, KEY_KIND)?;
-        let log = Log::<EntryLeaf>::create(kept.place, settings(instance, config, &key)?, Some(first))?;
+        let first = seed::first_entry(origin(period))?;
+        let key = key_of_log(instance, period.name, KEY_KIND)?;
+        let log = Log::<EntryLeaf>::create(kept.place, settings(instance, period, &key)?, Some(first))?;
         log.close()?;
     }
     Ok(state)
@@ -51,28 +50,44 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
 ///
 /// # Errors
 /// When it could not start.
-pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
-    let key = instance.keys.signer(KEY)?;
-    let verifier = KeyVerifier::for_log(origin(config), key.public_key().clone())?;
-    let vkey = verifier.to_vkey().unwrap_or_default();
-    Ok(vec![format!("{KEY:<8} origin {}, verifier key {vkey}", origin(config))])
+pub fn check(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Vec<String>> {
+    let (name, origin) = (period.name, origin(period));
+    let (key, frozen) = match period.is_frozen(&instance.clock) {
+        true => (instance.keys.public(name)?, "; it takes no more"),
+        false => (instance.keys.signer(name)?.public_key().clone(), ""),
+    };
+    let vkey = KeyVerifier::for_log(origin, key)?.to_vkey().unwrap_or_default();
+    Ok(vec![format!("{name:<8} origin {origin}, verifier key {vkey}{frozen}")])
 }
 
 /// Opens the log and gives the service.
 ///
 /// # Errors
 /// When log or key cannot be opened.
-pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
-    let key = instance.keys.signer(KEY)?;
-    let log_id = key_id_full(origin(config), key.public_key())?;
-    let settings = settings(instance, config, &key)?;
-    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
-    // Recovery reads what is kept and may take a while.
-    let opened = tokio::task::spawn_blocking(move || {
-        kept.probe_before_start()?;
-        anyhow::Ok(Log::<EntryLeaf>::open(kept.place, settings)?)
-    });
-    let log = opened.await??;
+pub async fn start(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Service> {
+    let public = instance.keys.public(period.name)?;
+    let log_id = key_id_full(origin(period), &public)?;
+    let kept = period.kept(instance)?;
+    let log = match period.is_frozen(&instance.clock) {
+        true => {
+            let key = KeyVerifier::for_log(origin(period), public)?;
+            let first_seen = instance.keys.path(period.name, "seen");
+            let opened = tokio::task::spawn_blocking(move || {
+                let identity = Identity { key: &key, first_seen: &first_seen };
+                Frozen::open::<EntryLeaf>(&kept.place, &identity)
+            });
+            Served::Frozen(Arc::new(opened.await??))
+        }
+        false => {
+            let settings = settings(instance, period, &instance.keys.signer(period.name)?)?;
+            // Recovery reads what is kept and may take a while.
+            let opened = tokio::task::spawn_blocking(move || {
+                kept.probe_before_start()?;
+                anyhow::Ok(Log::<EntryLeaf>::open(kept.place, settings)?)
+            });
+            Served::Open { log: opened.await??, end: period.end, clock: instance.clock.clone() }
+        }
+    };
     let api = Arc::new(answer::RekorApi { log: log.clone(), log_id });
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE)]);
     let mut router = api::router(Arc::clone(&api));
@@ -81,28 +96,28 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
         router = files.routes(router, prefix);
     }
     let router = with_cors(router).merge(grpc::router(api));
-    let service = Service { grpc: &[grpc::SERVICE], ..Service::new(KEY, config.url.clone(), router) };
+    let service = Service { grpc: &[grpc::SERVICE], ..Service::new(period.name, period.url.clone(), router) };
     Ok(logs::service(service, log))
 }
 
 /// The bare host name: clients compare the key's name with the host of the log's URL, without its port.
 #[must_use]
-pub fn origin(config: &Config) -> &str {
-    config.url.host()
+pub fn origin<'a>(period: &Period<'a>) -> &'a str {
+    period.url.host()
 }
 
-/// The log's public key.
+/// A log's public key.
 ///
 /// # Errors
 /// When it is missing.
-pub fn public_key(instance: &Instance) -> anyhow::Result<PublicKey> {
-    Ok(instance.keys.public(KEY)?)
+pub fn public_key(instance: &Instance, period: &Period<'_>) -> anyhow::Result<PublicKey> {
+    Ok(instance.keys.public(period.name)?)
 }
 
-fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
-    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::for_log(origin(config), Arc::clone(key))?);
-    let seen = instance.keys.path(KEY, "seen");
-    let mut settings = Settings::new(origin(config), vec![signer], instance.clock.as_fn(), seen);
-    settings.max_pending = config.max_pending;
+fn settings(instance: &Instance, period: &Period<'_>, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
+    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::for_log(origin(period), Arc::clone(key))?);
+    let seen = instance.keys.path(period.name, "seen");
+    let mut settings = Settings::new(origin(period), vec![signer], instance.clock.as_fn(), seen);
+    settings.max_pending = period.max_pending;
     Ok(settings)
 }
