@@ -429,3 +429,6 @@ fn mark(bucket: &dyn Bucket, content: &Bytes) -> Result<bool, OpenError> {
         Err(crate::bucket::PutError::Failed(source)) => Err(io("write to")(source)),
     }
 }
+
+#[cfg(test)]
+mod tests;
