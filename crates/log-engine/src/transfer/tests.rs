@@ -93,6 +93,9 @@ impl DiskFile for LimitedFile {
         change(&self.changes, self.then)?;
         self.file.write_all_at(bytes, offset)
     }
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
     }
