@@ -72,7 +72,7 @@ impl Layout {
 
     /// Takes the directory of an existing log.
     pub(crate) fn open(disk: &dyn Disk, root: &Path) -> Result<Self, OpenError> {
-        if !disk.is_file(&root.join(FORMAT)) {
+        if !Self::is_log(disk, root) {
             return Err(OpenError::NotALog { dir: root.to_owned() });
         }
         let layout = Self::lock(disk, root)?;
@@ -87,6 +87,11 @@ impl Layout {
             return Err(OpenError::NewerFormat { path, found, supported: FORMAT_VERSION });
         }
         Ok(layout)
+    }
+
+    /// Whether a log was completely created there.
+    pub(crate) fn is_log(disk: &dyn Disk, root: &Path) -> bool {
+        disk.is_file(&root.join(FORMAT))
     }
 
     /// The last act of creation: from here on the directory is a log.

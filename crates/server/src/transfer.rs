@@ -199,7 +199,8 @@ pub async fn put_back(
         let mut lines = Vec::new();
         let mut done = 0;
         for log in &logs {
-            if log.kept.exists()? {
+            let there = log.kept.place.has_log();
+            if there.with_context(|| format!("looking for a log in {}", log.kept.name()))? {
                 lines.push(format!("{}: there is a log in {}, left untouched", log.name, log.kept.name()));
                 continue;
             }
@@ -242,7 +243,7 @@ pub fn hint(error: &TransferError) -> Option<&'static str> {
     match error {
         TransferError::Older { .. } => Some(
             "bring a newer backup or mirror. If the newest entries are lost for good, the log must not go on under this \
-             key: set its `end` to a time in the past, restore it so, and begin a new one with [[…shards]]: \
+             key: set its `end` to the present time, restore it so, and begin a new one with [[…shards]]: \
              docs/operations/logs.md",
         ),
         TransferError::Unremembered { .. } => Some(

@@ -86,7 +86,7 @@ fn a_log_is_exported_imported_and_goes_on() {
     let copy = stopped.path("copy");
     let done = stopped.done("export", &["--log", "rekor", "--to", text(&copy)]);
     assert!(done.starts_with("rekor: 3 entries copied from "), "{done}");
-    let log = stopped.dev().join("rekor");
+    let log = stopped.dev().join("data/rekor");
     assert_eq!(
         fs::read(copy.join("public/tile/entries/000.p/3")).unwrap(),
         fs::read(log.join("public/tile/entries/000.p/3")).unwrap()
@@ -127,7 +127,7 @@ fn a_backup_comes_back_unless_the_key_has_signed_more() {
 
     let words = said(&stopped.sealogd("restore", &["--from", text(&backup)]), 2);
     assert!(words.contains("there is a log in each of its places already"), "{words}");
-    let log = stopped.dev().join("rekor");
+    let log = stopped.dev().join("data/rekor");
     fs::rename(&log, stopped.path("dead")).unwrap();
     let words = said(&stopped.sealogd("restore", &["--from", text(&backup)]), 1);
     assert!(
@@ -146,7 +146,7 @@ fn a_backup_comes_back_unless_the_key_has_signed_more() {
     // The whole disk, but for the keys and the configuration.
     let keys = stopped.dev().join("keys");
     for name in ["rekor", "ctlog", "instance.toml"] {
-        let path = stopped.dev().join(name);
+        let path = stopped.dev().join("data").join(name);
         match path.is_dir() {
             true => fs::remove_dir_all(&path).unwrap(),
             false => fs::remove_file(&path).unwrap(),
@@ -179,7 +179,7 @@ fn a_log_that_lost_entries_is_frozen_and_read_without_its_key() {
     let backup = stopped.path("backup");
     stopped.done("backup", &["--to", text(&backup)]);
     stopped.running(|daemon| add(daemon, 1..3));
-    let log = stopped.dev().join("rekor");
+    let log = stopped.dev().join("data/rekor");
     fs::remove_dir_all(&log).unwrap();
     let config = fs::read_to_string(stopped.config()).unwrap();
     let (before, behind) = config.split_once("[rekor]\n").unwrap();
