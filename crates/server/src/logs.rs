@@ -11,7 +11,8 @@ mod compressed;
 use crate::{
     clock::Clock,
     http::{ApiError, Code, Service, chain, content},
-    periods::Moment,
+    instance::Instance,
+    periods::{Moment, Period},
 };
 use axum::{
     Router,
@@ -21,8 +22,8 @@ use axum::{
 use bytes::Bytes;
 use compressed::{Compressed, wants_gzip};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use sealog_log_engine::{AppendError, Frozen, Log, Receipt, View};
-use sealog_tlog::Leaf;
+use sealog_log_engine::{AppendError, Frozen, Identity, Log, OpenError, Receipt, Settings, View};
+use sealog_tlog::{Leaf, note::KeyVerifier};
 use std::sync::Arc;
 
 /// A week, as the reference servers say; the content is fixed for ever.
@@ -100,6 +101,40 @@ impl<L: Leaf> Served<L> {
             _ => Err(ApiError::new(Code::Unimplemented, FROZEN)),
         }
     }
+}
+
+/// Opens a log: to be written to, with its settings, or for reading only, once it takes no more. What was acknowledged
+/// before its end is published first, if its key is still there.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn open<L: Leaf>(
+    instance: &Instance,
+    period: &Period<'_>,
+    key: KeyVerifier,
+    settings: Option<Settings>,
+) -> anyhow::Result<Served<L>> {
+    let kept = period.kept(instance)?;
+    let (end, clock) = (period.end, instance.clock.clone());
+    let frozen = period.is_frozen(&clock);
+    let first_seen = instance.keys.path(period.name, "seen");
+    // Recovery reads what is kept and may take a while.
+    let opened = tokio::task::spawn_blocking(move || {
+        if let Some(settings) = settings.clone().filter(|_| !frozen) {
+            kept.probe_before_start()?;
+            return Ok(Served::Open { log: Log::<L>::open(kept.place, settings)?, end, clock });
+        }
+        let identity = Identity { key: &key, first_seen: &first_seen };
+        let opened = match (Frozen::open::<L>(&kept.place, &identity), settings) {
+            (Err(OpenError::Unpublished { .. } | OpenError::Held { .. }), Some(settings)) => {
+                Log::<L>::open(kept.place.clone(), settings)?.close()?;
+                Frozen::open::<L>(&kept.place, &identity)
+            }
+            (opened, _) => opened,
+        };
+        Ok(Served::Frozen(Arc::new(opened?)))
+    });
+    opened.await?
 }
 
 /// Makes a service as sound as its log, and closes the log when the service has ended.

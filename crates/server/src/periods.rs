@@ -115,6 +115,12 @@ impl Period<'_> {
         self.end.is_some_and(|end| end.0 <= clock.unix_seconds())
     }
 
+    /// Whether its private key is to be opened: it must be there as long as the log takes entries, and then may be.
+    #[must_use]
+    pub fn needs_key(&self, instance: &Instance) -> bool {
+        !self.is_frozen(&instance.clock) || instance.keys.contains(self.name)
+    }
+
     /// Where it is kept.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::{
 use config::Config;
 use roots::Accepted;
 use sealog_crypto::{KeyKind, PublicKey, Signer};
-use sealog_log_engine::{Frozen, Identity, Log, Settings};
+use sealog_log_engine::{Log, Settings};
 use sealog_tlog::{
     ct::{CtLeaf, log_id},
     note::{KeySigner, KeyVerifier, NoteSigner},
@@ -70,29 +70,15 @@ pub fn check(instance: &Instance, config: &Config, period: &Period<'_>) -> anyho
 /// When log, key or roots cannot be opened.
 pub async fn start(instance: &Instance, config: &Config, period: &Period<'_>) -> anyhow::Result<Service> {
     let roots = Accepted::open(instance, config)?;
-    let kept = period.kept(instance)?;
-    let (log, signer) = match period.is_frozen(&instance.clock) {
+    let key = KeyVerifier::tree_head(origin(period), instance.keys.public(period.name)?)?;
+    let (settings, signer) = match period.needs_key(instance) {
         true => {
-            let key = KeyVerifier::tree_head(origin(period), instance.keys.public(period.name)?)?;
-            let first_seen = instance.keys.path(period.name, "seen");
-            let opened = tokio::task::spawn_blocking(move || {
-                let identity = Identity { key: &key, first_seen: &first_seen };
-                Frozen::open::<CtLeaf>(&kept.place, &identity)
-            });
-            (Served::Frozen(Arc::new(opened.await??)), None)
+            let signer = instance.keys.signer(period.name)?;
+            (Some(settings(instance, period, &signer)?), Some(signer))
         }
-        false => {
-            let key = instance.keys.signer(period.name)?;
-            let settings = settings(instance, period, &key)?;
-            // Recovery reads what is kept and may take a while.
-            let opened = tokio::task::spawn_blocking(move || {
-                kept.probe_before_start()?;
-                anyhow::Ok(Log::<CtLeaf>::open(kept.place, settings)?)
-            });
-            let log = Served::Open { log: opened.await??, end: period.end, clock: instance.clock.clone() };
-            (log, Some(key))
-        }
+        false => (None, None),
     };
+    let log: Served<CtLeaf> = logs::open(instance, period, key, settings).await?;
     let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots, signer }));
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
     let router = with_cors(files.routes(router, ""));

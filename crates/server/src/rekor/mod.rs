@@ -17,7 +17,7 @@ use crate::{
     setup::{Made, key_of_log, state_of_log},
 };
 use sealog_crypto::{KeyKind, PublicKey, Signer};
-use sealog_log_engine::{Frozen, Identity, Log, Settings};
+use sealog_log_engine::{Log, Settings};
 use sealog_tlog::{
     EntryLeaf,
     note::{KeySigner, KeyVerifier, NoteSigner, key_id_full},
@@ -67,27 +67,12 @@ pub fn check(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Vec<Str
 pub async fn start(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Service> {
     let public = instance.keys.public(period.name)?;
     let log_id = key_id_full(origin(period), &public)?;
-    let kept = period.kept(instance)?;
-    let log = match period.is_frozen(&instance.clock) {
-        true => {
-            let key = KeyVerifier::for_log(origin(period), public)?;
-            let first_seen = instance.keys.path(period.name, "seen");
-            let opened = tokio::task::spawn_blocking(move || {
-                let identity = Identity { key: &key, first_seen: &first_seen };
-                Frozen::open::<EntryLeaf>(&kept.place, &identity)
-            });
-            Served::Frozen(Arc::new(opened.await??))
-        }
-        false => {
-            let settings = settings(instance, period, &instance.keys.signer(period.name)?)?;
-            // Recovery reads what is kept and may take a while.
-            let opened = tokio::task::spawn_blocking(move || {
-                kept.probe_before_start()?;
-                anyhow::Ok(Log::<EntryLeaf>::open(kept.place, settings)?)
-            });
-            Served::Open { log: opened.await??, end: period.end, clock: instance.clock.clone() }
-        }
+    let key = KeyVerifier::for_log(origin(period), public)?;
+    let settings = match period.needs_key(instance) {
+        true => Some(settings(instance, period, &instance.keys.signer(period.name)?)?),
+        false => None,
     };
+    let log: Served<EntryLeaf> = logs::open(instance, period, key, settings).await?;
     let api = Arc::new(answer::RekorApi { log: log.clone(), log_id });
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE)]);
     let mut router = api::router(Arc::clone(&api));

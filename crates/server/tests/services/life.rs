@@ -206,6 +206,30 @@ fn a_log_that_lost_entries_is_frozen_and_read_without_its_key() {
     assert!(words.contains("expected a log of at least 4 entries, found a log of 2 entries"), "{words}");
 }
 
+/// Killed between an acknowledgement and the files, and not started again before its end.
+#[test]
+fn what_was_acknowledged_before_the_end_is_published_at_the_next_start() {
+    let stopped = Stopped::with(1);
+    let daemon = Daemon::dev(&stopped.dev());
+    add(&daemon, 1..8);
+    daemon.signal("-KILL");
+    daemon.ended();
+    let log = stopped.dev().join("data/rekor");
+    let published = fs::read_to_string(log.join("public/checkpoint")).unwrap();
+    // Had it been fast enough to write its files, this says nothing; it is as if it had not been.
+    let config = fs::read_to_string(stopped.config()).unwrap();
+    fs::write(stopped.config(), config.replace("[rekor]\n", "[rekor]\nend = \"2026-01-01T00:00:00Z\"\n"))
+        .unwrap();
+    let daemon = Daemon::start(&["run", "--config", &stopped.config()]);
+    let (status, words) = post_text(&format!("{}{ENTRIES}", daemon.url("rekor")), "{}".to_owned());
+    assert_eq!((status, words), (405, format!("{FROZEN}\n")));
+    let read = sealogd(&["fsck", "--url", &daemon.url("rekor")]);
+    let text = String::from_utf8(read.stdout).unwrap();
+    assert!(text.starts_with("localhost: 9 entries, "), "{text}, published before: {published}");
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended().0, Some(0));
+}
+
 fn post_text(url: &str, body: String) -> (u16, String) {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
