@@ -7,6 +7,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +30,19 @@ use crate::encoding::base64;
 
 /// RFC 6962 §3.1.
 const POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");
+/// What a gzip file begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// How long a checkpoint may take to cover what was promised.
 const MERGED: Duration = Duration::from_secs(30);
+
+/// Where a log's public files are.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// At a server, at its root.
+    Server(SocketAddr),
+    /// In a directory; some peers have others serve it.
+    Directory(PathBuf),
+}
 
 /// Who answered.
 pub(super) enum Judge {
@@ -41,8 +54,8 @@ pub(super) enum Judge {
         key: PublicKey,
         /// Signs checkpoints.
         checkpoints: KeyVerifier,
-        /// Where to read, and the path before `checkpoint`.
-        tiles: (SocketAddr, String),
+        /// Where they are read.
+        tiles: Place,
     },
     /// A timestamp authority, by its chain.
     Tsa(TrustedChain),
@@ -110,7 +123,7 @@ fn timestamp(chain: &TrustedChain, request: &[u8], number: usize, answer: &[u8])
 fn ct(
     key: &PublicKey,
     checkpoints: &KeyVerifier,
-    tiles: &(SocketAddr, String),
+    tiles: &Place,
     requests: &Requests,
     answers: &[(usize, Vec<u8>)],
 ) -> Result<()> {
@@ -172,7 +185,7 @@ fn entry(requests: &Requests, number: usize) -> Result<CtEntry> {
 
 /// The public files under one checkpoint, each fetched once.
 struct Tiles<'a> {
-    place: &'a (SocketAddr, String),
+    place: &'a Place,
     size: u64,
     root: Hash,
     read: RefCell<HashMap<String, Rc<[u8]>>>,
@@ -180,10 +193,10 @@ struct Tiles<'a> {
 
 impl<'a> Tiles<'a> {
     /// Under the first checkpoint with a leaf of this index.
-    fn covering(last: u64, key: &KeyVerifier, place: &'a (SocketAddr, String)) -> Result<Self> {
+    fn covering(last: u64, key: &KeyVerifier, place: &'a Place) -> Result<Self> {
         let deadline = Instant::now() + MERGED;
         loop {
-            let signed = SignedCheckpoint::parse(get(place, "checkpoint")?)?;
+            let signed = SignedCheckpoint::parse(place.get("checkpoint")?)?;
             let checkpoint = signed.verify(key)?;
             if checkpoint.size > last {
                 return Ok(Self {
@@ -206,7 +219,7 @@ impl<'a> Tiles<'a> {
         if let Some(bytes) = self.read.borrow().get(&path) {
             return Ok(Rc::clone(bytes));
         }
-        let bytes: Rc<[u8]> = get(self.place, &path)?.into();
+        let bytes: Rc<[u8]> = self.place.get(&path)?.into();
         self.read.borrow_mut().insert(path, Rc::clone(&bytes));
         Ok(bytes)
     }
@@ -246,11 +259,31 @@ impl NodeReader for Tiles<'_> {
     }
 }
 
-/// One file of a log, over a connection of its own.
-pub(super) fn get((address, prefix): &(SocketAddr, String), path: &str) -> Result<Vec<u8>> {
+impl Place {
+    /// One file.
+    fn get(&self, path: &str) -> Result<Vec<u8>> {
+        match self {
+            Self::Server(address) => ask(*address, path),
+            Self::Directory(dir) => {
+                let file = dir.join(path);
+                let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+                // As it would be served, with a header that says so.
+                if !bytes.starts_with(&GZIP) {
+                    return Ok(bytes);
+                }
+                let output = Command::new("gzip").arg("-dc").stdin(std::fs::File::open(&file)?).output()?;
+                ensure!(output.status.success(), "{} is not gzip", file.display());
+                Ok(output.stdout)
+            }
+        }
+    }
+}
+
+/// Over a connection of its own.
+pub(super) fn ask(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(MERGED))?;
-    write!(stream, "GET {prefix}/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     let answer = answer::read(&bytes)?.with_context(|| format!("half an answer for {path}"))?;

@@ -23,7 +23,7 @@ const KEPT: usize = 1000;
 const GRAIN: Duration = Duration::from_micros(100);
 /// How long answers are waited for after the last request.
 const LATE: Duration = Duration::from_secs(40);
-/// A refused client comes back after this.
+/// A client that was refused, or got no answer, comes back after this.
 const PAUSE: Duration = Duration::from_millis(50);
 const EVENTS: usize = 512;
 /// The timer's number among the connections'.
@@ -68,6 +68,10 @@ pub(super) struct Outcome {
     pub(super) loader_us: f64,
     /// Requests that were answered 429 or 503.
     pub(super) refused: u64,
+    /// Requests that were answered otherwise, or not at all.
+    pub(super) failed: u64,
+    /// How the first of them failed.
+    pub(super) first_failure: Option<String>,
     /// Requests that were sent, from the front.
     pub(super) sent: usize,
     /// Some answers, drawn evenly: the request's number and the body.
@@ -89,7 +93,7 @@ struct Connection {
     /// What is asked, when it was due, and how much of it is not written yet.
     asked: Option<Asked>,
     read: Vec<u8>,
-    /// A refused client waits until then.
+    /// A client that got nothing waits until then.
     resting: Option<Instant>,
     /// The kernel did not take all of the request yet.
     cut: bool,
@@ -273,7 +277,7 @@ impl Loader<'_> {
                     epoll::modify(&self.epoll, &connection.stream, data, flags)?;
                     return Ok(());
                 }
-                Err(error) => return Err(error).context("a request could not be sent"),
+                Err(error) => return self.closed(number, &error.to_string()),
             }
         }
         if was_cut {
@@ -332,16 +336,10 @@ impl Loader<'_> {
     fn readable(&mut self, number: usize, buffer: &mut [u8]) -> Result<()> {
         let connection = self.connections.get_mut(number).context("no such connection")?;
         let count = match connection.stream.read(buffer) {
-            Ok(0) if connection.asked.is_none() => {
-                // An idle connection may be closed by its server at any time.
-                let stream = self.connect(number)?;
-                self.connections.get_mut(number).context("no such connection")?.stream = stream;
-                return Ok(());
-            }
-            Ok(0) => bail!("the server closed a connection with a request on it"),
+            Ok(0) => return self.closed(number, "the server closed the connection"),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error).context("an answer could not be read"),
+            Err(error) => return self.closed(number, &error.to_string()),
         };
         let read = buffer.get(..count).unwrap_or_default();
         // Nearly every answer comes in one piece and is never copied.
@@ -382,18 +380,16 @@ impl Loader<'_> {
             self.keep(asked.number, answer, bytes)?;
         } else if matches!(answer.status, 429 | 503) {
             self.outcome.refused += 1;
-            if let Some(connection) = self.connections.get_mut(number) {
-                connection.resting = Some(now + PAUSE);
-            }
-            self.resting.push(number);
-            return Ok(());
         } else {
             let body = answer.body(bytes)?;
-            bail!("an answer with status {}: {}", answer.status, String::from_utf8_lossy(&body));
+            self.failed(&format!("status {}: {}", answer.status, String::from_utf8_lossy(&body)));
         }
         if answer.closes {
             let stream = self.connect(number)?;
             self.connections.get_mut(number).context("no such connection")?.stream = stream;
+        }
+        if !(200..300).contains(&answer.status) {
+            return self.rest(number);
         }
         match run.pace {
             Pace::Closed if now < to => self.ask(number, now),
@@ -402,6 +398,34 @@ impl Loader<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// A connection is gone, and what was asked on it has failed: another one takes its place.
+    fn closed(&mut self, number: usize, how: &str) -> Result<()> {
+        let stream = self.connect(number)?;
+        let connection = self.connections.get_mut(number).context("no such connection")?;
+        connection.stream = stream;
+        connection.read.clear();
+        connection.cut = false;
+        // An idle connection may be closed by its server at any time.
+        if connection.asked.take().is_none() {
+            return Ok(());
+        }
+        self.failed(how);
+        self.rest(number)
+    }
+
+    fn failed(&mut self, how: &str) {
+        self.outcome.failed += 1;
+        self.outcome.first_failure.get_or_insert_with(|| how.to_owned());
+    }
+
+    /// A client that got nothing comes back later.
+    fn rest(&mut self, number: usize) -> Result<()> {
+        self.connections.get_mut(number).context("no such connection")?.resting =
+            Some(Instant::now() + PAUSE);
+        self.resting.push(number);
+        Ok(())
     }
 
     /// Keeps each answer with the same chance, whatever their number (reservoir sampling).

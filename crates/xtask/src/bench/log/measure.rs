@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use rustix::time::ClockId;
+use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey, PublicKey, Signer as _};
 
 use super::load::{self, Outcome, Pace, Run};
 use super::requests::Requests;
@@ -13,11 +15,13 @@ use crate::bench::usage;
 /// Shares of a side's best at which latency is measured, with what they are called.
 const SHARES: [(f64, &str); 3] = [(0.25, "25 %"), (0.5, "50 %"), (0.8, "80 %")];
 /// Requests are made for this rate until one was measured.
-const FIRST_GUESS: f64 = 25_000.0;
+const FIRST_GUESS: f64 = 15_000.0;
 /// No side takes more than this many times its best so far.
 const GROWTH: f64 = 3.0;
 /// Filling a log to a size: requests that are made at a time.
 const CHUNK: usize = 200_000;
+/// How often a verification is measured.
+const VERIFICATIONS: usize = 4000;
 
 /// How long, and with how many clients.
 #[derive(Clone, Copy)]
@@ -94,7 +98,10 @@ impl<'a> Side<'a> {
             *number += self.next;
         }
         self.next += outcome.sent;
-        self.answered += outcome.sent - usize::try_from(outcome.refused)?;
+        self.answered += outcome.sent - usize::try_from(outcome.refused + outcome.failed)?;
+        if let Some(how) = outcome.first_failure.as_ref().filter(|_| self.server.is_ours()) {
+            bail!("{} of {} requests failed, the first with {how}", outcome.failed, outcome.sent);
+        }
         self.server.judge.verify(self.requests, &outcome.kept).context(self.server.subject)?;
         Ok(outcome)
     }
@@ -162,8 +169,11 @@ impl<'a> Side<'a> {
                 servers: &[self.server.service.id()],
             };
             let outcome = load::run(&run)?;
+            if let Some(how) = outcome.first_failure {
+                bail!("{} of {} requests failed, the first with {how}", outcome.failed, outcome.sent);
+            }
             self.next += outcome.sent;
-            self.answered += outcome.sent - usize::try_from(outcome.refused)?;
+            self.answered += outcome.sent - usize::try_from(outcome.refused + outcome.failed)?;
             println!("  filled to {} entries, {:.0} /s", self.answered, outcome.per_second);
         }
         if self.answered > from {
@@ -207,6 +217,7 @@ impl<'a> Side<'a> {
                 / self.answered.max(1) as f64;
             figures.add(self.server.subject, &name, each, "B");
         }
+        self.server.let_go()?;
         Ok(self.server)
     }
 }
@@ -217,7 +228,11 @@ fn latencies(figures: &mut Figures, subject: &str, metric: &str, outcome: &Outco
 }
 
 fn say(what: &str, outcome: &Outcome) {
-    let refused = if outcome.refused > 0 { format!(", {} refused", outcome.refused) } else { String::new() };
+    let mut refused =
+        if outcome.refused > 0 { format!(", {} refused", outcome.refused) } else { String::new() };
+    if let Some(how) = &outcome.first_failure {
+        refused.push_str(&format!(", {} failed, first: {}", outcome.failed, how.trim()));
+    }
     println!(
         "  {what:>14}: {:8.0} /s, p50 {:8.2} ms, p99 {:8.2} ms, {:5.1} us of CPU, {:4.1} us of the loader's{refused}",
         outcome.per_second,
@@ -228,10 +243,29 @@ fn say(what: &str, outcome: &Outcome) {
     );
 }
 
-/// The floor: one sync on this disk, and how busy the machine was with other things.
+/// What one verification costs here and now, with all else that the machine does: the largest part of an entry's cost, and so
+/// the measure for all others when the machine is not quiet.
+fn one_verification_us() -> Result<f64> {
+    let key = PrivateKey::generate(KeyKind::EcdsaP256)?;
+    let digest = HashAlgorithm::Sha256.digest(b"message");
+    let signature = key.sign_digest(&digest)?;
+    let spki = key.public_key().spki_der();
+    let mut took = Vec::with_capacity(VERIFICATIONS);
+    for _ in 0..VERIFICATIONS {
+        let before = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+        PublicKey::from_spki_der(spki)?.verify_digest(key.scheme(), &digest, &signature)?;
+        let after = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+        let spent = Duration::try_from(after)? - Duration::try_from(before)?;
+        took.push(spent.as_secs_f64() * 1e6);
+    }
+    Ok(median(&took))
+}
+
+/// The floor: one sync on this disk, one verification, and how busy the machine was with other things.
 pub(super) fn machine(figures: &mut Figures, dir: &std::path::Path) -> Result<()> {
     let syncs = usage::one_sync(dir)?;
     figures.add("this machine", "one sync", median(&syncs), "ms");
+    figures.add("this machine", "one P-256 verification, CPU", one_verification_us()?, "us");
     let load = std::fs::read_to_string("/proc/loadavg")?;
     let load: f64 = load.split(' ').next().unwrap_or_default().parse()?;
     figures.add("this machine", "load average before", load, "");

@@ -8,6 +8,7 @@
 //! There is no object store here yet: it would be one more [`servers::Stage`] whose data lie in a bucket.
 
 mod answer;
+mod chain;
 mod check;
 mod load;
 mod measure;
@@ -27,8 +28,9 @@ use super::figures::Figures;
 use crate::House;
 use crate::peers::{self, Servers};
 use crate::process;
+use chain::Chains;
 use measure::{Manner, Side};
-use requests::{Chain, Kind, Requests};
+use requests::{Kind, Requests};
 use servers::{Server, Stage};
 
 const KINDS: [Kind; 5] = [Kind::BareKey, Kind::Certificate, Kind::Chain, Kind::PreChain, Kind::Timestamp];
@@ -39,7 +41,9 @@ cargo xtask bench log [bare-key|certificate|add-chain|add-pre-chain|timestamp|ti
     --clients N       one number of clients for ours
     --seconds S       how long each run of ours is measured
     --entries N       fill our log of signatures to N entries before it is killed and started again
-    --sealogd PATH    another build of ours";
+    --sealogd PATH    another build of ours
+    --against-bin sunlight=PATH, --against-bin tesseract=PATH
+                      logs of certificates, which are built by hand from their sources";
 
 /// Ours answers in milliseconds.
 const OURS: Manner = Manner {
@@ -86,6 +90,8 @@ struct Options {
     seconds: Option<u64>,
     entries: Option<usize>,
     sealogd: Option<PathBuf>,
+    sunlight: Option<PathBuf>,
+    tesseract: Option<PathBuf>,
 }
 
 impl Options {
@@ -102,6 +108,17 @@ impl Options {
                 "--sealogd" => {
                     let path = arguments.next().context("--sealogd takes a path")?;
                     options.sealogd = Some(PathBuf::from(path));
+                }
+                "--against-bin" => {
+                    let (name, path) = arguments
+                        .next()
+                        .and_then(|pair| pair.split_once('='))
+                        .context("--against-bin takes NAME=PATH")?;
+                    match name {
+                        "sunlight" => options.sunlight = Some(PathBuf::from(path)),
+                        "tesseract" => options.tesseract = Some(PathBuf::from(path)),
+                        other => bail!("`{other}` is not a log of certificates that can be measured"),
+                    }
                 }
                 part if part == "tiles" || KINDS.iter().any(|kind| part_of(*kind) == part) => {
                     options.parts.push(part.to_owned());
@@ -150,7 +167,7 @@ pub(crate) fn command(house: &House, arguments: &[&str]) -> Result<bool> {
         false => Some(peers::servers(house)?),
     };
     let sealogd = options.sealogd.clone().unwrap_or_else(|| house.program("sealogd"));
-    let bench = Bench { sealogd, options, peers, chain: Arc::new(Chain::new()?) };
+    let bench = Bench { sealogd, options, peers, chains: Arc::new(Chains::new()?) };
     let mut figures = Figures::of("log");
     measure::machine(&mut figures, &std::env::temp_dir())?;
     for kind in KINDS {
@@ -184,13 +201,13 @@ struct Bench {
     sealogd: PathBuf,
     options: Options,
     peers: Option<Servers>,
-    chain: Arc<Chain>,
+    chains: Arc<Chains>,
 }
 
 impl Bench {
     fn measure(&self, figures: &mut Figures, kind: Kind) -> Result<()> {
-        let stage = Stage::new(&self.sealogd, kind, &self.chain)?;
-        let mut requests = Requests::new(kind, &self.chain)?;
+        let stage = Stage::new(&self.sealogd, kind, &self.chains)?;
+        let mut requests = Requests::new(kind, &self.chains)?;
         let ours = if kind == Kind::Timestamp { FAST } else { OURS };
         let mut side = Side::new(stage.ours()?, &mut requests)?;
         let (_, clients) = side.measure(figures, self.options.ours(ours))?;
@@ -201,17 +218,21 @@ impl Bench {
             side.restart(figures)?;
         }
         side.end(figures)?;
-        let Some(peers) = &self.peers else { return Ok(()) };
-        match kind {
-            Kind::BareKey | Kind::Certificate => {
-                self.peer(figures, &mut requests, stage.rekor_tiles(&peers.rekor, false)?, SLOW)?;
-                self.peer(figures, &mut requests, stage.rekor_tiles(&peers.rekor, true)?, TUNED)
+        if matches!(kind, Kind::Chain | Kind::PreChain) {
+            if let Some(program) = &self.options.tesseract {
+                self.peer(figures, &mut requests, stage.tesseract(program)?, TUNED)?;
             }
-            Kind::Timestamp => {
-                self.peer(figures, &mut requests, stage.timestamp_server(&peers.timestamp_server)?, FAST)
+            if let Some(program) = &self.options.sunlight {
+                self.peer(figures, &mut requests, stage.sunlight(program)?, TUNED)?;
             }
-            Kind::Chain | Kind::PreChain => Ok(()),
+            return Ok(());
         }
+        let Some(peers) = &self.peers else { return Ok(()) };
+        if kind == Kind::Timestamp {
+            return self.peer(figures, &mut requests, stage.timestamp_server(&peers.timestamp_server)?, FAST);
+        }
+        self.peer(figures, &mut requests, stage.rekor_tiles(&peers.rekor, false)?, SLOW)?;
+        self.peer(figures, &mut requests, stage.rekor_tiles(&peers.rekor, true)?, TUNED)
     }
 
     fn peer(
@@ -228,8 +249,8 @@ impl Bench {
     }
 
     fn tiles(&self, figures: &mut Figures) -> Result<()> {
-        let stage = Stage::new(&self.sealogd, Kind::BareKey, &self.chain)?;
-        let mut requests = Requests::new(Kind::BareKey, &self.chain)?;
+        let stage = Stage::new(&self.sealogd, Kind::BareKey, &self.chains)?;
+        let mut requests = Requests::new(Kind::BareKey, &self.chains)?;
         let mut side = Side::new(stage.ours()?, &mut requests)?;
         let entries = if self.options.quick { TILED / 10 } else { TILED };
         side.fill(figures, entries, 256)?;

@@ -7,23 +7,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use sealog_bundle::{KeyDetails, Verifier, request::HashedRekordRequest};
-use sealog_crypto::{Digest, HashAlgorithm, KeyKind, PrivateKey, Signer as _, sha256};
-use sealog_pki::issue::{
-    AuthorityProfile, Below, LeafProfile, Precert, Serial, finish, intermediate, precertificate,
-    self_signed_root,
-};
+use sealog_crypto::{Digest, HashAlgorithm, KeyKind, PrivateKey, Signer as _};
 use sealog_pki::timestamp::TimeStampReq;
-use sealog_pki::{Certificate, ExtensionValues, San};
-use sealog_tlog::ct::{CtEntry, Sct, SctList};
 
+use super::chain::{Authority, Chains};
 use crate::encoding::to_base64;
 
 /// Keys that sign in turn: so many that no server could remember them by chance.
 const SIGNERS: usize = 512;
-/// Certificates are valid around this time, which no log under measurement looks at: 2026-01-01.
-const NOT_BEFORE: i64 = 1_767_225_600;
-const YEAR: i64 = 365 * 86_400;
-const MINUTES: i64 = 600;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +59,6 @@ impl Kind {
     }
 }
 
-/// Root and intermediate.
-pub(super) struct Chain {
-    root: Certificate,
-    intermediate: Certificate,
-    key: PrivateKey,
-}
-
 struct Signer {
     key: PrivateKey,
     certificate: Vec<u8>,
@@ -83,75 +67,23 @@ struct Signer {
 /// Requests of one kind, as many as were asked for so far.
 pub(super) struct Requests {
     kind: Kind,
-    chain: Arc<Chain>,
+    chains: Arc<Chains>,
     signers: Vec<Signer>,
     /// The number of the first that is kept.
     first: usize,
     made: Vec<Box<[u8]>>,
 }
 
-impl Chain {
-    pub(super) fn new() -> Result<Self> {
-        let (root_key, key) =
-            (PrivateKey::generate(KeyKind::EcdsaP256)?, PrivateKey::generate(KeyKind::EcdsaP256)?);
-        let profile = |common_name, number| AuthorityProfile {
-            organization: "bench",
-            common_name,
-            serial: serial(number),
-            not_before: NOT_BEFORE - YEAR,
-            not_after: NOT_BEFORE + 5 * YEAR,
-        };
-        let root = self_signed_root(&profile("bench root", 1), &root_key)?;
-        let below = Below::CodeSigning;
-        let intermediate =
-            intermediate(&profile("bench intermediate", 2), below, key.public_key(), &root, &root_key)?;
-        Ok(Self { root, intermediate, key })
-    }
-
-    /// What logs of certificates accept.
-    pub(super) fn root_pem(&self) -> String {
-        self.root.to_pem()
-    }
-
-    fn precertificate(&self, number: usize, key: &PrivateKey) -> Result<Precert> {
-        let mut extensions = ExtensionValues::new();
-        extensions.set_oidc_issuer("https://accounts.example.com");
-        let profile = LeafProfile {
-            serial: serial(number),
-            not_before: NOT_BEFORE,
-            not_after: NOT_BEFORE + MINUTES,
-            public_key: key.public_key(),
-            san: &San::Email("ada.lovelace@example.com".to_owned()),
-            extensions: &extensions,
-        };
-        Ok(precertificate(&profile, &self.intermediate, &self.key)?)
-    }
-
-    /// As issued, with an SCT of some log.
-    fn certificate(&self, number: usize, key: &PrivateKey) -> Result<Certificate> {
-        let precert = self.precertificate(number, key)?;
-        let entry = CtEntry::X509 { cert: precert.tbs_for_ct() };
-        let sct = Sct::sign(1_767_225_600_000, &entry, Vec::new(), &self.key)?;
-        Ok(finish(&precert, &SctList(vec![sct]), &self.intermediate, &self.key)?)
-    }
-}
-
-fn serial(number: usize) -> Serial {
-    let hash = sha256(format!("serial number {number}").as_bytes());
-    let mut bytes = [0; 20];
-    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-    Serial::from_random(bytes)
-}
-
 impl Requests {
-    pub(super) fn new(kind: Kind, chain: &Arc<Chain>) -> Result<Self> {
+    pub(super) fn new(kind: Kind, chains: &Arc<Chains>) -> Result<Self> {
+        let authority = Authority::new()?;
         let signer = |number: usize| {
             let key = PrivateKey::generate(KeyKind::EcdsaP256)?;
-            let certificate = chain.certificate(number + 1_000_000_000, &key)?.der().to_vec();
+            let certificate = authority.issue(number, key.public_key())?;
             Ok(Signer { key, certificate })
         };
         let signers = (0..SIGNERS).map(signer).collect::<Result<_>>()?;
-        Ok(Self { kind, chain: Arc::clone(chain), signers, first: 0, made: Vec::new() })
+        Ok(Self { kind, chains: Arc::clone(chains), signers, first: 0, made: Vec::new() })
     }
 
     pub(super) const fn kind(&self) -> Kind {
@@ -219,10 +151,8 @@ impl Requests {
             Kind::Certificate => {
                 signed(signer, &digest, Verifier::Certificate(signer.certificate.clone()))?.into_bytes()
             }
-            Kind::Chain => self.chain_of(self.chain.certificate(number, &signer.key)?.der()).into_bytes(),
-            Kind::PreChain => self
-                .chain_of(self.chain.precertificate(number, &signer.key)?.certificate().der())
-                .into_bytes(),
+            Kind::Chain => self.chain_of(&self.chains.certificate(number, signer.key.public_key())?),
+            Kind::PreChain => self.chain_of(&self.chains.precertificate(number, signer.key.public_key())?),
             Kind::Timestamp => {
                 let nonce = u64::try_from(number)? + (1 << 60);
                 TimeStampReq::new(digest).with_nonce(&nonce.to_be_bytes()).with_certificate().encode()
@@ -239,9 +169,9 @@ impl Requests {
         Ok(request.into())
     }
 
-    fn chain_of(&self, leaf: &[u8]) -> String {
-        let (leaf, above) = (to_base64(leaf), to_base64(self.chain.intermediate.der()));
-        format!(r#"{{"chain":["{leaf}","{above}"]}}"#)
+    fn chain_of(&self, leaf: &[u8]) -> Vec<u8> {
+        let (leaf, above) = (to_base64(leaf), to_base64(self.chains.intermediate()));
+        format!(r#"{{"chain":["{leaf}","{above}"]}}"#).into_bytes()
     }
 }
 

@@ -10,9 +10,11 @@ use sealog_crypto::PublicKey;
 use sealog_pki::{Certificate, TrustedChain};
 use sealog_tlog::note::KeyVerifier;
 
-use super::check::Judge;
-use super::requests::{Chain, Kind};
+use super::chain::Chains;
+use super::check::{Judge, Place};
+use super::requests::Kind;
 use crate::dev::until_ready;
+use crate::encoding::base64;
 use crate::process::{self, Scratch, Service};
 
 const INIT_LIMIT: Duration = Duration::from_secs(60);
@@ -28,6 +30,14 @@ const TUNED: [&str; 8] = [
     "50ms",
     "--pushback-max-outstanding",
     "40000",
+];
+
+/// TesseraCT likewise.
+const TESSERACT: [&str; 4] = [
+    "--checkpoint_interval=100ms",
+    "--batch_max_size=4096",
+    "--batch_max_age=50ms",
+    "--pushback_max_outstanding=40000",
 ];
 
 /// A server at work.
@@ -52,6 +62,18 @@ pub(super) struct Stage<'a> {
 }
 
 impl Server {
+    pub(super) fn is_ours(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// Lets its files be removed: Sunlight marks what never changes, so that not even its owner can.
+    pub(super) fn let_go(&self) -> Result<()> {
+        if let Some(data) = self.data.as_deref().filter(|_| self.subject == "Sunlight") {
+            process::run(Command::new("chattr").args(["-R", "-i"]).arg(data), INIT_LIMIT)?;
+        }
+        Ok(())
+    }
+
     /// Kills it as a power cut would, and starts it over what it left.
     pub(super) fn kill_and_restart(&mut self) -> Result<()> {
         let command = self.again.as_mut().context("only ours is started again")?;
@@ -64,11 +86,11 @@ impl Server {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(sealogd: &'a Path, kind: Kind, chain: &Chain) -> Result<Self> {
+    pub(super) fn new(sealogd: &'a Path, kind: Kind, chains: &Chains) -> Result<Self> {
         let scratch = Scratch::new(&format!("bench-log-{}", kind.name().replace(' ', "-")))?;
         let port = process::free_port()?;
         let stage = Self { sealogd, kind, scratch, port };
-        std::fs::write(stage.scratch.file("root.pem"), chain.root_pem())?;
+        std::fs::write(stage.scratch.file("root.pem"), chains.root_pem())?;
         let table = stage.table();
         let roots = if table == "ctlog" { "roots = [\"root.pem\"]\n" } else { "" };
         let text = format!(
@@ -108,15 +130,19 @@ impl<'a> Stage<'a> {
             )?),
             "ctlog" => {
                 let key = PublicKey::from_pem(&self.key("ctlog.pub")?)?;
-                let origin = format!("localhost:{}", self.port);
-                let checkpoints = KeyVerifier::tree_head(&origin, key.clone())?;
-                Judge::Ct { key, checkpoints, tiles: (address, String::new()) }
+                let checkpoints = KeyVerifier::tree_head(&self.origin(), key.clone())?;
+                Judge::Ct { key, checkpoints, tiles: Place::Server(address) }
             }
             _ => {
                 let certificates = Certificate::chain_from_pem(&self.key("tsa.pem")?)?;
                 Judge::Tsa(TrustedChain::new(certificates).context("no chain of the timestamp authority")?)
             }
         })
+    }
+
+    /// Of the log of certificates.
+    fn origin(&self) -> String {
+        format!("localhost:{}", self.port)
     }
 
     /// Ours.
@@ -186,6 +212,60 @@ impl<'a> Stage<'a> {
         command.arg("--file-signer-key-path").arg(self.scratch.file("keys/tsa.key"));
         command.arg("--certificate-chain-path").arg(self.scratch.file("keys/tsa.pem"));
         self.peer("timestamp-server", command, port, None)
+    }
+
+    /// TesseraCT on a POSIX file system, over the same key, with the best settings found for it.
+    pub(super) fn tesseract(&self, program: &Path) -> Result<Server> {
+        let storage = self.scratch.file("tesseract");
+        std::fs::create_dir(&storage)?;
+        let mut convert = Command::new("openssl");
+        convert.args(["ec", "-in"]).arg(self.scratch.file("keys/ctlog.key"));
+        convert.arg("-out").arg(self.scratch.file("sec1.key"));
+        process::run(&mut convert, INIT_LIMIT)?.expect_success("openssl ec")?;
+        let port = process::free_port()?;
+        let mut command = Command::new(program);
+        command.arg(format!("--http_endpoint=127.0.0.1:{port}")).arg(format!("--origin={}", self.origin()));
+        command.arg("--storage_dir").arg(&storage).arg("--private_key").arg(self.scratch.file("sec1.key"));
+        command.arg("--roots_pem_file").arg(self.scratch.file("root.pem"));
+        command.args(TESSERACT);
+        let mut server = self.peer("TesseraCT", command, port, Some(storage.clone()))?;
+        if let Judge::Ct { tiles, .. } = &mut server.judge {
+            *tiles = Place::Directory(storage);
+        }
+        Ok(server)
+    }
+
+    /// Sunlight in a local directory, with a key of its own, and a tenth of its usual period.
+    pub(super) fn sunlight(&self, program: &Path) -> Result<Server> {
+        let (home, port) = (self.scratch.path().display(), process::free_port()?);
+        let data = self.scratch.file("sunlight");
+        std::fs::write(self.scratch.file("seed"), sealog_crypto::random_array::<32>()?)?;
+        let mut table = Command::new("sqlite3");
+        table.arg(self.scratch.file("checkpoints.db"));
+        table.arg("CREATE TABLE checkpoints (logID BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT");
+        process::run(&mut table, INIT_LIMIT)?.expect_success("sqlite3")?;
+        let today =
+            process::run(Command::new("date").args(["-u", "+%F"]), INIT_LIMIT)?.expect_success("date")?;
+        let config = format!(
+            "listen: [\"127.0.0.1:{port}\"]\ncheckpoints: {home}/checkpoints.db\nlogs:\n  - shortname: bench\n    inception: {}\n\
+             \x20   period: 100\n    submissionprefix: http://localhost\n    monitoringprefix: http://localhost/read\n\
+             \x20   roots: {home}/root.pem\n    secret: {home}/seed\n    cache: {home}/cache.db\n\
+             \x20   localdirectory: {}\n    notafterstart: 2020-01-01T00:00:00Z\n    notafterlimit: 2100-01-01T00:00:00Z\n",
+            today.trim(),
+            data.display(),
+        );
+        std::fs::write(self.scratch.file("sunlight.yaml"), config)?;
+        let mut command = Command::new(program);
+        command.arg("-c").arg(self.scratch.file("sunlight.yaml"));
+        let mut server = self.peer("Sunlight", command, port, Some(data.clone()))?;
+        let described: serde_json::Value =
+            serde_json::from_slice(&super::check::ask(server.address, "log.v3.json")?)?;
+        let key =
+            described.get("key").and_then(serde_json::Value::as_str).and_then(base64).context("no key")?;
+        let key = PublicKey::from_spki_der(&key)?;
+        let checkpoints = KeyVerifier::tree_head("localhost", key.clone())?;
+        server.judge = Judge::Ct { key, checkpoints, tiles: Place::Directory(data) };
+        Ok(server)
     }
 
     fn peer(
