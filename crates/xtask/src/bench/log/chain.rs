@@ -12,7 +12,7 @@ use sealog_crypto::{KeyKind, PrivateKey, PublicKey, Signer as _, sha256};
 use sealog_pki::issue::{
     AuthorityProfile, Below, LeafProfile, Serial, finish, intermediate, precertificate, self_signed_root,
 };
-use sealog_pki::{Certificate, ExtensionValues, San};
+use sealog_pki::{Certificate, ExtensionValues, FulcioExtension, San};
 use sealog_tlog::ct::{CtEntry, Sct, SctList};
 
 use crate::process::{self, Scratch};
@@ -26,8 +26,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 const ALGORITHM: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 /// What the leaves of templates say besides their names.
 const LEAF: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning,serverAuth\n\
-    authorityKeyIdentifier=keyid\nsubjectAltName=email:ada.lovelace@example.com,DNS:bench.example.com\n\
-    1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://accounts.example.com\n";
+    authorityKeyIdentifier=keyid\nsubjectAltName=email:ada.lovelace@example.com,DNS:bench.example.com\n";
+/// The row of the table of certificate extensions that names who vouched.
+const ISSUER_ROW: u8 = 8;
 const POISON: &str = "1.3.6.1.4.1.11129.2.4.3=critical,ASN1:NULL\n";
 /// What the authorities say.
 const AUTHORITY: &str =
@@ -113,8 +114,11 @@ impl Chains {
             process::run(&mut command, LIMIT)?.expect_success("openssl").map(drop)
         };
         let read = |name: &str| std::fs::read(scratch.file(name)).with_context(|| name.to_owned());
+        let issuer = FulcioExtension::by_number(ISSUER_ROW).context("no such extension")?.dotted();
+        let leaf = format!("{LEAF}{issuer}=ASN1:UTF8String:https://accounts.example.com\n");
+        let precert = format!("{leaf}{POISON}");
         for (name, extensions) in
-            [("authority", AUTHORITY), ("certificate", LEAF), ("precertificate", &[LEAF, POISON].concat())]
+            [("authority", AUTHORITY), ("certificate", leaf.as_str()), ("precertificate", precert.as_str())]
         {
             std::fs::write(scratch.file(&format!("{name}.extensions")), extensions)?;
         }

@@ -82,7 +82,6 @@ impl Outcome {
     /// The latency that this share of answers did not exceed, in milliseconds.
     pub(super) fn latency_ms(&self, share: f64) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let place = (last as f64 * share).round() as usize;
         self.latencies.get(place).map_or(f64::NAN, |us| f64::from(*us) / 1e3)
     }
@@ -193,14 +192,13 @@ impl Loader<'_> {
         let (started, before, answered) =
             at_start.context("all requests were sent before anything was measured")?;
         let (seconds, after) = (started.elapsed().as_secs_f64(), self.cpu()?);
-        #[expect(clippy::cast_precision_loss)]
         let answers = (self.answered - answered) as f64;
         self.outcome.per_second = answers / seconds;
         self.outcome.cpu_us = (after.0 - before.0) * 1e6 / answers;
         self.outcome.loader_us = (after.1 - before.1) * 1e6 / answers;
         // What is asked is waited for: in an open loop its latency counts, and no server is left with a broken pipe.
         let deadline = Instant::now() + LATE;
-        while self.connections.iter().any(|connection| connection.asked.is_some()) {
+        while self.connections.iter().any(|connection| connection.asked.is_some()) || self.owes() {
             let now = Instant::now();
             if now >= deadline {
                 bail!("answers are missing {} s after the last request", LATE.as_secs());
@@ -211,6 +209,12 @@ impl Loader<'_> {
             self.wait(now, now + Duration::from_millis(20), &mut events, &mut buffer)?;
         }
         Ok(())
+    }
+
+    /// Whether requests of an open loop were due and are not sent yet.
+    fn owes(&self) -> bool {
+        let there = self.run.again || self.next < self.run.requests.len();
+        matches!(self.run.pace, Pace::Open(_)) && there && self.due(self.end) < self.end
     }
 
     /// The servers' CPU seconds and ours.
@@ -243,7 +247,6 @@ impl Loader<'_> {
     fn due(&self, now: Instant) -> Instant {
         match self.run.pace {
             Pace::Closed => now,
-            #[expect(clippy::cast_precision_loss)]
             Pace::Open(per_second) => self.begun + Duration::from_secs_f64(self.next as f64 / per_second),
         }
     }

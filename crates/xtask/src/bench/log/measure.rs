@@ -74,7 +74,6 @@ impl<'a> Side<'a> {
         rate: f64,
     ) -> Result<Outcome> {
         let seconds = (warm_up + measured).as_secs_f64();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let needed = (rate * seconds) as usize + 2 * clients;
         self.requests.reach(self.next + needed)?;
         let run = Run {
@@ -127,8 +126,11 @@ impl<'a> Side<'a> {
         let (clients, best) = best.context("no number of clients")?;
         let rate = best.per_second;
         figures.add(subject, &metric("answers, at its best"), rate, "/s");
-        #[expect(clippy::cast_precision_loss)]
         figures.add(subject, &metric("clients, at its best"), clients as f64, "");
+        if best.refused + best.failed > 0 {
+            figures.add(subject, &metric("refused, at its best"), best.refused as f64, "");
+            figures.add(subject, &metric("failed, at its best"), best.failed as f64, "");
+        }
         figures.add(subject, &metric("server's CPU each"), best.cpu_us, "us");
         figures.add(subject, &metric("loader's CPU each"), best.loader_us, "us");
         latencies(figures, subject, &metric("at its best"), &best);
@@ -199,7 +201,6 @@ impl<'a> Side<'a> {
         };
         let subject = self.server.subject;
         let metric = |what: &str| format!("{kind}: {what}");
-        #[expect(clippy::cast_precision_loss)]
         figures.add(subject, &metric("entries when it was killed"), self.answered as f64, "");
         figures.add(subject, &metric("restart after the kill, to the first answer"), first, "s");
         let held = usage::resident_mb(self.server.service.id(), usage::NOW)?;
@@ -212,7 +213,6 @@ impl<'a> Side<'a> {
         self.server.service.stop()?;
         if let Some(data) = &self.server.data {
             let name = format!("{}: disk, each", self.requests.kind().name());
-            #[expect(clippy::cast_precision_loss)]
             let each = (usage::disk_bytes(data)?.saturating_sub(self.disk_before)) as f64
                 / self.answered.max(1) as f64;
             figures.add(self.server.subject, &name, each, "B");

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::load::{self, Pace, Run};
 use super::measure::Manner;
 use crate::bench::figures::Figures;
+use crate::bench::usage;
 use crate::peers;
 use crate::process::{self, Scratch, Service};
 
@@ -95,6 +96,8 @@ fn side(
         }
     }
     let best = best.context("no number of clients")?;
+    let memory: Result<Vec<f64>> = servers.iter().map(|id| usage::resident_mb(*id, usage::PEAK)).collect();
+    figures.add(subject, &format!("{what}: most memory so far"), memory?.iter().sum(), "MB");
     figures.add(subject, &format!("{what}: reads, at its best"), best.per_second, "/s");
     figures.add(subject, &format!("{what}: server's CPU each"), best.cpu_us, "us");
     figures.add(subject, &format!("{what}: reads for a core's time"), 1e6 / best.cpu_us, "/s");
