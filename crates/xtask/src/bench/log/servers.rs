@@ -32,7 +32,9 @@ const TUNED: [&str; 8] = [
     "40000",
 ];
 
-/// TesseraCT likewise.
+/// TesseraCT takes a host with its port for a scheme.
+const TESSERACT_ORIGIN: &str = "localhost/bench";
+/// It likewise.
 const TESSERACT: [&str; 4] = [
     "--checkpoint_interval=100ms",
     "--batch_max_size=4096",
@@ -224,12 +226,13 @@ impl<'a> Stage<'a> {
         process::run(&mut convert, INIT_LIMIT)?.expect_success("openssl ec")?;
         let port = process::free_port()?;
         let mut command = Command::new(program);
-        command.arg(format!("--http_endpoint=127.0.0.1:{port}")).arg(format!("--origin={}", self.origin()));
+        command.arg(format!("--http_endpoint=127.0.0.1:{port}")).arg(format!("--origin={TESSERACT_ORIGIN}"));
         command.arg("--storage_dir").arg(&storage).arg("--private_key").arg(self.scratch.file("sec1.key"));
         command.arg("--roots_pem_file").arg(self.scratch.file("root.pem"));
         command.args(TESSERACT);
         let mut server = self.peer("TesseraCT", command, port, Some(storage.clone()))?;
-        if let Judge::Ct { tiles, .. } = &mut server.judge {
+        if let Judge::Ct { key, checkpoints, tiles } = &mut server.judge {
+            *checkpoints = KeyVerifier::tree_head(TESSERACT_ORIGIN, key.clone())?;
             *tiles = Place::Directory(storage);
         }
         Ok(server)
