@@ -33,6 +33,7 @@ cargo xtask tidy                the rules of the house
 cargo xtask bench path          token in hand to bundle written, beside the peers
 cargo xtask bench verify [PART] bundle to verdict, beside the peers: warm, cold, large, many
 cargo xtask bench ca            certificates in a second, beside Fulcio
+cargo xtask bench log [PART]    both logs and the timestamp authority under load, beside the peers
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
 cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, grpc, nginx, spiffe, logs, openssl, browser
 cargo xtask sign-in [NAME]      only people who sign in: mail, mail-without-tls, upstream, party, keycloak
@@ -67,7 +68,8 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["bench", "path"] => bench::path::command(&house),
         ["bench", "verify", only @ ..] => bench::verify::command(&house, only),
         ["bench", "ca"] => bench::ca::command(&house),
-        ["bench", name, ..] => bail!("there is no bench named `{name}`; there are: path, verify, ca"),
+        ["bench", "log", rest @ ..] => bench::log::command(&house, rest),
+        ["bench", name, ..] => bail!("there is no bench named `{name}`; there are: path, verify, ca, log"),
         ["conformance", folder] => conformance::command(&house, Path::new(folder)),
         ["strangers", only @ ..] => strangers::command(&house, only),
         ["sign-in", only @ ..] => sign_in::command(&house, only),

@@ -190,6 +190,30 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     })
 }
 
+/// The servers of others beside which ours are measured, and nothing else.
+pub(crate) struct Servers {
+    /// The Rekor v2 server on a POSIX file system.
+    pub(crate) rekor: PathBuf,
+    /// The timestamp authority.
+    pub(crate) timestamp_server: PathBuf,
+}
+
+/// Installs only the servers.
+pub(crate) fn servers(house: &House) -> Result<Servers> {
+    let home = house.path("target/peers");
+    std::fs::create_dir_all(&home)?;
+    let go = match go_fits(Path::new("go")) {
+        true => PathBuf::from("go"),
+        false => go(&home, &python(house, &home)?)?,
+    };
+    for peer in GO_PEERS.iter().filter(|peer| matches!(peer.name, "rekor-server-posix" | "timestamp-server"))
+    {
+        go_program(&home, &go, peer)?;
+    }
+    let bin = home.join("go-bin");
+    Ok(Servers { rekor: bin.join("rekor/posix"), timestamp_server: bin.join("timestamp-server") })
+}
+
 /// Says what is being installed, does it, says how long it took.
 fn installing(what: &str, command: &mut Command) -> Result<()> {
     println!("  installing {what}");
