@@ -1,33 +1,40 @@
 //! What every log shares towards HTTP: its public files, its refusals, its end.
 //!
 //! C2SP tlog-tiles and static-ct: the checkpoint is never cached, everything else never changes. Clients
-//! ask for a partial tile first and take 404, and only 404, as the word to try the full one.
+//! ask for a partial tile first and take 404, and only 404, as the word to try the full one. Bundles go out gzipped to
+//! those who ask for it ([`compressed`]); tiles are hashes, which nothing makes shorter.
+//!
+//! No `ETag`: what never changes needs none, and a checkpoint is shorter than the headers that would spare it.
+
+mod compressed;
 
 use crate::http::{ApiError, Code, Service, chain, content};
-use axum::{Router, response::Response, routing::get};
-use http::{HeaderValue, StatusCode, Uri, header};
+use axum::{
+    Router,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use compressed::{Compressed, wants_gzip};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use sealog_log_engine::{AppendError, Log, View};
 use sealog_tlog::Leaf;
 use std::sync::Arc;
 
 /// A week, as the reference servers say; the content is fixed for ever.
-const IMMUTABLE: &str = "public, max-age=604800, immutable";
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=604800, immutable");
+/// The newest, whoever stands between.
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+/// What is not there may be there in a moment: caches keep a 404 for minutes unless they are told otherwise.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
 const MAX_PATH: usize = 128;
 const STORAGE_FAILED: &str = "the log's storage failed";
 
 /// Content type of tiles and bundles.
 pub const TILE_TYPE: &str = "application/octet-stream";
-
-/// Gives the newest published state of a log.
-pub type Newest = Arc<dyn Fn() -> Arc<View> + Send + Sync>;
-
-/// The newest published state of this log, whenever asked.
-#[must_use]
-pub fn newest<L: Leaf>(log: &Log<L>) -> Newest {
-    let log = log.clone();
-    Arc::new(move || log.view())
-}
+/// Content type of checkpoints.
+pub const CHECKPOINT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Makes a service as sound as its log, and closes the log when the service has ended.
 #[must_use]
@@ -68,40 +75,11 @@ pub fn refuse(error: AppendError, overloaded: &'static str) -> ApiError {
     }
 }
 
-/// Adds the routes of a log's files under `prefix` (empty, or `/api/v2`). `kinds` are the first path
-/// segments served, each with its content type.
-pub fn routes(
-    mut router: Router,
-    prefix: &str,
-    kinds: &[(&'static str, &'static str)],
-    newest: &Newest,
-) -> Router {
-    let log = Arc::clone(newest);
-    router = router.route(
-        &format!("{prefix}/checkpoint"),
-        get(async move || {
-            let checkpoint = log().checkpoint().clone();
-            let mut response = content(StatusCode::OK, "text/plain; charset=utf-8", checkpoint);
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            response
-        }),
-    );
-    for &(kind, content_type) in kinds {
-        let log = Arc::clone(newest);
-        let skipped = prefix.len() + 1;
-        router = router.route(
-            &format!("{prefix}/{kind}/{{*rest}}"),
-            get(async move |uri: Uri| {
-                // As it was written, not decoded: every resource has one spelling, also for caches.
-                let path = uri.path().get(skipped..).unwrap_or_default().to_owned();
-                file(log(), path, content_type).await
-            }),
-        );
-    }
-    router
-}
-
-async fn file(view: Arc<View>, path: String, content_type: &'static str) -> Result<Response, ApiError> {
+/// What the newest published state has under this path.
+///
+/// # Errors
+/// 404, or 500 when what was promised cannot be read.
+pub async fn read(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
     if path.len() > MAX_PATH {
         return Err(ApiError::not_found());
     }
@@ -113,10 +91,94 @@ async fn file(view: Arc<View>, path: String, content_type: &'static str) -> Resu
             .await
             .map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?
     };
-    let bytes = found
-        .map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?
-        .ok_or_else(ApiError::not_found)?;
-    let mut response = content(StatusCode::OK, content_type, bytes);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(IMMUTABLE));
-    Ok(response)
+    found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
+}
+
+/// The public files of a log, as they are served.
+#[derive(Clone)]
+pub struct Files {
+    /// Gives the newest published state.
+    newest: Arc<dyn Fn() -> Arc<View> + Send + Sync>,
+    /// The first path segments served, each with its content type.
+    kinds: &'static [(&'static str, &'static str)],
+    /// How the paths of bundles begin.
+    bundles: String,
+    compressed: Arc<Compressed>,
+}
+
+impl Files {
+    /// Those of this log, of these kinds (first path segment, content type).
+    #[must_use]
+    pub fn of<L: Leaf>(log: &Log<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
+        let log = log.clone();
+        Self {
+            newest: Arc::new(move || log.view()),
+            kinds,
+            bundles: format!("tile/{}/", L::BUNDLE_DIR),
+            compressed: Arc::default(),
+        }
+    }
+
+    /// Adds their routes under `prefix` (empty, or `/api/v2`).
+    pub fn routes(&self, mut router: Router, prefix: &str) -> Router {
+        let newest = Arc::clone(&self.newest);
+        router = router.route(
+            &format!("{prefix}/checkpoint"),
+            get(async move || {
+                let mut response = content(StatusCode::OK, CHECKPOINT_TYPE, newest().checkpoint().clone());
+                response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+                response
+            }),
+        );
+        let skipped = prefix.len().saturating_add(1);
+        for &(kind, content_type) in self.kinds {
+            let files = self.clone();
+            router = router.route(
+                &format!("{prefix}/{kind}/{{*rest}}"),
+                get(async move |uri: Uri, headers: HeaderMap| {
+                    // As it was written, not decoded: every resource has one spelling, also for caches.
+                    let path = uri.path().get(skipped..).unwrap_or_default().to_owned();
+                    files.file(path, content_type, &headers).await.unwrap_or_else(|error| {
+                        let mut response = error.into_response();
+                        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+                        response
+                    })
+                }),
+            );
+        }
+        router
+    }
+
+    async fn file(
+        &self,
+        path: String,
+        content_type: &'static str,
+        headers: &HeaderMap,
+    ) -> Result<Response, ApiError> {
+        let is_bundle = path.starts_with(&self.bundles);
+        let gzip = is_bundle && wants_gzip(headers);
+        let (bytes, encoded) = match gzip.then(|| self.compressed.get(&path)).flatten() {
+            Some(held) => (held, true),
+            None => {
+                let bytes = read((self.newest)(), path.clone()).await?;
+                match gzip {
+                    true => match self.compressed.now(path, bytes.clone()).await {
+                        Some(shorter) => (shorter, true),
+                        None => (bytes, false),
+                    },
+                    false => (bytes, false),
+                }
+            }
+        };
+        let mut response = content(StatusCode::OK, content_type, bytes);
+        let put = response.headers_mut();
+        put.insert(header::CACHE_CONTROL, IMMUTABLE);
+        if is_bundle {
+            put.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        if encoded {
+            put.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        Ok(response)
+    }
 }

@@ -50,6 +50,11 @@ impl Dev {
         Ok(url.with_context(|| format!("the ready line names no {service}"))?.to_owned())
     }
 
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// From start to the ready line.
     pub(crate) fn start_took(&self) -> Duration {
         self.took

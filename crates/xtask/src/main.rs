@@ -11,6 +11,7 @@ mod dev;
 mod differential;
 mod encoding;
 mod fuzz;
+mod http;
 mod oracles;
 mod peers;
 mod process;
@@ -33,7 +34,7 @@ cargo xtask bench path          token in hand to bundle written, beside the peer
 cargo xtask bench verify [PART] bundle to verdict, beside the peers: warm, cold, large, many
 cargo xtask bench ca            certificates in a second, beside Fulcio
 cargo xtask conformance DIR     the verifier against the conformance bundles in DIR
-cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, grpc, openssl, browser
+cargo xtask strangers [NAME]    only the programs of others: cosign, python, js, go, grpc, nginx, spiffe, openssl, browser
 cargo xtask sign-in [NAME]      only people who sign in: mail, mail-without-tls, upstream, party, keycloak
 cargo xtask oracles [NAME]      only the comparison with the peers' own servers: rekor, ca, claims, tsa
 cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or the verifier does not stand

@@ -97,6 +97,8 @@ pub(crate) struct Peers {
     pub(crate) sigstore_go: PathBuf,
     /// Our small client around the gRPC stubs of the module fulcio.
     pub(crate) fulcio_grpc: PathBuf,
+    /// Our small client around the gRPC stubs of the module rekor-tiles.
+    pub(crate) rekor_grpc: PathBuf,
     /// Our small SPIFFE agent around the stubs of the module go-spiffe.
     pub(crate) spiffe_agent: PathBuf,
     /// Our small reader of certificates by Go and by fulcio's module.
@@ -128,6 +130,7 @@ pub(crate) fn command(house: &House) -> Result<bool> {
         &peers.fsck,
         &peers.sigstore_go,
         &peers.fulcio_grpc,
+        &peers.rekor_grpc,
         &peers.spiffe_agent,
         &peers.certificates,
         &peers.fulcio_config,
@@ -154,6 +157,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
     }
     let sigstore_go = ours_in_go(house, &home, &go, ".", "sigstore-go-verify")?;
     let fulcio_grpc = ours_in_go(house, &home, &go, "./grpc", "fulcio-grpc")?;
+    let rekor_grpc = ours_in_go(house, &home, &go, "./rekor", "rekor-grpc")?;
     let spiffe_agent = ours_in_go(house, &home, &go, "./agent", "spiffe-agent")?;
     let certificates = ours_in_go(house, &home, &go, "./certificates", "certificates")?;
     let fulcio_config = fulcio_config(house, &go)?;
@@ -168,6 +172,7 @@ pub(crate) fn install(house: &House) -> Result<Peers> {
         fsck: bin.join("tessera/fsck"),
         sigstore_go,
         fulcio_grpc,
+        rekor_grpc,
         spiffe_agent,
         certificates,
         fulcio_config,
@@ -409,7 +414,9 @@ pub(crate) fn of_the_machine(names: &[&str], package: &str) -> Result<PathBuf> {
 
 fn in_path(names: &[&str]) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
+    // Servers are where only an administrator's PATH leads, and run for others as well.
     std::env::split_paths(&folders)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
         .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .find(|candidate| candidate.is_file())
 }

@@ -75,8 +75,8 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
     });
     let log = opened.await??;
     let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots, signer: key }));
-    let kinds = [("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")];
-    let router = with_cors(logs::routes(router, "", &kinds, &logs::newest(&log)));
+    let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
+    let router = with_cors(files.routes(router, ""));
     Ok(logs::service(Service::new(KEY, config.url.clone(), router), log))
 }
 

@@ -18,6 +18,9 @@ use std::future::Future;
 const CONTENT_TYPE: &str = "application/grpc";
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+/// What `Retry-After` is over HTTP (grpc/proposal A6-client-retries), in milliseconds.
+const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 const OK: HeaderValue = HeaderValue::from_static("0");
 /// A flag and the length in four bytes come before each message.
 const PREFIX: usize = 5;
@@ -93,14 +96,16 @@ fn unframed(body: &[u8]) -> Result<&[u8], ApiError> {
 }
 
 fn message_response(message: &impl Message) -> Response {
-    let encoded = message.encode_to_vec();
-    let Ok(length) = u32::try_from(encoded.len()) else {
+    let encoded = message.encoded_len();
+    let Ok(length) = u32::try_from(encoded) else {
         return ApiError::internal("the answer is too long").into_grpc();
     };
-    let mut framed = BytesMut::with_capacity(encoded.len().saturating_add(PREFIX));
+    let mut framed = BytesMut::with_capacity(encoded.saturating_add(PREFIX));
     framed.put_u8(0);
     framed.put_u32(length);
-    framed.put_slice(&encoded);
+    if message.encode(&mut framed).is_err() {
+        return ApiError::internal("the answer has no room").into_grpc();
+    }
     let trailers = HeaderMap::from_iter([(http::HeaderName::from_static(STATUS), OK)]);
     let body = Full::<Bytes>::new(framed.freeze()).with_trailers(async move { Some(Ok(trailers)) });
     headed(Body::new(body))
@@ -109,6 +114,8 @@ fn message_response(message: &impl Message) -> Response {
 fn headed(body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    // How a client whose compressed message is refused learns what to send (doc/compression.md).
+    response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     response
 }
 
@@ -126,6 +133,10 @@ impl ApiError {
         let message = self.message.get(..end).unwrap_or_default();
         if let Ok(value) = HeaderValue::from_str(&utf8_percent_encode(message, PLAIN).to_string()) {
             response.headers_mut().insert(MESSAGE, value);
+        }
+        if let Some(after) = self.retry_after {
+            let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            response.headers_mut().insert(RETRY_PUSHBACK, HeaderValue::from(milliseconds));
         }
         response.extensions_mut().insert(Counted(self.status));
         if let Some(reason) = self.reason {
@@ -202,6 +213,8 @@ mod tests {
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!((header("content-type"), header(STATUS)), ("application/grpc", "3"));
         assert_eq!(header(MESSAGE), "50 %25 of %C2%AB%C3%BC%C2%BB%0D%0A");
+        let later = ApiError::new(Code::Unavailable, "").retry_after(std::time::Duration::from_millis(250));
+        assert_eq!(later.into_grpc().headers()[RETRY_PUSHBACK], "250");
         let long = ApiError::invalid("ü".repeat(9000)).into_grpc();
         assert!(long.headers()[MESSAGE].len() <= 3 * MAX_STATUS_MESSAGE);
         let other = ApiError::with_status(StatusCode::PAYLOAD_TOO_LARGE, "").into_grpc();

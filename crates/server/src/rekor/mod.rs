@@ -1,10 +1,12 @@
-//! The log of signatures: Rekor v2 over HTTP, tiles as C2SP tlog-tiles.
+//! The log of signatures: Rekor v2 over HTTP and gRPC, tiles as C2SP tlog-tiles.
 //!
 //! What may be lost: nothing under `data/rekor` but its index; `rekor.key` neither, since a log's key cannot
 //! be changed. What it takes in is decided in `sealog_bundle::admission`, which needs no HTTP.
 
+mod answer;
 mod api;
 pub mod config;
+mod grpc;
 mod seed;
 
 use crate::{
@@ -14,7 +16,6 @@ use crate::{
     logs,
     setup::{Made, key_of_log, state_of_log},
 };
-use axum::Router;
 use config::Config;
 use sealog_crypto::{KeyKind, PublicKey, Signer};
 use sealog_log_engine::{Log, Settings};
@@ -72,14 +73,16 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
         anyhow::Ok(Log::<EntryLeaf>::open(kept.place, settings)?)
     });
     let log = opened.await??;
-    let newest = logs::newest(&log);
-    let mut router = api::router(Arc::new(api::RekorApi { log: log.clone(), log_id }));
+    let api = Arc::new(answer::RekorApi { log: log.clone(), log_id });
+    let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE)]);
+    let mut router = api::router(Arc::clone(&api));
     // Monitors read at the root, the protocol's annotations say `/api/v2`: both are served.
     for prefix in ["", "/api/v2"] {
-        router = logs::routes(router, prefix, &[("tile", logs::TILE_TYPE)], &newest);
+        router = files.routes(router, prefix);
     }
-    let router: Router = with_cors(router);
-    Ok(logs::service(Service::new(KEY, config.url.clone(), router), log))
+    let router = with_cors(router).merge(grpc::router(api));
+    let service = Service { grpc: &[grpc::SERVICE], ..Service::new(KEY, config.url.clone(), router) };
+    Ok(logs::service(service, log))
 }
 
 /// The bare host name: clients compare the key's name with the host of the log's URL, without its port.

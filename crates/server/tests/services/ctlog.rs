@@ -15,20 +15,20 @@ use sealog_tlog::{
 use serde_json::{Value, json};
 
 /// The instance's own authority, from its files.
-struct Authority {
+pub(crate) struct Authority {
     key: PrivateKey,
-    chain: Vec<Certificate>,
+    pub(crate) chain: Vec<Certificate>,
 }
 
 impl Authority {
-    fn of(sealog: &Sealog) -> Self {
+    pub(crate) fn of(sealog: &Sealog) -> Self {
         let pem = |name: &str| std::fs::read_to_string(sealog.dir.path().join("keys").join(name)).unwrap();
         let der: String = pem("ca.key").lines().filter(|line| !line.starts_with('-')).collect();
         let key = PrivateKey::from_pkcs8_der(&STANDARD.decode(der).unwrap()).unwrap();
         Self { key, chain: Certificate::chain_from_pem(&pem("ca.pem")).unwrap() }
     }
 
-    fn stranger() -> Self {
+    pub(crate) fn stranger() -> Self {
         let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let profile = AuthorityProfile {
             organization: "strangers",
@@ -41,7 +41,7 @@ impl Authority {
         Self { key, chain: vec![certificate] }
     }
 
-    fn precert(&self) -> issue::Precert {
+    pub(crate) fn precert(&self) -> issue::Precert {
         let leaf = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
         let mut extensions = ExtensionValues::new();
         extensions.set_oidc_issuer("https://issuer.example");
@@ -59,7 +59,7 @@ impl Authority {
     }
 }
 
-fn body(chain: &[&Certificate]) -> String {
+pub(crate) fn body(chain: &[&Certificate]) -> String {
     json!({ "chain": chain.iter().map(|c| STANDARD.encode(c.der())).collect::<Vec<_>>() }).to_string()
 }
 

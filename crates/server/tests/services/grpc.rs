@@ -19,14 +19,14 @@ pub(crate) const CHECK: &str = "/grpc.health.v1.Health/Check";
 const BAD_TOKEN: &str = "There was an error processing the identity token";
 const OTHER_KEY: &str = "The signature supplied in the request could not be verified";
 
-/// A connection of HTTP/2 with the authority.
+/// A connection of HTTP/2 with a service.
 pub(crate) struct Grpc(SendRequest<Bytes>);
 
 /// What came back of a call.
 #[derive(Debug)]
 pub(crate) struct Called {
     status: u16,
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     body: Vec<u8>,
     trailers: HeaderMap,
 }
@@ -37,7 +37,7 @@ impl Called {
         end.map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
-    fn words(&self) -> &str {
+    pub(crate) fn words(&self) -> &str {
         self.headers.get("grpc-message").map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
@@ -51,15 +51,21 @@ impl Called {
     }
 
     #[track_caller]
-    fn refused(&self, code: &str, words: &str) {
+    pub(crate) fn refused(&self, code: &str, words: &str) {
         assert_eq!((self.status, self.code()), (200, code), "{self:?}");
         assert!(self.words().starts_with(words), "expected {words:?}, found {:?}", self.words());
     }
 }
 
 impl Grpc {
+    /// With the authority.
     pub(crate) async fn to(sealog: &Sealog) -> Self {
-        let stream = tokio::net::TcpStream::connect(authority(sealog)).await.unwrap();
+        Self::with(sealog, "ca").await
+    }
+
+    pub(crate) async fn with(sealog: &Sealog, service: &str) -> Self {
+        let address = sealog.url(service);
+        let stream = tokio::net::TcpStream::connect(address.strip_prefix("http://").unwrap()).await.unwrap();
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
@@ -120,7 +126,7 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 /// A field of bytes: text, bytes, or a message.
-fn field(number: u8, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn field(number: u8, bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let bytes = bytes.as_ref();
     let mut out = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -134,7 +140,7 @@ fn field(number: u8, bytes: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// The fields of bytes of a message, and the numbers of all.
-fn fields(mut message: &[u8]) -> Vec<(u8, Vec<u8>)> {
+pub(crate) fn fields(mut message: &[u8]) -> Vec<(u8, Vec<u8>)> {
     fn varint(message: &mut &[u8]) -> usize {
         let mut value = 0;
         for shift in 0.. {

@@ -1,4 +1,5 @@
-//! The certificate authority over gRPC, asked by the client that fulcio's own Go module carries.
+//! gRPC: the certificate authority asked by the client that fulcio's own Go module carries, the log of signatures by that
+//! of rekor-tiles.
 
 use std::path::Path;
 use std::process::Command;
@@ -36,6 +37,46 @@ pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {
         ask(stage, "health", Path::new("no.such.Service")),
         &["NotFound"],
     );
+    log(stage, report);
+}
+
+/// The log of signatures: what it answers is verified by rekor-tiles' rules, and the whole log by what it serves.
+fn log(stage: &Stage<'_>, report: &mut Report) {
+    let ask = |mode: &str, argument: &str| -> Outcome {
+        let mut command = Command::new(&stage.peers.rekor_grpc);
+        command.env("HOME", stage.home()).arg(mode).arg(stage.dev.authority("rekor")?).arg(argument);
+        process::run(&mut command, LIMIT)
+    };
+    let check = |case: &str| Check::new("go gRPC", "logs a signature", case.to_owned());
+    let key = stage.dev.dir().join("keys/rekor.pub");
+    report.accepts(check("key, certificate, and the same twice"), ask("entries", &key.to_string_lossy()));
+    report.accepts(check("a thousand at once"), ask("many", "1000"));
+    report.accepts(check("among a thousand"), ask("entries", &key.to_string_lossy()));
+    for (case, said) in [
+        ("signature", "InvalidArgument: invalid hashedrekord request"),
+        ("digest", "InvalidArgument: invalid hashedrekord request"),
+        ("algorithm", "InvalidArgument: invalid hashedrekord request"),
+        ("nothing", "InvalidArgument: invalid type, must be hashedrekord"),
+        ("oversize", "InvalidArgument: request body is larger than 4194304 bytes"),
+        ("compressed", "Unimplemented: messages are not taken compressed"),
+        ("damaged", "InvalidArgument: invalid request"),
+        ("text", "InvalidArgument: invalid request"),
+        ("method", "Unimplemented: no such method"),
+        ("service", "Unimplemented: no such method"),
+        ("tile", "NotFound: Not Found"),
+        ("bundle", "NotFound: Not Found"),
+        ("type", "HTTP/2.0 415 Unsupported Media Type"),
+    ] {
+        report.refuses(check(&format!("refused: {case}")), ask("refuse", case), &[said]);
+    }
+    let check = |case: &str| Check::new("go gRPC", "asks for health", case.to_owned());
+    let health = |name: &str| -> Outcome {
+        let mut command = Command::new(&stage.peers.fulcio_grpc);
+        command.env("HOME", stage.home()).arg("health").arg(stage.dev.authority("rekor")?).arg(name);
+        process::run(&mut command, LIMIT)
+    };
+    report.accepts(check("the log"), health("dev.sigstore.rekor.v2.Rekor"));
+    report.refuses(check("the authority, of the log"), health("dev.sigstore.fulcio.v2.CA"), &["NotFound"]);
 }
 
 fn ask(stage: &Stage<'_>, mode: &str, argument: &Path) -> Outcome {

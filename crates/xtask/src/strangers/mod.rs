@@ -8,6 +8,7 @@
 pub(crate) mod browser;
 pub(crate) mod clients;
 mod grpc;
+mod nginx;
 mod openssl;
 mod report;
 mod spiffe;
@@ -34,7 +35,7 @@ const ANOTHER_ISSUER: &str = "https://accounts.example.com";
 /// The predicate of every attestation.
 pub(crate) const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// What can be asked for by name.
-const PARTS: [&str; 8] = ["cosign", "python", "js", "go", "grpc", "spiffe", "openssl", "browser"];
+const PARTS: [&str; 9] = ["cosign", "python", "js", "go", "grpc", "nginx", "spiffe", "openssl", "browser"];
 
 /// Installs the peers and runs the parts asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {
@@ -61,6 +62,9 @@ pub(crate) fn run(house: &House, peers: &Peers, only: &[&str]) -> Result<Tally> 
     }
     if wanted("grpc") {
         grpc::run(&stage, &mut report);
+    }
+    if wanted("nginx") {
+        nginx::run(house, &stage, &mut report);
     }
     if wanted("spiffe") {
         spiffe::run(&stage, &ours, &mut report);

@@ -1,0 +1,85 @@
+//! What the log answers, whichever wire the question came by: HTTP and gRPC say the same.
+//!
+//! The answer to a new entry is complete: inclusion proof, checkpoint, every field. A duplicate is answered like the
+//! first time, with a current proof, because clients retry. The reference server's words come first, details after them.
+
+use crate::{http::ApiError, logs};
+use bytes::Bytes;
+use sealog_bundle::{
+    CreateEntryRequest, InclusionProof, JsonError, KindVersion, TransparencyLogEntry,
+    admission::{DEFAULT_ALGORITHMS, admit},
+    json::JsonFault,
+};
+use sealog_log_engine::{Log, Receipt};
+use sealog_tlog::{EntryBytes, EntryLeaf};
+
+pub(super) use sealog_bundle::request::MAX_REQUEST_BYTES as MAX_REQUEST;
+
+const INVALID: &str = "invalid hashedrekord request";
+const WRONG_TYPE: &str = "invalid type, must be hashedrekord";
+const OVERLOADED: &str = "reached max pushback; retry";
+
+/// The names of a request's two arms, where faults of it are.
+pub(super) const HASHED_REKORD: &str = "hashedRekordRequestV002";
+pub(super) const DSSE: &str = "dsseRequestV002";
+
+/// What the handlers share.
+pub(super) struct RekorApi {
+    pub(super) log: Log<EntryLeaf>,
+    pub(super) log_id: [u8; 32],
+}
+
+impl RekorApi {
+    /// Takes an entry in, if the request could be read and is good, and says where it is.
+    pub(super) async fn create(
+        &self,
+        request: Result<CreateEntryRequest, JsonError>,
+    ) -> Result<TransparencyLogEntry, ApiError> {
+        let request = request.map_err(|error| refuse(&error))?;
+        let admitted = admit(request, &DEFAULT_ALGORITHMS)
+            .map_err(|error| ApiError::invalid(format!("{INVALID}: {error}")))?;
+        let appended = self.log.append(EntryBytes(admitted.into_canonical())).await;
+        let receipt = appended.map_err(|error| logs::refuse(error, OVERLOADED))?;
+        self.entry(&receipt)
+    }
+
+    /// What the newest published state has under this path.
+    pub(super) async fn read(&self, path: String) -> Result<Bytes, ApiError> {
+        logs::read(self.log.view(), path).await
+    }
+
+    fn entry(&self, receipt: &Receipt) -> Result<TransparencyLogEntry, ApiError> {
+        let broken = |what: &dyn std::fmt::Display| ApiError::internal("the log failed").because(what);
+        let body = EntryLeaf::entry(&receipt.encoded).map_err(|e| broken(&e))?;
+        let checkpoint = std::str::from_utf8(&receipt.checkpoint).map_err(|e| broken(&e))?;
+        Ok(TransparencyLogEntry {
+            log_index: receipt.index,
+            log_id: self.log_id.to_vec(),
+            kind_version: KindVersion::hashedrekord_v002(),
+            integrated_time: 0,
+            inclusion_promise: None,
+            inclusion_proof: Some(InclusionProof {
+                log_index: receipt.index,
+                root_hash: receipt.root.0,
+                tree_size: receipt.proof.size,
+                hashes: receipt.proof.hashes.iter().map(|hash| hash.0).collect(),
+                checkpoint: checkpoint.to_owned(),
+            }),
+            canonicalized_body: body.to_vec(),
+        })
+    }
+}
+
+fn refuse(error: &JsonError) -> ApiError {
+    let begins = |arm: &str| error.path.strip_prefix(arm);
+    // At the top a missing or doubled arm is told of both arms at once.
+    if begins(HASHED_REKORD).is_some_and(|rest| rest.starts_with(", ")) {
+        return ApiError::invalid(WRONG_TYPE);
+    }
+    let in_an_arm = [HASHED_REKORD, DSSE].into_iter().any(|arm| begins(arm).is_some());
+    match error.fault {
+        JsonFault::UnknownField => ApiError::invalid(format!("invalid request: {error}")),
+        _ if in_an_arm => ApiError::invalid(format!("{INVALID}: {error}")),
+        _ => ApiError::invalid(format!("invalid request: {error}")),
+    }
+}
