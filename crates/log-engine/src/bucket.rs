@@ -398,6 +398,12 @@ impl Storage for InBucket {
         }
     }
 
+    fn changed_by(&self) -> Option<String> {
+        let (head, version) = self.read_head().ok()?;
+        let changed = self.head.as_ref().is_some_and(|(_, own)| *own != version);
+        changed.then(|| head.holder.map(|holder| holder.at).unwrap_or_default())
+    }
+
     fn begin(self: Box<Self>) -> Result<Begun, OpenError> {
         let (head, version) = self.head()?.clone();
         let given_back = Mutex::new(self.left_behind(&head)?);

@@ -354,3 +354,6 @@ impl<L: Carried> Inner<L> {
         Err(unavailable("no sequencer answers".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,17 +113,24 @@ async fn of_two_sequencers_started_by_mistake_one_commits() {
     assert!(running.one.runs());
     running.load.goes_on(50, LIMIT).await;
 
-    // From a copy of its disk, which is known by the same name: it takes the log, and the other one stops.
+    // From a copy of its disk, which is known by the same name and waits for nobody: refused, or it takes the log.
     let copied = running.fleet.clone_of("copied", &s3.endpoint(), &running.first);
-    let copied = copied.start();
+    let mut beside = copied.spawn();
+    tokio::time::sleep(LEASE).await;
+    if !beside.runs() {
+        assert!(beside.said().contains("is held by another sequencer"), "{}", beside.said());
+        running.one.signal("-STOP");
+        beside = copied.start();
+        running.one.signal("-CONT");
+    }
     assert_ne!(running.one.ends_within(LIMIT).await, Some(0));
+    let mut copied = beside;
     running.load.goes_on(50, LIMIT).await;
 
     // Both at one moment, on a log that nobody has.
     running.two.signal("-TERM");
     running.two.ends_within(LIMIT).await;
     copied.signal("-TERM");
-    let mut copied = copied;
     copied.ends_within(LIMIT).await;
     let again = running.fleet.sequencer("again", &s3.endpoint(), false, Some(&running.first));
     let mut both = [mistake.spawn(), again.spawn()];
