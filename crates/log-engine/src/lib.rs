@@ -36,7 +36,9 @@ mod tree;
 mod view;
 mod wal;
 
-pub use bucket::{Bucket, Object, ProbeError, PutError, StoreBucket, StoreError, Version, probe};
+pub use bucket::{
+    Bucket, Object, ProbeError, PutError, Reader, SequencerAt, StoreBucket, StoreError, Version, probe,
+};
 pub use error::{AppendError, Cause, Evidence, Failure, OpenError, ReadError};
 pub use log::Log;
 pub use place::{BucketPlace, Place};

@@ -5,9 +5,11 @@
 
 use crate::{
     files,
+    kept::Store,
     keys::{self, Elsewhere, KeyStoreError, Protection},
     kms::{self, CloudKeys},
     pkcs11::{self, Token},
+    relay::{Listener, Role},
 };
 use sealog_crypto::Zeroizing;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -217,6 +219,12 @@ impl Config {
         if let Some(ca) = &self.ca {
             ca.check(self.ctlog.is_some())?;
         }
+        if let Some(c) = &self.rekor {
+            check_role("rekor", c.role, c.store.as_ref(), c.sequencer.as_ref())?;
+        }
+        if let Some(c) = &self.ctlog {
+            check_role("ctlog", c.role, c.store.as_ref(), c.sequencer.as_ref())?;
+        }
         let mut seen: Vec<(&'static str, &Listen)> = Vec::new();
         for (name, listen) in self.listens() {
             if let Some((other, _)) = seen.iter().find(|(_, l)| *l == listen && listen.port() != 0) {
@@ -264,11 +272,38 @@ impl Config {
             self.ca.as_ref().map(|c| ("ca", &c.listen)),
             self.rekor.as_ref().map(|c| ("rekor", &c.listen)),
             self.ctlog.as_ref().map(|c| ("ctlog", &c.listen)),
+            self.rekor.as_ref().and_then(|c| Some((crate::rekor::SEQUENCER, &c.sequencer.as_ref()?.listen))),
+            self.ctlog.as_ref().and_then(|c| Some((crate::ctlog::SEQUENCER, &c.sequencer.as_ref()?.listen))),
             self.tsa.as_ref().map(|c| ("tsa", &c.listen)),
             self.admin.as_ref().map(|c| (ADMIN, &c.listen)),
         ]
         .into_iter()
         .flatten()
+    }
+}
+
+/// What of a log a process does, and what it needs for that.
+fn check_role(
+    name: &str,
+    role: Role,
+    store: Option<&Store>,
+    sequencer: Option<&Listener>,
+) -> Result<(), String> {
+    if store.is_some_and(|store| store.lease_seconds == Some(0)) {
+        return Err(format!("[{name}.store] `lease_seconds` must be at least 1"));
+    }
+    match (role, store, sequencer) {
+        (Role::FrontEnd, None, _) => {
+            Err(format!("[{name}] is a front end: [{name}.store] must say where its log is"))
+        }
+        (Role::FrontEnd, Some(store), None) if !store.stand_by => Ok(()),
+        (Role::FrontEnd, ..) => {
+            Err(format!("[{name}] is a front end: [{name}.sequencer] and `stand_by` are for sequencers"))
+        }
+        (Role::Sequencer, None, Some(_)) => Err(format!(
+            "[{name}.sequencer] is for front ends, which read the log in a bucket: [{name}.store] is missing"
+        )),
+        (Role::Sequencer, ..) => Ok(()),
     }
 }
 

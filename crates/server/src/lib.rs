@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod oidc;
 pub mod pkcs11;
 pub mod rekor;
+pub mod relay;
 pub mod run;
 pub mod setup;
 pub mod trust;

@@ -101,7 +101,8 @@ impl Running {
         }
         let services = services(config, &instance).await?;
         let client = config.client_dir();
-        let urls = services.iter().map(|service| (service.name, service.url.clone())).collect();
+        let told = services.iter().filter(|service| !service.internal);
+        let urls = told.map(|service| (service.name, service.url.clone())).collect();
         let ready = Ready { event: "ready", services: urls, client: absolute(&client) };
         trust::write(config, &instance, &client).context("writing the files for clients")?;
         let line = ready.to_json()?;
@@ -190,10 +191,10 @@ async fn services(config: &Config, instance: &Instance) -> anyhow::Result<Vec<Se
             services.push(oidc::start(instance, table, &config.data_dir).context("starting oidc")?);
         }
         if let Some(table) = &config.rekor {
-            services.push(rekor::start(instance, table).await.context("starting rekor")?);
+            services.extend(rekor::start(instance, table).await.context("starting rekor")?);
         }
         if let Some(table) = &config.ctlog {
-            services.push(ctlog::start(instance, table).await.context("starting ctlog")?);
+            services.extend(ctlog::start(instance, table).await.context("starting ctlog")?);
         }
         if let Some(table) = &config.ca {
             let own = services.iter().find(|service| service.name == ctlog::KEY).map(Service::within);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     http::{ApiError, SignedHere, json, read_body},
-    logs,
+    logs::Ledger,
 };
 use axum::{
     Router,
@@ -19,10 +19,8 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::StatusCode;
-use sealog_crypto::Signer;
-use sealog_log_engine::Log;
 use sealog_pki::Certificate;
-use sealog_tlog::ct::{CtLeaf, Sct, TileLeaf};
+use sealog_tlog::ct::{CtLeaf, Sct};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -32,9 +30,8 @@ const OVERLOADED: &str = "the log has as many submissions waiting as it may hold
 
 /// What the handlers share.
 pub(super) struct CtApi {
-    pub(super) log: Log<CtLeaf>,
+    pub(super) log: Ledger<CtLeaf>,
     pub(super) roots: Accepted,
-    pub(super) signer: Arc<dyn Signer>,
 }
 
 pub(super) fn router(api: Arc<CtApi>) -> Router {
@@ -82,13 +79,8 @@ async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Respon
         admitted => admitted,
     };
     let submission = admitted.map_err(|e| ApiError::invalid(e.to_string()))?;
-    let entry = submission.entry.clone();
-    let receipt = api.log.append(submission).await.map_err(|error| logs::refuse(error, OVERLOADED))?;
-    // The leaf as it is stored says when the entry came first: a duplicate gets that very time.
-    let failed = |e: &dyn std::fmt::Display| ApiError::internal("the log failed").because(e);
-    let leaf = TileLeaf::parse(&receipt.encoded).map_err(|e| failed(&e))?;
-    let sct = Sct::sign(leaf.timestamp_ms, &entry, leaf.extensions.to_vec(), api.signer.as_ref())
-        .map_err(|e| failed(&e))?;
+    let (_, promise) = api.log.append(submission, OVERLOADED).await?;
+    let sct = Sct::parse(&promise).map_err(|e| ApiError::internal("the log failed").because(e))?;
     let sct = serde_json::json!({
         "sct_version": sct.version,
         "id": BASE64.encode(sct.log_id),

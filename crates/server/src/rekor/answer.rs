@@ -3,14 +3,14 @@
 //! The answer to a new entry is complete: inclusion proof, checkpoint, every field. A duplicate is answered like the
 //! first time, with a current proof, because clients retry. The reference server's words come first, details after them.
 
-use crate::{http::ApiError, logs};
+use crate::{http::ApiError, logs::Ledger};
 use bytes::Bytes;
 use sealog_bundle::{
     CreateEntryRequest, InclusionProof, JsonError, KindVersion, TransparencyLogEntry,
     admission::{DEFAULT_ALGORITHMS, admit},
     json::JsonFault,
 };
-use sealog_log_engine::{Log, Receipt};
+use sealog_log_engine::Receipt;
 use sealog_tlog::{EntryBytes, EntryLeaf};
 
 pub(super) use sealog_bundle::request::MAX_REQUEST_BYTES as MAX_REQUEST;
@@ -25,7 +25,7 @@ pub(super) const DSSE: &str = "dsseRequestV002";
 
 /// What the handlers share.
 pub(super) struct RekorApi {
-    pub(super) log: Log<EntryLeaf>,
+    pub(super) log: Ledger<EntryLeaf>,
     pub(super) log_id: [u8; 32],
 }
 
@@ -38,14 +38,13 @@ impl RekorApi {
         let request = request.map_err(|error| refuse(&error))?;
         let admitted = admit(request, &DEFAULT_ALGORITHMS)
             .map_err(|error| ApiError::invalid(format!("{INVALID}: {error}")))?;
-        let appended = self.log.append(EntryBytes(admitted.into_canonical())).await;
-        let receipt = appended.map_err(|error| logs::refuse(error, OVERLOADED))?;
+        let (receipt, _) = self.log.append(EntryBytes(admitted.into_canonical()), OVERLOADED).await?;
         self.entry(&receipt)
     }
 
     /// What the newest published state has under this path.
     pub(super) async fn read(&self, path: String) -> Result<Bytes, ApiError> {
-        logs::read(self.log.view(), path).await
+        self.log.read(path).await
     }
 
     fn entry(&self, receipt: &Receipt) -> Result<TransparencyLogEntry, ApiError> {

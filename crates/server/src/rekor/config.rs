@@ -3,6 +3,7 @@
 use crate::{
     config::{Listen, PublicUrl},
     kept::Store,
+    relay::{Listener, Role},
 };
 use serde::Deserialize;
 
@@ -22,6 +23,11 @@ pub struct Config {
     pub max_pending: usize,
     /// The bucket it is kept in; its directory under `data_dir` unless said.
     pub store: Option<Store>,
+    /// What of the log this process does.
+    #[serde(default)]
+    pub role: Role,
+    /// Where front ends of other processes reach its sequencer, if there are any.
+    pub sequencer: Option<Listener>,
 }
 
 fn default_max_pending() -> usize {

@@ -12,21 +12,24 @@ mod seed;
 use crate::{
     http::{Service, with_cors},
     instance::Instance,
-    kept::Kept,
-    logs,
-    setup::{Made, key_of_log, state_of_log},
+    kept::{self, Kept},
+    logs::{self, Ledger},
+    relay::{FrontEnd, Role, Trust},
+    setup::{Made, key_of_log, log_elsewhere, state_of_log},
 };
 use config::Config;
 use sealog_crypto::{KeyKind, PublicKey, Signer};
 use sealog_log_engine::{Log, Settings};
 use sealog_tlog::{
     EntryLeaf,
-    note::{KeySigner, KeyVerifier, NoteSigner, key_id_full},
+    note::{KeySigner, KeyVerifier, NoteSigner, NoteVerifier, key_id_full},
 };
 use std::sync::Arc;
 
 /// The key's name in the key store.
 pub const KEY: &str = "rekor";
+/// The listener for front ends.
+pub const SEQUENCER: &str = "rekor-sequencer";
 /// Clients take nothing else as the log's own line.
 const KEY_KIND: KeyKind = KeyKind::Ed25519;
 
@@ -35,7 +38,10 @@ const KEY_KIND: KeyKind = KeyKind::Ed25519;
 /// # Errors
 /// When one is there without the other, or nothing can be made.
 pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
-    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
+    if config.role == Role::FrontEnd {
+        return log_elsewhere(instance, KEY);
+    }
+    let kept = Kept::of(instance, KEY, config.store.as_ref(), None)?;
     let state = state_of_log(instance, KEY, &kept)?;
     if state == Made::New {
         kept.probe_before_init()?;
@@ -52,27 +58,46 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
 /// # Errors
 /// When it could not start.
 pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
-    let key = instance.keys.signer(KEY)?;
-    let verifier = KeyVerifier::for_log(origin(config), key.public_key().clone())?;
+    let public = match config.role {
+        Role::Sequencer => instance.keys.signer(KEY)?.public_key().clone(),
+        Role::FrontEnd => instance.keys.public(KEY)?,
+    };
+    let verifier = KeyVerifier::for_log(origin(config), public)?;
     let vkey = verifier.to_vkey().unwrap_or_default();
     Ok(vec![format!("{KEY:<8} origin {}, verifier key {vkey}", origin(config))])
 }
 
-/// Opens the log and gives the service.
+/// Opens the log, or finds its sequencer, and gives the services: the one for the world first.
 ///
 /// # Errors
 /// When log or key cannot be opened.
-pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
-    let key = instance.keys.signer(KEY)?;
-    let log_id = key_id_full(origin(config), key.public_key())?;
-    let settings = settings(instance, config, &key)?;
-    let kept = Kept::of(instance, KEY, config.store.as_ref())?;
-    // Recovery reads what is kept and may take a while.
-    let opened = tokio::task::spawn_blocking(move || {
-        kept.probe_before_start()?;
-        anyhow::Ok(Log::<EntryLeaf>::open(kept.place, settings)?)
-    });
-    let log = opened.await??;
+pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Vec<Service>> {
+    let mut internal = None;
+    let (log, public) = match (config.role, &config.store) {
+        (Role::FrontEnd, Some(store)) => {
+            let public = instance.keys.public(KEY)?;
+            let log: Arc<dyn NoteVerifier + Send + Sync> =
+                Arc::new(KeyVerifier::for_log(origin(config), public.clone())?);
+            // The proof says everything.
+            let trust = Trust { log, voucher: Arc::new(|_, _| Ok(())) };
+            let reader = kept::reader::<EntryLeaf>(store)?;
+            let front_end = FrontEnd::<EntryLeaf>::start(KEY, reader, trust, config.max_pending);
+            (Ledger::elsewhere(front_end), public)
+        }
+        _ => {
+            let key = instance.keys.signer(KEY)?;
+            let settings = settings(instance, config, &key)?;
+            let kept = Kept::of(instance, KEY, config.store.as_ref(), config.sequencer.as_ref())?;
+            let token = kept.token();
+            let log = Ledger::<EntryLeaf>::open(KEY, kept, settings, Arc::new(|_| Ok(Vec::new()))).await?;
+            internal = config
+                .sequencer
+                .as_ref()
+                .map(|listener| logs::for_front_ends(SEQUENCER, listener, &log, token));
+            (log, key.public_key().clone())
+        }
+    };
+    let log_id = key_id_full(origin(config), &public)?;
     let api = Arc::new(answer::RekorApi { log: log.clone(), log_id });
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE)]);
     let mut router = api::router(Arc::clone(&api));
@@ -82,7 +107,7 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
     }
     let router = with_cors(router).merge(grpc::router(api));
     let service = Service { grpc: &[grpc::SERVICE], ..Service::new(KEY, config.url.clone(), router) };
-    Ok(logs::service(service, log))
+    Ok(std::iter::once(log.service(service)).chain(internal).collect())
 }
 
 /// The bare host name: clients compare the key's name with the host of the log's URL, without its port.
@@ -104,5 +129,8 @@ fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyh
     let seen = instance.keys.path(KEY, "seen");
     let mut settings = Settings::new(origin(config), vec![signer], instance.clock.as_fn(), seen);
     settings.max_pending = config.max_pending;
+    if let Some(store) = &config.store {
+        store.set_lease(&mut settings);
+    }
     Ok(settings)
 }

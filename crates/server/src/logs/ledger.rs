@@ -1,0 +1,234 @@
+//! A log as the services of this process have it: kept here, still held by another sequencer, or handed on to one.
+
+use super::{STORAGE_FAILED, refuse};
+use crate::{
+    http::{ApiError, Code, Service, chain},
+    kept::Kept,
+    relay::{Carried, FrontEnd, Refusal, Vouch},
+};
+use bytes::Bytes;
+use sealog_log_engine::{Log, Receipt, Settings, View};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{sync::Mutex, task::JoinHandle};
+
+/// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
+const MAX_PATH: usize = 128;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A handle on a log; clones are of the same one.
+pub struct Ledger<L: Carried> {
+    inner: Arc<Inner<L>>,
+}
+
+impl<L: Carried> Clone for Ledger<L> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+enum Inner<L: Carried> {
+    Here(Here<L>),
+    Elsewhere(FrontEnd<L>),
+}
+
+/// A log whose sequencer is, or is to be, this process.
+struct Here<L: Carried> {
+    /// Set once the log is held.
+    log: OnceLock<Log<L>>,
+    /// Why it never will be.
+    failed: OnceLock<String>,
+    given_up: Arc<AtomicBool>,
+    opening: Mutex<Option<JoinHandle<()>>>,
+    vouch: Vouch,
+}
+
+impl<L: Carried> Here<L> {
+    fn failure(&self) -> Option<String> {
+        let failure = self.log.get().and_then(|log| log.failure().map(|failure| chain(&failure)));
+        failure.or_else(|| self.failed.get().cloned())
+    }
+
+    fn held(&self) -> Result<&Log<L>, ApiError> {
+        self.log.get().ok_or_else(|| {
+            let words = "this sequencer stands by: another one has the log";
+            ApiError::new(Code::Unavailable, words).retry_after(RETRY_AFTER)
+        })
+    }
+}
+
+impl<L: Carried> Ledger<L> {
+    /// Opens the log. One that another sequencer has is waited for, if this one is to stand by; the others start meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(
+        service: &'static str,
+        kept: Kept,
+        settings: Settings,
+        vouch: Vouch,
+    ) -> anyhow::Result<Self> {
+        let (stands_by, given_up) = (kept.stands_by(), kept.given_up());
+        // Recovery reads what is kept and may take a while.
+        let opened = tokio::task::spawn_blocking(move || {
+            kept.probe_before_start()?;
+            anyhow::Ok(Log::<L>::open(kept.place, settings)?)
+        });
+        let (log, failed, opening) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        let inner = Arc::new(Inner::Here(Here { log, failed, given_up, opening, vouch }));
+        let this = Self { inner };
+        let Inner::Here(here) = this.inner.as_ref() else { return Ok(this) };
+        if !stands_by {
+            let _ = here.log.set(opened.await??);
+            return Ok(this);
+        }
+        tracing::info!(service, "standing by until the log is free");
+        let waiting = this.clone();
+        let opening = tokio::spawn(async move {
+            let Inner::Here(here) = waiting.inner.as_ref() else { return };
+            let error = match opened.await {
+                Ok(Ok(log)) => {
+                    tracing::info!(service, entries = log.view().size(), "took the log");
+                    let _ = here.log.set(log);
+                    return;
+                }
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(error) => error.to_string(),
+            };
+            if !here.given_up.load(Relaxed) {
+                let _ = here.failed.set(error);
+            }
+        });
+        *here.opening.lock().await = Some(opening);
+        Ok(this)
+    }
+
+    /// A log that another process is the sequencer of.
+    #[must_use]
+    pub fn elsewhere(front_end: FrontEnd<L>) -> Self {
+        Self { inner: Arc::new(Inner::Elsewhere(front_end)) }
+    }
+
+    /// The log itself, if it is held here.
+    #[must_use]
+    pub fn log(&self) -> Option<Log<L>> {
+        match self.inner.as_ref() {
+            Inner::Here(here) => here.log.get().cloned(),
+            Inner::Elsewhere(_) => None,
+        }
+    }
+
+    /// What the log's key says of its entries besides.
+    #[must_use]
+    pub fn vouch(&self) -> Vouch {
+        match self.inner.as_ref() {
+            Inner::Here(here) => Arc::clone(&here.vouch),
+            Inner::Elsewhere(_) => Arc::new(|_| anyhow::bail!("this process does not have the log's key")),
+        }
+    }
+
+    /// Logs an entry; the second of what is returned is what the log's key says of it besides.
+    ///
+    /// # Errors
+    /// What the caller is told; `overloaded` is said where too many wait.
+    pub async fn append(
+        &self,
+        pending: L::Pending,
+        overloaded: &'static str,
+    ) -> Result<(Receipt, Vec<u8>), ApiError> {
+        match self.inner.as_ref() {
+            Inner::Here(here) => {
+                let appended = here.held()?.append(pending).await;
+                let receipt = appended.map_err(|error| refuse(error, overloaded))?;
+                let voucher = (here.vouch)(&receipt);
+                let failed = |error| ApiError::internal("the log failed").because(format!("{error:#}"));
+                Ok((receipt, voucher.map_err(failed)?))
+            }
+            Inner::Elsewhere(front_end) => front_end.append(pending).await.map_err(|refusal| {
+                let unavailable = |words: &'static str| ApiError::new(Code::Unavailable, words);
+                match refusal {
+                    Refusal::Invalid(words) => ApiError::invalid(words),
+                    Refusal::Overloaded(after) => unavailable(overloaded).retry_after(after),
+                    Refusal::StorageFull(after) => {
+                        unavailable("the log's storage is full").retry_after(after)
+                    }
+                    Refusal::Late => unavailable("the log's sequencer did not answer in time; retry")
+                        .retry_after(RETRY_AFTER),
+                }
+            }),
+        }
+    }
+
+    /// What the log has published under this path.
+    ///
+    /// # Errors
+    /// 404; 500 when what was promised cannot be read, 503 when nobody can be asked for it.
+    pub async fn read(&self, path: String) -> Result<Bytes, ApiError> {
+        if path.len() > MAX_PATH {
+            return Err(ApiError::not_found());
+        }
+        match self.inner.as_ref() {
+            Inner::Here(here) => of_view(here.held()?.view(), path).await,
+            Inner::Elsewhere(front_end) => front_end.read(path).await,
+        }
+    }
+
+    /// Makes a service as sound as its log, and closes the log when the service has ended.
+    #[must_use]
+    pub fn service(self, mut service: Service) -> Service {
+        let name = service.name;
+        let watched = self.clone();
+        service.failure = Arc::new(move || match watched.inner.as_ref() {
+            Inner::Here(here) => here.failure(),
+            Inner::Elsewhere(_) => None,
+        });
+        service.stands_by = self.stands_by();
+        let counted = self.clone();
+        service.entries = Some(Arc::new(move || match counted.inner.as_ref() {
+            Inner::Here(here) => here.log.get().map_or(0, |log| log.view().size()),
+            Inner::Elsewhere(front_end) => front_end.size(),
+        }));
+        service.close = Some(Box::pin(async move { self.close(name).await }));
+        service
+    }
+
+    /// Whether this process waits for the log, whenever asked.
+    #[must_use]
+    pub fn stands_by(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let this = self.clone();
+        Arc::new(move || matches!(this.inner.as_ref(), Inner::Here(here) if here.log.get().is_none()))
+    }
+
+    async fn close(&self, name: &'static str) {
+        let Inner::Here(here) = self.inner.as_ref() else { return };
+        here.given_up.store(true, Relaxed);
+        if let Some(opening) = here.opening.lock().await.take() {
+            let _ = opening.await;
+        }
+        let Some(log) = here.log.get().cloned() else { return };
+        match tokio::task::spawn_blocking(move || log.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(service = name, error = chain(&error), "the log did not close cleanly");
+            }
+            Err(error) => tracing::error!(service = name, %error, "the log did not close cleanly"),
+        }
+    }
+}
+
+async fn of_view(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
+    let found = if view.is_in_memory(&path) {
+        view.read(&path)
+    } else {
+        // A cold disk must not hold up the others.
+        tokio::task::spawn_blocking(move || view.read(&path))
+            .await
+            .map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?
+    };
+    found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
+}

@@ -1,0 +1,8 @@
+//! Logs in buckets as their operators run them: real processes, real S3 servers, and what goes wrong between them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
+
+mod fail_over;
+mod fleet;
+mod load;
+mod one_process;
+mod s3;
