@@ -258,6 +258,9 @@ pub(crate) fn moto(house: &House) -> Result<PathBuf> {
     Ok(venv.join("bin/moto_server"))
 }
 
+/// Tells tests where [`versitygw`] is.
+pub(crate) const VERSITYGW_VARIABLE: &str = "SEALOG_VERSITYGW";
+
 /// The S3 server over a directory whose conditional writes hold.
 pub(crate) fn versitygw(house: &House) -> Result<PathBuf> {
     let home = house.path("target/peers");

@@ -33,7 +33,6 @@ const CARGO_DENY: &str = "0.20.2";
 pub(crate) const CONFORMANCE: &str = "SEALOG_CONFORMANCE_DIR";
 /// Tells the tests where moto's server is, and the other two S3 servers.
 const MOTO: &str = "SEALOG_MOTO_SERVER";
-const VERSITYGW: &str = "SEALOG_VERSITYGW";
 const S3S_FS: &str = "SEALOG_S3S_FS";
 
 /// Runs the steps; `false` if anything failed.
@@ -60,7 +59,7 @@ pub(crate) fn test(house: &House, extent: Extent) -> Result<bool> {
         // AWS on this machine, for keys and logs, and two S3 servers that are nothing else.
         run.check("moto, versitygw, s3s-fs", |house| {
             servers.push((MOTO, peers::moto(house)?));
-            servers.push((VERSITYGW, peers::versitygw(house)?));
+            servers.push((peers::VERSITYGW_VARIABLE, peers::versitygw(house)?));
             servers.push((S3S_FS, peers::s3s_fs(house)?));
             Ok(())
         })?;
