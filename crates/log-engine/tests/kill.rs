@@ -56,7 +56,15 @@ impl Killed {
         let options: Vec<_> = options.map(|(name, value)| (name.to_owned(), value)).into();
         let bucket = StoreBucket::open(&format!("s3://{BUCKET}/log"), &options).unwrap();
         let local = self.home.join("local");
-        BucketPlace { bucket: Arc::new(bucket), local, at: String::new(), stand_by: false }.into()
+        let place = BucketPlace {
+            bucket: Arc::new(bucket),
+            local,
+            at: String::new(),
+            token: String::new(),
+            stand_by: false,
+            given_up: Arc::default(),
+        };
+        place.into()
     }
 
     fn open(&self) -> Log<EntryLeaf> {
