@@ -14,7 +14,7 @@ use super::{
 use crate::http::{ApiError, Code, chain};
 use bytes::Bytes;
 use sealog_client::http::{Client, Request, below};
-use sealog_log_engine::{Reader, Receipt};
+use sealog_log_engine::{AppendError, Reader, Receipt};
 use sealog_tlog::{Hash, InclusionProof, SignedCheckpoint, note::NoteVerifier, tile::CHECKPOINT_PATH};
 use std::{
     sync::Arc,
@@ -40,13 +40,16 @@ const READ_TIME: Duration = Duration::from_secs(5);
 const MAX_READ: usize = 64 << 20;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Whether what is said of a receipt besides holds.
+type Check = Arc<dyn Fn(&Receipt, &[u8]) -> anyhow::Result<()> + Send + Sync>;
+
 /// By what a front end knows its log.
 #[derive(Clone)]
 pub struct Trust {
     /// Whose checkpoints count.
     pub log: Arc<dyn NoteVerifier + Send + Sync>,
     /// Whether a receipt's voucher holds.
-    pub voucher: Arc<dyn Fn(&Receipt, &[u8]) -> anyhow::Result<()> + Send + Sync>,
+    pub voucher: Check,
 }
 
 /// Why an entry got no receipt.
@@ -64,6 +67,8 @@ pub enum Refusal {
 
 struct Waiting {
     key: [u8; 32],
+    /// How often it came back.
+    returns: u32,
     bytes: Vec<u8>,
     answer: oneshot::Sender<Result<(Receipt, Vec<u8>), Refusal>>,
 }
@@ -83,6 +88,8 @@ struct Inner<L: Carried> {
     /// The newest that was read, and when.
     checkpoint: Mutex<Option<(Instant, u64, Bytes)>>,
     reads: Semaphore,
+    /// For entries that come back.
+    queue: mpsc::WeakSender<Waiting>,
     kind: std::marker::PhantomData<fn() -> L>,
 }
 
@@ -100,6 +107,7 @@ impl<L: Carried> FrontEnd<L> {
             reader,
             checkpoint: Mutex::default(),
             reads: Semaphore::new(READS),
+            queue: queue.downgrade(),
             kind: std::marker::PhantomData,
         });
         tokio::spawn(Arc::clone(&inner).hand_on(waiting));
@@ -111,10 +119,13 @@ impl<L: Carried> FrontEnd<L> {
     /// # Errors
     /// See [`Refusal`].
     pub async fn append(&self, pending: L::Pending) -> Result<(Receipt, Vec<u8>), Refusal> {
-        let bytes = L::encode(&pending).filter(|bytes| bytes.len() <= wire::MAX_REQUEST / 2);
-        let bytes = bytes.ok_or_else(|| Refusal::Invalid("the entry is too long".to_owned()))?;
+        let invalid = |error| Refusal::Invalid(chain(&AppendError::Entry(error)));
+        let bytes = L::encode(&pending).map_err(invalid)?;
+        if bytes.len() > wire::MAX_REQUEST / 2 {
+            return Err(Refusal::Invalid("the entry is too long".to_owned()));
+        }
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { key: L::dedup_key(&pending), bytes, answer };
+        let waiting = Waiting { key: L::dedup_key(&pending), returns: 0, bytes, answer };
         self.queue.try_send(waiting).map_err(|_| Refusal::Overloaded(RETRY_AFTER))?;
         match tokio::time::timeout(APPEND_TIME, answered).await {
             Ok(Ok(answer)) => answer,
@@ -162,8 +173,8 @@ impl<L: Carried> Inner<L> {
         }
     }
 
-    /// Until each has an answer, or nobody waits for one.
-    async fn deliver(&self, mut batch: Vec<Waiting>) {
+    /// Until they were all heard, or nobody waits for an answer.
+    async fn deliver(self: Arc<Self>, mut batch: Vec<Waiting>) {
         let mut pause = FIRST_PAUSE;
         let mut target = self.finder.any().await;
         loop {
@@ -173,20 +184,37 @@ impl<L: Carried> Inner<L> {
             }
             if let Some(target) = &target {
                 match self.ask(target, &batch).await {
-                    Ok(answer) => batch = self.hand_out(answer, batch),
+                    Ok(answer) => {
+                        let asked = Instant::now();
+                        for waiting in self.hand_out(answer, batch) {
+                            // Not here, where others would wait behind those that nobody can answer.
+                            tokio::spawn(Arc::clone(&self).again(waiting, asked));
+                        }
+                        return;
+                    }
                     Err(reason) => {
                         let entries = batch.len();
                         tracing::warn!(service = self.service, url = %target.url, entries, reason, "no receipts");
                     }
-                }
-                if batch.is_empty() {
-                    return;
                 }
             }
             let asked = Instant::now();
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(LAST_PAUSE);
             target = self.finder.since(asked).await;
+        }
+    }
+
+    /// Sends an entry off once more, after some time, to whoever has the log then.
+    async fn again(self: Arc<Self>, mut waiting: Waiting, asked: Instant) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << waiting.returns.min(16)).min(LAST_PAUSE);
+        tokio::time::sleep(pause).await;
+        self.finder.since(asked).await;
+        waiting.returns = waiting.returns.saturating_add(1);
+        let Some(queue) = self.queue.upgrade() else { return };
+        if let Err(mpsc::error::TrySendError::Full(waiting)) = queue.try_send(waiting) {
+            // Whoever asked may have gone.
+            let _ = waiting.answer.send(Err(Refusal::Overloaded(RETRY_AFTER)));
         }
     }
 

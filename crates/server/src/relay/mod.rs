@@ -17,8 +17,9 @@ pub use front_end::{FrontEnd, Refusal, Trust};
 
 use sealog_log_engine::Receipt;
 use sealog_tlog::{
-    EntryBytes, EntryLeaf, Leaf,
+    EntryBytes, EntryLeaf, Leaf, LeafError,
     ct::{CtEntry, CtLeaf, CtSubmission},
+    leaf::MAX_ENTRY_LEN,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -50,16 +51,22 @@ pub type Vouch = Arc<dyn Fn(&Receipt) -> anyhow::Result<Vec<u8>> + Send + Sync>;
 
 /// A leaf whose submissions can be sent to another process.
 pub trait Carried: Leaf {
-    /// The submission's bytes; none if it is too long to be a leaf.
-    fn encode(pending: &Self::Pending) -> Option<Vec<u8>>;
+    /// The submission's bytes.
+    ///
+    /// # Errors
+    /// When it is too long to be a leaf: then nobody need be asked.
+    fn encode(pending: &Self::Pending) -> Result<Vec<u8>, LeafError>;
 
     /// Reads them.
     fn decode(bytes: &[u8]) -> Option<Self::Pending>;
 }
 
 impl Carried for EntryLeaf {
-    fn encode(pending: &EntryBytes) -> Option<Vec<u8>> {
-        Some(pending.0.clone())
+    fn encode(pending: &EntryBytes) -> Result<Vec<u8>, LeafError> {
+        match pending.0.len() {
+            ..=MAX_ENTRY_LEN => Ok(pending.0.clone()),
+            found => Err(LeafError::TooLong { part: "an entry", limit: MAX_ENTRY_LEN, found }),
+        }
     }
 
     fn decode(bytes: &[u8]) -> Option<EntryBytes> {
@@ -72,25 +79,8 @@ const X509: u8 = 0;
 const PRECERT: u8 = 1;
 
 impl Carried for CtLeaf {
-    fn encode(pending: &CtSubmission) -> Option<Vec<u8>> {
-        let mut writer = wire::Writer::default();
-        match &pending.entry {
-            CtEntry::X509 { cert } => {
-                writer.u8(X509);
-                writer.bytes(cert)?;
-            }
-            CtEntry::Precert { issuer_key_hash, tbs, precert } => {
-                writer.u8(PRECERT);
-                writer.raw(issuer_key_hash);
-                writer.bytes(tbs)?;
-                writer.bytes(precert)?;
-            }
-        }
-        writer.count(pending.issuers.len())?;
-        for issuer in &pending.issuers {
-            writer.bytes(issuer)?;
-        }
-        Some(writer.done())
+    fn encode(pending: &CtSubmission) -> Result<Vec<u8>, LeafError> {
+        write(pending).ok_or(LeafError::Malformed("a certificate has more than 4 GiB"))
     }
 
     fn decode(bytes: &[u8]) -> Option<CtSubmission> {
@@ -111,6 +101,27 @@ impl Carried for CtLeaf {
         }
         reader.is_empty().then_some(CtSubmission { entry, issuers })
     }
+}
+
+fn write(pending: &CtSubmission) -> Option<Vec<u8>> {
+    let mut writer = wire::Writer::default();
+    match &pending.entry {
+        CtEntry::X509 { cert } => {
+            writer.u8(X509);
+            writer.bytes(cert)?;
+        }
+        CtEntry::Precert { issuer_key_hash, tbs, precert } => {
+            writer.u8(PRECERT);
+            writer.raw(issuer_key_hash);
+            writer.bytes(tbs)?;
+            writer.bytes(precert)?;
+        }
+    }
+    writer.count(pending.issuers.len())?;
+    for issuer in &pending.issuers {
+        writer.bytes(issuer)?;
+    }
+    Some(writer.done())
 }
 
 #[cfg(test)]

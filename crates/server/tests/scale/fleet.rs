@@ -20,6 +20,9 @@ pub(crate) const HOST: &str = "localhost";
 /// A place for the machines of one test.
 pub(crate) struct Fleet {
     dir: tempfile::TempDir,
+    /// The log's table, and more of what stands in it.
+    log: &'static str,
+    more: String,
 }
 
 /// How a machine is set up.
@@ -36,23 +39,29 @@ fn port() -> u16 {
 
 impl Fleet {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self::of("rekor", String::new())
+    }
+
+    /// Of the log of this table, with more in it.
+    pub(crate) fn of(log: &'static str, more: String) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), log, more }
     }
 
     fn machine(&self, name: &str, table: &str, s3: &str, store: &str, sequencer: bool) -> Machine {
         let dir = self.dir.path().join(name);
         fs::create_dir_all(&dir).unwrap();
         let (port, internal) = (port(), port());
+        let (log, more) = (self.log, &self.more);
         let mut text = format!(
-            "data_dir = \"data\"\nkeys_dir = \"keys\"\nplain_keys = true\n\n[rekor]\nlisten = \"127.0.0.1:{port}\"\n\
-             url = \"http://{HOST}:1\"\n{table}\n\n[rekor.store]\nurl = \"s3://{BUCKET}/rekor\"\nlease_seconds = {}\n{store}\n\
+            "data_dir = \"data\"\nkeys_dir = \"keys\"\nplain_keys = true\n\n[{log}]\nlisten = \"127.0.0.1:{port}\"\n\
+             url = \"http://{HOST}:1\"\n{more}\n{table}\n\n[{log}.store]\nurl = \"s3://{BUCKET}/{log}\"\nlease_seconds = {}\n{store}\n\
              options = {{ endpoint = \"{s3}\", allow_http = \"true\", region = \"us-east-1\" }}\n",
             LEASE.as_secs()
         );
         let internal_url = format!("http://127.0.0.1:{internal}");
         if sequencer {
             text.push_str(&format!(
-                "\n[rekor.sequencer]\nlisten = \"127.0.0.1:{internal}\"\nurl = \"{internal_url}\"\n"
+                "\n[{log}.sequencer]\nlisten = \"127.0.0.1:{internal}\"\nurl = \"{internal_url}\"\n"
             ));
         }
         let config = dir.join("sealog.toml");
@@ -64,7 +73,11 @@ impl Fleet {
     pub(crate) fn sequencer(&self, name: &str, s3: &str, stand_by: bool, like: Option<&Machine>) -> Machine {
         let machine = self.machine(name, "", s3, &format!("stand_by = {stand_by}"), true);
         if let Some(like) = like {
-            copy(&like.dir.join("keys"), &machine.dir.join("keys"), &["rekor.key", "rekor.pub"]);
+            copy(
+                &like.dir.join("keys"),
+                &machine.dir.join("keys"),
+                &[format!("{}.key", self.log), format!("{}.pub", self.log)],
+            );
         }
         init(&machine);
         machine
@@ -78,7 +91,7 @@ impl Fleet {
     /// A front end, with the log's public key alone.
     pub(crate) fn front_end(&self, name: &str, s3: &str, like: &Machine) -> Machine {
         let machine = self.machine(name, "role = \"front-end\"", s3, "", false);
-        copy(&like.dir.join("keys"), &machine.dir.join("keys"), &["rekor.pub"]);
+        copy(&like.dir.join("keys"), &machine.dir.join("keys"), &[format!("{}.pub", self.log)]);
         init(&machine);
         machine
     }
@@ -93,7 +106,7 @@ impl Fleet {
     }
 }
 
-fn copy(from: &Path, to: &Path, names: &[&str]) {
+fn copy(from: &Path, to: &Path, names: &[String]) {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new().mode(0o700).recursive(true).create(to).unwrap();
     for name in names {
@@ -115,8 +128,12 @@ fn init(machine: &Machine) {
 impl Machine {
     /// The log's key.
     pub(crate) fn verifier(&self) -> KeyVerifier {
-        let pem = fs::read_to_string(self.dir.join("keys/rekor.pub")).unwrap();
-        KeyVerifier::for_log(HOST, PublicKey::from_pem(&pem).unwrap()).unwrap()
+        KeyVerifier::for_log(HOST, self.public_key("rekor")).unwrap()
+    }
+
+    pub(crate) fn public_key(&self, log: &str) -> PublicKey {
+        let pem = fs::read_to_string(self.dir.join(format!("keys/{log}.pub"))).unwrap();
+        PublicKey::from_pem(&pem).unwrap()
     }
 
     /// Starts `sealogd run`, without waiting for anything.

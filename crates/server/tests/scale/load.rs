@@ -207,7 +207,7 @@ impl Load {
             let mut edge = Edge::new();
             for (size, body) in (1..).zip(&entries) {
                 edge.push(leaf_hash(body));
-                if edge.size() % u64::from(TILE_WIDTH) == 0 {
+                if edge.size().is_multiple_of(u64::from(TILE_WIDTH)) {
                     edge.trim();
                 }
                 if let Some(root) = known.checkpoints.get(&size) {

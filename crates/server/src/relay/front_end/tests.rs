@@ -109,7 +109,7 @@ fn answer(key: &Key, entry: &[u8]) -> Answer {
     Answer { checkpoints: vec![key.sign(ORIGIN, &edge)], outcomes: vec![Outcome::Logged(logged)] }
 }
 
-/// Says these things, one after the other, then the last for ever; remembers which tokens it was shown.
+/// Says these things (to requests of one entry), one after the other, then the last for ever; remembers which tokens it was shown.
 struct Sequencer {
     url: String,
     asked: Arc<StdMutex<Vec<String>>>,
@@ -230,6 +230,34 @@ async fn whoever_has_the_log_now_is_asked_and_nobody_waits_for_a_dead_one() {
     let (receipt, _) = tokio::time::timeout(LOOK * 5, appending).await.unwrap().unwrap().unwrap();
     assert_eq!(receipt.index, 1);
     assert_eq!(*second.asked.lock().unwrap(), ["Bearer two"]);
+}
+
+/// Those that nobody can answer take nobody's place.
+#[tokio::test]
+async fn an_entry_that_always_comes_back_holds_up_no_other() {
+    let key = Key::new();
+    let good = answer(&key, b"ours");
+    let elsewhere = Answer { checkpoints: Vec::new(), outcomes: vec![Outcome::Elsewhere] }.encode().unwrap();
+    let mut said = vec![(200, elsewhere); 4 * SLOTS];
+    said.push((200, good.encode().unwrap()));
+    let sequencer = sequencer(said).await;
+    let bucket = Arc::new(Memory::default());
+    bucket.held_at(&sequencer.url, "t");
+    let front_end = Arc::new(front_end(&key, &bucket, 100));
+    let mut stuck = tokio::task::JoinSet::new();
+    for n in 0..2 * SLOTS {
+        let front_end = Arc::clone(&front_end);
+        stuck.spawn(async move { front_end.append(EntryBytes(vec![u8::try_from(n).unwrap()])).await });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The others' receipts are of another entry from now on, and come back for ever.
+    let (receipt, _) =
+        tokio::time::timeout(LAST_PAUSE * 3, front_end.append(entry())).await.unwrap().unwrap();
+    assert_eq!(receipt.index, 1);
+    stuck.shutdown().await;
+    let long = EntryBytes(vec![0; 70_000]);
+    let words = "the entry cannot become a leaf: an entry of 70000 bytes is longer than 65535".to_owned();
+    assert_eq!(front_end.append(long).await, Err(Refusal::Invalid(words)));
 }
 
 #[tokio::test]
