@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sealog_log_engine::{AppendError, Log, OpenError};
-use sealog_tlog::{EntryBytes, EntryLeaf, SignedCheckpoint};
+use sealog_log_engine::{AppendError, Cause, Log, OpenError};
+use sealog_tlog::{EntryBytes, EntryLeaf, Hash, Leaf, LeafError, Placed, SignedCheckpoint};
 use support::{Owner, append_all, check_receipt, entry, naive_paths, read_public, read_through, runtime};
 
 #[test]
@@ -299,4 +299,54 @@ fn a_log_is_created_once_and_only_under_settings_that_can_work() {
     settings.signers.clear();
     let wrong = Log::<EntryLeaf>::open(&owner.dir(), settings);
     assert!(matches!(wrong, Err(OpenError::Setting { name: "signers", .. })), "{wrong:?}");
+}
+
+/// Puts something else into the tree than it serves, once it is asked to.
+struct FalseLeaf;
+
+impl Leaf for FalseLeaf {
+    type Pending = EntryBytes;
+    const BUNDLE_DIR: &'static str = EntryLeaf::BUNDLE_DIR;
+
+    fn dedup_key(pending: &EntryBytes) -> [u8; 32] {
+        EntryLeaf::dedup_key(pending)
+    }
+    fn place(pending: &EntryBytes, index: u64, time_ms: u64) -> Result<Placed, LeafError> {
+        let placed = EntryLeaf::place(pending, index, time_ms)?;
+        let leaf_hash = if pending.0.starts_with(b"entry false") { Hash([7; 32]) } else { placed.leaf_hash };
+        Ok(Placed { leaf_hash, ..placed })
+    }
+    fn split_first(bundle: &[u8]) -> Result<(&[u8], &[u8]), LeafError> {
+        EntryLeaf::split_first(bundle)
+    }
+    fn leaf_hash(encoded: &[u8]) -> Result<Hash, LeafError> {
+        EntryLeaf::leaf_hash(encoded)
+    }
+    fn dedup_key_of(encoded: &[u8]) -> Result<[u8; 32], LeafError> {
+        EntryLeaf::dedup_key_of(encoded)
+    }
+    fn side_objects(_: &EntryBytes) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_log_whose_proofs_do_not_verify_stops_before_it_commits_to_them() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = Log::<FalseLeaf>::create(&owner.dir(), owner.settings(), None).unwrap();
+        log.append(entry("true")).await.unwrap();
+        for late in ["false", "true again"] {
+            let refused = log.append(entry(late)).await;
+            assert!(
+                matches!(&refused, Err(AppendError::Stopped(failure)) if failure.cause() == Cause::Proof),
+                "{refused:?}"
+            );
+        }
+        assert_eq!((log.view().size(), log.close().unwrap_err().cause()), (1, Cause::Proof));
+        // Nothing of it is anywhere.
+        let log = owner.open();
+        assert_eq!(log.view().size(), 1);
+        assert!(log.append(entry("false")).await.is_ok());
+    });
 }
