@@ -30,5 +30,5 @@ async fn create_entry(State(api): State<Arc<RekorApi>>, request: Request) -> Res
         let body = read_body(request.into_body(), MAX_REQUEST).await?;
         CreateEntryRequest::parse(&body)
     };
-    Ok(json(StatusCode::CREATED, api.create(request).await?.to_json()))
+    Ok(json(StatusCode::CREATED, api.create_json(request).await?))
 }

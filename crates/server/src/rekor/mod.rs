@@ -73,7 +73,7 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
         anyhow::Ok(Log::<EntryLeaf>::open(kept.place, settings)?)
     });
     let log = opened.await??;
-    let api = Arc::new(answer::RekorApi { log: log.clone(), log_id });
+    let api = Arc::new(answer::RekorApi::new(log.clone(), log_id));
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE)]);
     let mut router = api::router(Arc::clone(&api));
     // Monitors read at the root, the protocol's annotations say `/api/v2`: both are served.
