@@ -74,10 +74,13 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
         anyhow::Ok(Log::<CtLeaf>::open(kept.place, settings)?)
     });
     let log = opened.await??;
-    let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots, signer: key }));
+    let api = Arc::new(api::CtApi { log: log.clone(), roots, signer: key });
+    let direct = api::direct(&api);
+    let router = api::router(api);
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
     let router = with_cors(files.routes(router, ""));
-    Ok(logs::service(Service::new(KEY, config.url.clone(), router), log))
+    let service = Service { direct, ..Service::new(KEY, config.url.clone(), router) };
+    Ok(logs::service(service, log))
 }
 
 /// The submission prefix without its scheme (static-ct-api): the port stays.

@@ -80,8 +80,9 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
     for prefix in ["", "/api/v2"] {
         router = files.routes(router, prefix);
     }
+    let direct = api::direct(Arc::clone(&api));
     let router = with_cors(router).merge(grpc::router(api));
-    let service = Service { grpc: &[grpc::SERVICE], ..Service::new(KEY, config.url.clone(), router) };
+    let service = Service { direct, grpc: &[grpc::SERVICE], ..Service::new(KEY, config.url.clone(), router) };
     Ok(logs::service(service, log))
 }
 
