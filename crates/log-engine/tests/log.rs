@@ -350,3 +350,45 @@ fn a_log_whose_proofs_do_not_verify_stops_before_it_commits_to_them() {
         assert!(log.append(entry("false")).await.is_ok());
     });
 }
+
+#[test]
+fn what_was_read_from_disk_once_is_held_and_only_if_it_is_whole() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = owner.create();
+        append_all(&log, (0..600).map(entry).collect()).await;
+        log.close().unwrap();
+        let log = owner.open();
+        let view = log.view();
+        let (tile, bundle) = ("tile/0/000", "tile/entries/000");
+        for (full, partial) in [(tile, "tile/0/000.p/7"), (bundle, "tile/entries/000.p/7")] {
+            assert_eq!((view.read_held(full), view.read_held(partial)), (None, None), "{full}");
+            let first = view.read(partial).unwrap();
+            assert!(first.as_ref().is_some_and(|first| !first.is_empty()), "{partial}");
+            assert_eq!(view.read_held(partial), Some(first));
+            assert_eq!(view.read_held(full), Some(view.read(full).unwrap()));
+            // It never changes, so nobody looks again.
+            std::fs::remove_file(owner.public().join(full)).unwrap();
+            assert_eq!(view.read(full).unwrap(), view.read_held(full).unwrap());
+        }
+        for (held, there) in [
+            ("checkpoint", true),
+            ("tile/0/002.p/5", true),
+            ("tile/0/002.p/250", false),
+            ("tile/0/003", false),
+            ("tile/entries/002", false),
+            ("../keys", false),
+        ] {
+            let found = view.read_held(held).unwrap();
+            assert_eq!((found.is_some(), &found), (there, &view.read(held).unwrap()), "{held}");
+        }
+        for damaged in ["tile/0/001", "tile/entries/001"] {
+            let path = owner.public().join(damaged);
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+            assert!(view.read(damaged).is_err() && view.read_held(damaged).is_none(), "{damaged}");
+            std::fs::write(&path, &whole).unwrap();
+            assert_eq!(view.read(damaged).unwrap().as_deref(), Some(whole.as_slice()), "{damaged}");
+        }
+    });
+}

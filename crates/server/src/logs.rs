@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use sealog_log_engine::{AppendError, Log, View};
 use sealog_tlog::Leaf;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// A week, as the reference servers say; the content is fixed for ever.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=604800, immutable");
@@ -29,6 +30,9 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
 const MAX_PATH: usize = 128;
+/// Reads from disk at one time, in this process: each takes a thread, and a thread takes megabytes.
+const DISK_READS: usize = 16;
+static DISK: Semaphore = Semaphore::const_new(DISK_READS);
 const STORAGE_FAILED: &str = "the log's storage failed";
 
 /// Content type of tiles and bundles.
@@ -83,14 +87,20 @@ pub async fn read(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
     if path.len() > MAX_PATH {
         return Err(ApiError::not_found());
     }
-    let found = if view.is_in_memory(&path) {
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    // A cold disk must not hold up the others.
+    let turn = DISK.acquire().await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        // Not given up when the client is: the thread is busy until the end.
+        let _turn = turn;
         view.read(&path)
-    } else {
-        // A cold disk must not hold up the others.
-        tokio::task::spawn_blocking(move || view.read(&path))
-            .await
-            .map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?
-    };
+    });
+    let found = reading.await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
     found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
 }
 
