@@ -29,6 +29,7 @@ mod queue;
 mod receipt;
 mod recent;
 mod recovery;
+mod reread;
 mod sequencer;
 mod settings;
 mod storage;

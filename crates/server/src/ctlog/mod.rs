@@ -100,10 +100,12 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Vec<S
             log
         }
     };
-    let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots }));
+    let api = Arc::new(api::CtApi { log: log.clone(), roots });
+    let direct = api::direct(&api);
+    let router = api::router(api);
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
     let router = with_cors(files.routes(router, ""));
-    let service = Service::new(KEY, config.url.clone(), router);
+    let service = Service { direct, ..Service::new(KEY, config.url.clone(), router) };
     Ok(std::iter::once(log.service(service)).chain(internal).collect())
 }
 

@@ -15,10 +15,16 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinHandle,
+};
 
 /// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
 const MAX_PATH: usize = 128;
+/// Reads from disk at one time, in this process: each takes a thread, and a thread takes megabytes.
+const DISK_READS: usize = 16;
+static DISK: Semaphore = Semaphore::const_new(DISK_READS);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A handle on a log; clones are of the same one.
@@ -222,13 +228,19 @@ impl<L: Carried> Ledger<L> {
 }
 
 async fn of_view(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
-    let found = if view.is_in_memory(&path) {
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    // A cold disk must not hold up the others.
+    let turn = DISK.acquire().await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        // Not given up when the client is: the thread is busy until the end.
+        let _turn = turn;
         view.read(&path)
-    } else {
-        // A cold disk must not hold up the others.
-        tokio::task::spawn_blocking(move || view.read(&path))
-            .await
-            .map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?
-    };
+    });
+    let found = reading.await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
     found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
 }

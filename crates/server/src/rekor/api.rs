@@ -3,7 +3,7 @@
 //! 201 is the only success. Reading is `logs`' affair, the decision `answer`'s.
 
 use super::answer::{MAX_REQUEST, RekorApi};
-use crate::http::{ApiError, Code, json, read_body};
+use crate::http::{ApiError, Code, Direct, json, read_body};
 use axum::{
     Router,
     extract::{Request, State},
@@ -14,9 +14,15 @@ use http::StatusCode;
 use sealog_bundle::CreateEntryRequest;
 use std::sync::Arc;
 
+const ENTRIES: &str = "/api/v2/log/entries";
+
+pub(super) fn direct(api: Arc<RekorApi>) -> Direct {
+    Direct::default().post(ENTRIES, move |request| create_entry(State(Arc::clone(&api)), request))
+}
+
 pub(super) fn router(api: Arc<RekorApi>) -> Router {
     Router::new()
-        .route("/api/v2/log/entries", post(create_entry))
+        .route(ENTRIES, post(create_entry))
         // Old clients must fail fast and legibly.
         .route(
             "/api/v1/{*rest}",
@@ -30,5 +36,5 @@ async fn create_entry(State(api): State<Arc<RekorApi>>, request: Request) -> Res
         let body = read_body(request.into_body(), MAX_REQUEST).await?;
         CreateEntryRequest::parse(&body)
     };
-    Ok(json(StatusCode::CREATED, api.create(request).await?.to_json()))
+    Ok(json(StatusCode::CREATED, api.create_json(request).await?))
 }

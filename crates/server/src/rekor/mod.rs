@@ -98,15 +98,16 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Vec<S
         }
     };
     let log_id = key_id_full(origin(config), &public)?;
-    let api = Arc::new(answer::RekorApi { log: log.clone(), log_id });
+    let api = Arc::new(answer::RekorApi::new(log.clone(), log_id));
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE)]);
     let mut router = api::router(Arc::clone(&api));
     // Monitors read at the root, the protocol's annotations say `/api/v2`: both are served.
     for prefix in ["", "/api/v2"] {
         router = files.routes(router, prefix);
     }
+    let direct = api::direct(Arc::clone(&api));
     let router = with_cors(router).merge(grpc::router(api));
-    let service = Service { grpc: &[grpc::SERVICE], ..Service::new(KEY, config.url.clone(), router) };
+    let service = Service { direct, grpc: &[grpc::SERVICE], ..Service::new(KEY, config.url.clone(), router) };
     Ok(std::iter::once(log.service(service)).chain(internal).collect())
 }
 
