@@ -21,6 +21,9 @@ use crate::wal::{self, BLOCK, Closed, Damage, ScanError, Scanned, Segments, Wal}
 /// Number of the first segment.
 const FIRST_SEGMENT: u64 = 1;
 
+/// Files written at one time.
+const OPEN_AT_ONCE: usize = 128;
+
 /// Directories remembered as durable; forgetting them costs a sync.
 const MAX_SETTLED: usize = 1 << 12;
 
@@ -228,18 +231,15 @@ impl Objects for Files {
     }
 
     fn write(&self, files: &[FullFile]) -> io::Result<()> {
-        let disk = self.disk.as_ref();
-        let mut dirs = BTreeSet::new();
-        for file in files {
-            let path = self.name(&file.path);
-            let dir = files::parent(&path)?;
-            if !dirs.contains(dir) {
-                self.settle(dir)?;
-                dirs.insert(dir.to_owned());
-            }
-            files::write_whole(disk, &path, &file.bytes)?;
+        for files in files.chunks(OPEN_AT_ONCE) {
+            let paths: Vec<_> = files.iter().map(|file| self.name(&file.path)).collect();
+            let dirs = paths.iter().map(|path| files::parent(path)).collect::<io::Result<BTreeSet<_>>>()?;
+            dirs.iter().try_for_each(|dir| self.settle(dir))?;
+            let bytes = files.iter().map(|file| file.bytes.as_ref());
+            files::write_whole(self.disk.as_ref(), &self.public, paths.iter().cloned().zip(bytes))?;
+            dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir))?;
         }
-        dirs.iter().try_for_each(|dir| disk.sync_dir(dir))
+        Ok(())
     }
 
     fn keep_names(&self, files: &[FullFile]) -> io::Result<()> {

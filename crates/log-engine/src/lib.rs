@@ -32,6 +32,7 @@ mod reading;
 mod receipt;
 mod recent;
 mod recovery;
+mod reread;
 mod sequencer;
 mod settings;
 mod storage;
@@ -40,7 +41,9 @@ mod tree;
 mod view;
 mod wal;
 
-pub use bucket::{Bucket, Object, ProbeError, PutError, StoreBucket, StoreError, Version, probe};
+pub use bucket::{
+    Bucket, Object, ProbeError, PutError, Reader, SequencerAt, StoreBucket, StoreError, Version, probe,
+};
 pub use error::{AppendError, Cause, Evidence, Failure, OpenError, ReadError};
 pub use frozen::Frozen;
 pub use inspect::{Identity, Inspected, inspect, public_files};

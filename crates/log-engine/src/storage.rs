@@ -156,6 +156,12 @@ pub(crate) trait Storage: Send {
     /// Makes sure that nobody else can commit any more and that what [`scan`](Self::scan) has shown is durable.
     fn take(&mut self) -> Result<(), OpenError>;
 
+    /// Where whoever changed the log since it was looked at can be asked, if somebody did: then what was read of it need
+    /// not fit together.
+    fn changed_by(&self) -> Option<String> {
+        None
+    }
+
     /// Ready to commit. After [`take`](Self::take) only.
     fn begin(self: Box<Self>) -> Result<Begun, OpenError>;
 }

@@ -94,7 +94,15 @@ impl Bucket for Memory {
 
 fn in_bucket(bucket: &Arc<Memory>, owner: &Owner) -> Place {
     let bucket: Arc<dyn Bucket> = Arc::clone(bucket) as _;
-    BucketPlace { bucket, local: owner.home.path().join("local"), at: String::new(), stand_by: false }.into()
+    BucketPlace {
+        bucket,
+        local: owner.home.path().join("local"),
+        at: String::new(),
+        token: String::new(),
+        stand_by: false,
+        given_up: Arc::default(),
+    }
+    .into()
 }
 
 fn identity<'a>(owner: &Owner, seen: &'a Path, key: &'a sealog_tlog::note::KeyVerifier) -> Identity<'a> {

@@ -33,6 +33,7 @@ pub mod oidc;
 pub mod periods;
 pub mod pkcs11;
 pub mod rekor;
+pub mod relay;
 pub mod run;
 pub mod setup;
 pub mod transfer;

@@ -7,12 +7,13 @@
 //! No `ETag`: what never changes needs none, and a checkpoint is shorter than the headers that would spare it.
 
 mod compressed;
+mod ledger;
+
+pub use ledger::Ledger;
 
 use crate::{
-    clock::Clock,
     http::{ApiError, Code, Service, chain, content},
-    instance::Instance,
-    periods::{Moment, Period},
+    relay::{Carried, Listener, sequencer},
 };
 use axum::{
     Router,
@@ -22,9 +23,9 @@ use axum::{
 use bytes::Bytes;
 use compressed::{Compressed, wants_gzip};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use sealog_log_engine::{AppendError, Frozen, Identity, Log, OpenError, Receipt, Settings, View};
-use sealog_tlog::{Leaf, note::KeyVerifier};
-use std::sync::Arc;
+use sealog_log_engine::AppendError;
+use sealog_tlog::tile::CHECKPOINT_PATH;
+use std::{future::Future, pin::Pin, sync::Arc};
 
 /// A week, as the reference servers say; the content is fixed for ever.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=604800, immutable");
@@ -32,8 +33,6 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=604800,
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 /// What is not there may be there in a moment: caches keep a 404 for minutes unless they are told otherwise.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
-const MAX_PATH: usize = 128;
 const STORAGE_FAILED: &str = "the log's storage failed";
 
 /// Content type of tiles and bundles.
@@ -41,122 +40,21 @@ pub const TILE_TYPE: &str = "application/octet-stream";
 /// Content type of checkpoints.
 pub const CHECKPOINT_TYPE: &str = "text/plain; charset=utf-8";
 
+/// The service by which front ends of other processes reach a log that is held here.
+#[must_use]
+pub fn for_front_ends<L: Carried>(
+    name: &'static str,
+    listener: &Listener,
+    log: &Ledger<L>,
+    token: String,
+) -> Service {
+    let router = sequencer::router(log.clone(), token);
+    let service = Service::new(name, listener.url.clone(), router);
+    Service { internal: true, stands_by: log.stands_by(), ..service }
+}
+
 /// What is said to those who still write to a log that takes no more (the reference server's words).
 pub const FROZEN: &str = "This log has been frozen, please switch to the latest log.";
-
-/// A log as it is served: one that takes entries, until its end, or one that only is read.
-pub enum Served<L: Leaf> {
-    /// It has its key.
-    Open {
-        /// The log.
-        log: Log<L>,
-        /// When it takes no more.
-        end: Option<Moment>,
-        /// By which that is decided.
-        clock: Clock,
-    },
-    /// It needs none.
-    Frozen(Arc<Frozen>),
-}
-
-impl<L: Leaf> Clone for Served<L> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Open { log, end, clock } => {
-                Self::Open { log: log.clone(), end: *end, clock: clock.clone() }
-            }
-            Self::Frozen(frozen) => Self::Frozen(Arc::clone(frozen)),
-        }
-    }
-}
-
-impl<L: Leaf> Served<L> {
-    /// The newest published state.
-    #[must_use]
-    pub fn view(&self) -> Arc<View> {
-        match self {
-            Self::Open { log, .. } => log.view(),
-            Self::Frozen(frozen) => frozen.view(),
-        }
-    }
-
-    /// Whether it takes no more, by now.
-    #[must_use]
-    pub fn is_frozen(&self) -> bool {
-        match self {
-            Self::Open { end, clock, .. } => end.is_some_and(|end| end.0 <= clock.unix_seconds()),
-            Self::Frozen(_) => true,
-        }
-    }
-
-    /// Takes an entry in.
-    ///
-    /// # Errors
-    /// As [`refuse`]; 405 when it takes no more.
-    pub async fn append(&self, pending: L::Pending, overloaded: &'static str) -> Result<Receipt, ApiError> {
-        match self {
-            Self::Open { log, .. } if !self.is_frozen() => {
-                log.append(pending).await.map_err(|error| refuse(error, overloaded))
-            }
-            _ => Err(ApiError::new(Code::Unimplemented, FROZEN)),
-        }
-    }
-}
-
-/// Opens a log: to be written to, with its settings, or for reading only, once it takes no more. What was acknowledged
-/// before its end is published first, if its key is still there.
-///
-/// # Errors
-/// When it cannot be opened.
-pub async fn open<L: Leaf>(
-    instance: &Instance,
-    period: &Period<'_>,
-    key: KeyVerifier,
-    settings: Option<Settings>,
-) -> anyhow::Result<Served<L>> {
-    let kept = period.kept(instance)?;
-    let (end, clock) = (period.end, instance.clock.clone());
-    let frozen = period.is_frozen(&clock);
-    let first_seen = instance.keys.path(period.name, "seen");
-    // Recovery reads what is kept and may take a while.
-    let opened = tokio::task::spawn_blocking(move || {
-        if let Some(settings) = settings.clone().filter(|_| !frozen) {
-            kept.probe_before_start()?;
-            return Ok(Served::Open { log: Log::<L>::open(kept.place, settings)?, end, clock });
-        }
-        let identity = Identity { key: &key, first_seen: &first_seen };
-        let opened = match (Frozen::open::<L>(&kept.place, &identity), settings) {
-            (Err(OpenError::Unpublished { .. } | OpenError::Held { .. }), Some(settings)) => {
-                Log::<L>::open(kept.place.clone(), settings)?.close()?;
-                Frozen::open::<L>(&kept.place, &identity)
-            }
-            (opened, _) => opened,
-        };
-        Ok(Served::Frozen(Arc::new(opened?)))
-    });
-    opened.await?
-}
-
-/// Makes a service as sound as its log, and closes the log when the service has ended.
-#[must_use]
-pub fn service<L: Leaf>(mut service: Service, log: Served<L>) -> Service {
-    let name = service.name;
-    let shown = log.clone();
-    service.entries = Some(Arc::new(move || shown.view().size()));
-    let Served::Open { log, .. } = log else { return service };
-    let watched = log.clone();
-    service.failure = Arc::new(move || watched.failure().map(|failure| chain(&failure)));
-    service.close = Some(Box::pin(async move {
-        match tokio::task::spawn_blocking(move || log.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::error!(service = name, error = chain(&error), "the log did not close cleanly");
-            }
-            Err(error) => tracing::error!(service = name, %error, "the log did not close cleanly"),
-        }
-    }));
-    service
-}
 
 /// What a caller is told whose entry was not logged.
 #[must_use]
@@ -177,30 +75,14 @@ pub fn refuse(error: AppendError, overloaded: &'static str) -> ApiError {
     }
 }
 
-/// What the newest published state has under this path.
-///
-/// # Errors
-/// 404, or 500 when what was promised cannot be read.
-pub async fn read(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
-    if path.len() > MAX_PATH {
-        return Err(ApiError::not_found());
-    }
-    let found = if view.is_in_memory(&path) {
-        view.read(&path)
-    } else {
-        // A cold disk must not hold up the others.
-        tokio::task::spawn_blocking(move || view.read(&path))
-            .await
-            .map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?
-    };
-    found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
-}
+/// Gives what the newest published state has under a path.
+type Read = Arc<dyn Fn(String) -> Reading + Send + Sync>;
+type Reading = Pin<Box<dyn Future<Output = Result<Bytes, ApiError>> + Send>>;
 
 /// The public files of a log, as they are served.
 #[derive(Clone)]
 pub struct Files {
-    /// Gives the newest published state.
-    newest: Arc<dyn Fn() -> Arc<View> + Send + Sync>,
+    read: Read,
     /// The first path segments served, each with its content type.
     kinds: &'static [(&'static str, &'static str)],
     /// How the paths of bundles begin.
@@ -211,10 +93,13 @@ pub struct Files {
 impl Files {
     /// Those of this log, of these kinds (first path segment, content type).
     #[must_use]
-    pub fn of<L: Leaf>(log: &Served<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
+    pub fn of<L: Carried>(log: &Ledger<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
         let log = log.clone();
         Self {
-            newest: Arc::new(move || log.view()),
+            read: Arc::new(move |path| {
+                let log = log.clone();
+                Box::pin(async move { log.read(path).await })
+            }),
             kinds,
             bundles: format!("tile/{}/", L::BUNDLE_DIR),
             compressed: Arc::default(),
@@ -223,12 +108,15 @@ impl Files {
 
     /// Adds their routes under `prefix` (empty, or `/api/v2`).
     pub fn routes(&self, mut router: Router, prefix: &str) -> Router {
-        let newest = Arc::clone(&self.newest);
+        let read = Arc::clone(&self.read);
         router = router.route(
             &format!("{prefix}/checkpoint"),
             get(async move || {
-                let mut response = content(StatusCode::OK, CHECKPOINT_TYPE, newest().checkpoint().clone());
-                response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+                let (mut response, cache) = match read(CHECKPOINT_PATH.to_owned()).await {
+                    Ok(bytes) => (content(StatusCode::OK, CHECKPOINT_TYPE, bytes), NO_CACHE),
+                    Err(error) => (error.into_response(), NO_STORE),
+                };
+                response.headers_mut().insert(header::CACHE_CONTROL, cache);
                 response
             }),
         );
@@ -262,7 +150,7 @@ impl Files {
         let (bytes, encoded) = match gzip.then(|| self.compressed.get(&path)).flatten() {
             Some(held) => (held, true),
             None => {
-                let bytes = read((self.newest)(), path.clone()).await?;
+                let bytes = (self.read)(path.clone()).await?;
                 match gzip {
                     true => match self.compressed.now(path, bytes.clone()).await {
                         Some(shorter) => (shorter, true),

@@ -13,6 +13,7 @@ use crate::{
     kept::{Kept, Store},
     keys::KeyStoreError,
     rekor,
+    relay::{Listener, Role},
 };
 use sealog_bundle::{UnixTime, ValidFor};
 use sealog_tlog::note::KeyVerifier;
@@ -43,6 +44,11 @@ pub struct Shard {
     pub max_pending: usize,
     /// The bucket it is kept in; its directory under `data_dir` unless said.
     pub store: Option<Store>,
+    /// What of the log this process does.
+    #[serde(default)]
+    pub role: Role,
+    /// Where front ends of other processes reach its sequencer, if there are any.
+    pub sequencer: Option<Listener>,
 }
 
 /// The default of `max_pending`.
@@ -50,13 +56,18 @@ pub(crate) const fn default_max_pending() -> usize {
     DEFAULT_MAX_PENDING
 }
 
-/// A name that lives as long as the process.
+/// The names of a log and of its listener for front ends. They live as long as the process.
 #[derive(Clone, Copy, Debug)]
-pub struct Name(pub &'static str);
+pub struct Name {
+    log: &'static str,
+    sequencer: &'static str,
+}
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|name| Self(name.leak()))
+        let log = String::deserialize(deserializer)?;
+        let sequencer = format!("{log}-sequencer");
+        Ok(Self { log: log.leak(), sequencer: sequencer.leak() })
     }
 }
 
@@ -92,18 +103,27 @@ pub struct Period<'a> {
     pub max_pending: usize,
     /// The bucket it is kept in.
     pub store: Option<&'a Store>,
+    /// What of the log this process does.
+    pub role: Role,
+    /// Where front ends reach its sequencer.
+    pub sequencer: Option<&'a Listener>,
+    /// The name of that listener.
+    pub sequencer_name: &'static str,
 }
 
 impl<'a> From<&'a Shard> for Period<'a> {
     fn from(shard: &'a Shard) -> Self {
         Self {
-            name: shard.name.0,
+            name: shard.name.log,
             start: Some(shard.start),
             end: shard.end,
             listen: &shard.listen,
             url: &shard.url,
             max_pending: shard.max_pending,
             store: shard.store.as_ref(),
+            role: shard.role,
+            sequencer: shard.sequencer.as_ref(),
+            sequencer_name: shard.name.sequencer,
         }
     }
 }
@@ -115,18 +135,12 @@ impl Period<'_> {
         self.end.is_some_and(|end| end.0 <= clock.unix_seconds())
     }
 
-    /// Whether its private key is to be opened: it must be there as long as the log takes entries, and then may be.
-    #[must_use]
-    pub fn needs_key(&self, instance: &Instance) -> bool {
-        !self.is_frozen(&instance.clock) || instance.keys.contains(self.name)
-    }
-
     /// Where it is kept.
     ///
     /// # Errors
     /// When its table names no store.
     pub fn kept(&self, instance: &Instance) -> anyhow::Result<Kept> {
-        Kept::at(instance.dir_of(self.name), self.store)
+        Kept::at(instance.dir_of(self.name), self.store, self.sequencer)
     }
 
     /// The time for which a trusted root names it.
@@ -167,7 +181,10 @@ pub(crate) fn check(
         {
             let plain = |part: &&str| {
                 let digits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-                !part.is_empty() && part.len() <= 32 && part.bytes().all(digits)
+                !part.is_empty()
+                    && !part.ends_with("sequencer")
+                    && part.len() <= 32
+                    && part.bytes().all(digits)
             };
             if part.filter(plain).is_none() {
                 return Err(format!(
@@ -235,7 +252,7 @@ pub fn describe(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Described>
             leaves,
             key,
             first_seen: config.keys_dir().join(format!("{}.seen", period.name)),
-            kept: Kept::at(Instance::log_dir(config, period.name), period.store)?,
+            kept: Kept::at(Instance::log_dir(config, period.name), period.store, None)?,
             frozen: period.is_frozen(clock),
         });
         anyhow::Ok(())

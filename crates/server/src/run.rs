@@ -101,7 +101,8 @@ impl Running {
         }
         let services = services(config, &instance).await?;
         let client = config.client_dir();
-        let urls = services.iter().map(|service| (service.name, service.url.clone())).collect();
+        let told = services.iter().filter(|service| !service.internal);
+        let urls = told.map(|service| (service.name, service.url.clone())).collect();
         let ready = Ready { event: "ready", services: urls, client: absolute(&client) };
         trust::write(config, &instance, &client).context("writing the files for clients")?;
         let line = ready.to_json()?;
@@ -202,13 +203,13 @@ async fn services(config: &Config, instance: &Instance) -> anyhow::Result<Vec<Se
         if let Some(table) = &config.rekor {
             for period in table.periods() {
                 let started = rekor::start(instance, &period).await;
-                services.push(started.with_context(|| format!("starting {}", period.name))?);
+                services.extend(started.with_context(|| format!("starting {}", period.name))?);
             }
         }
         if let Some(table) = &config.ctlog {
             for period in table.periods() {
                 let started = ctlog::start(instance, table, &period).await;
-                services.push(started.with_context(|| format!("starting {}", period.name))?);
+                services.extend(started.with_context(|| format!("starting {}", period.name))?);
             }
         }
         if let Some(table) = &config.ca {

@@ -47,6 +47,21 @@ pub fn state_of_log(instance: &Instance, period: &Period<'_>, kept: &Kept) -> an
     }
 }
 
+/// That a log which another process is the sequencer of is known here: by its public key, and nothing else of it.
+///
+/// # Errors
+/// When its public key is not there.
+pub fn log_elsewhere(instance: &Instance, key: &str) -> anyhow::Result<Made> {
+    let path = instance.keys.path(key, "pub");
+    anyhow::ensure!(
+        path.exists(),
+        "{} does not exist: copy it from the keys of the log's sequencer",
+        path.display()
+    );
+    instance.keys.public(key)?;
+    Ok(Made::Existing)
+}
+
 /// A log's key: made now, unless an interrupted `init` made it.
 ///
 /// # Errors

@@ -63,11 +63,12 @@ fn one_of(logs: Vec<Described>, name: &str) -> Result<Described, UnknownLog> {
 /// A directory, or the URL of a part of an object store.
 fn place_at(text: &str, options: &Elsewhere) -> anyhow::Result<Kept> {
     if !text.contains("://") {
-        return Kept::at(PathBuf::from(text), None);
+        return Kept::at(PathBuf::from(text), None, None);
     }
     let options = options.options.iter().cloned().collect();
     // Nothing of it is kept on this machine.
-    Kept::at(PathBuf::new(), Some(&Store { url: text.to_owned(), options, stand_by: false }))
+    let store = Store { url: text.to_owned(), options, stand_by: false, lease_seconds: None };
+    Kept::at(PathBuf::new(), Some(&store), None)
 }
 
 /// Copies a log between where the configuration keeps it and another place, where it is a log too.

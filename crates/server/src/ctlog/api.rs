@@ -8,8 +8,8 @@ use super::{
     roots::Accepted,
 };
 use crate::{
-    http::{ApiError, Code, SignedHere, json, read_body},
-    logs::Served,
+    http::{ApiError, Code, Direct, SignedHere, json, read_body},
+    logs::Ledger,
 };
 use axum::{
     Router,
@@ -19,9 +19,8 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::StatusCode;
-use sealog_crypto::Signer;
 use sealog_pki::Certificate;
-use sealog_tlog::ct::{CtLeaf, Sct, TileLeaf};
+use sealog_tlog::ct::{CtLeaf, Sct};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -31,26 +30,27 @@ const OVERLOADED: &str = "the log has as many submissions waiting as it may hold
 
 /// What the handlers share.
 pub(super) struct CtApi {
-    pub(super) log: Served<CtLeaf>,
+    pub(super) log: Ledger<CtLeaf>,
     pub(super) roots: Accepted,
-    /// A log that takes no more needs none.
-    pub(super) signer: Option<Arc<dyn Signer>>,
+}
+
+const SUBMISSIONS: [(&str, Endpoint); 2] =
+    [("/ct/v1/add-chain", Endpoint::Chain), ("/ct/v1/add-pre-chain", Endpoint::PreChain)];
+
+pub(super) fn direct(api: &Arc<CtApi>) -> Direct {
+    SUBMISSIONS.into_iter().fold(Direct::default(), |direct, (path, endpoint)| {
+        let api = Arc::clone(api);
+        direct.post(path, move |request| add(Arc::clone(&api), request, endpoint))
+    })
 }
 
 pub(super) fn router(api: Arc<CtApi>) -> Router {
-    Router::new()
-        .route(
-            "/ct/v1/add-chain",
-            post(async |State(api): State<Arc<CtApi>>, request: Request| {
-                add(&api, request, Endpoint::Chain).await
-            }),
-        )
-        .route(
-            "/ct/v1/add-pre-chain",
-            post(async |State(api): State<Arc<CtApi>>, request: Request| {
-                add(&api, request, Endpoint::PreChain).await
-            }),
-        )
+    SUBMISSIONS
+        .into_iter()
+        .fold(Router::new(), |router, (path, endpoint)| {
+            let handler = move |State(api): State<Arc<CtApi>>, request| add(api, request, endpoint);
+            router.route(path, post(handler))
+        })
         .route("/ct/v1/get-roots", get(get_roots))
         .with_state(api)
 }
@@ -60,10 +60,11 @@ struct AddChain {
     chain: Vec<String>,
 }
 
-async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
-    // A read-only log of the reference implementation has no such path.
-    let frozen = || ApiError::new(Code::NotFound, "this log is frozen: it takes no more certificates");
-    let signer = api.signer.as_ref().filter(|_| !api.log.is_frozen()).ok_or_else(frozen)?;
+async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
+    if api.log.is_frozen() {
+        // A read-only log of the reference implementation has no such path.
+        return Err(ApiError::new(Code::NotFound, "this log is frozen: it takes no more certificates"));
+    }
     let whose = match request.extensions().get::<SignedHere>() {
         Some(SignedHere) => Leaf::Ours,
         None => Leaf::Unknown,
@@ -85,13 +86,8 @@ async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Respon
         admitted => admitted,
     };
     let submission = admitted.map_err(|e| ApiError::invalid(e.to_string()))?;
-    let entry = submission.entry.clone();
-    let receipt = api.log.append(submission, OVERLOADED).await?;
-    // The leaf as it is stored says when the entry came first: a duplicate gets that very time.
-    let failed = |e: &dyn std::fmt::Display| ApiError::internal("the log failed").because(e);
-    let leaf = TileLeaf::parse(&receipt.encoded).map_err(|e| failed(&e))?;
-    let sct = Sct::sign(leaf.timestamp_ms, &entry, leaf.extensions.to_vec(), signer.as_ref())
-        .map_err(|e| failed(&e))?;
+    let (_, promise) = api.log.append(submission, OVERLOADED).await?;
+    let sct = Sct::parse(&promise).map_err(|e| ApiError::internal("the log failed").because(e))?;
     let sct = serde_json::json!({
         "sct_version": sct.version,
         "id": BASE64.encode(sct.log_id),

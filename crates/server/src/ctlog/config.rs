@@ -4,6 +4,7 @@ use crate::{
     config::{Listen, PublicUrl},
     kept::Store,
     periods::{Moment, Period, Shard, default_max_pending},
+    relay::{Listener, Role},
 };
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -24,6 +25,11 @@ pub struct Config {
     pub max_pending: usize,
     /// The bucket it is kept in; its directory under `data_dir` unless said.
     pub store: Option<Store>,
+    /// What of the log this process does.
+    #[serde(default)]
+    pub role: Role,
+    /// Where front ends of other processes reach its sequencer, if there are any.
+    pub sequencer: Option<Listener>,
     /// When it takes no more.
     pub end: Option<Moment>,
     /// The logs that take over from it, in their order.
@@ -43,6 +49,9 @@ impl Config {
             url: &self.url,
             max_pending: self.max_pending,
             store: self.store.as_ref(),
+            role: self.role,
+            sequencer: self.sequencer.as_ref(),
+            sequencer_name: super::SEQUENCER,
         };
         std::iter::once(first).chain(self.shards.iter().map(Period::from)).collect()
     }

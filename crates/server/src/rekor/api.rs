@@ -4,8 +4,8 @@
 
 use super::answer::{MAX_REQUEST, RekorApi};
 use crate::{
-    http::{ApiError, Code, json, read_body},
-    logs,
+    http::{ApiError, Code, Direct, json, read_body},
+    logs::FROZEN,
 };
 use axum::{
     Router,
@@ -17,9 +17,15 @@ use http::StatusCode;
 use sealog_bundle::CreateEntryRequest;
 use std::sync::Arc;
 
+const ENTRIES: &str = "/api/v2/log/entries";
+
+pub(super) fn direct(api: Arc<RekorApi>) -> Direct {
+    Direct::default().post(ENTRIES, move |request| create_entry(State(Arc::clone(&api)), request))
+}
+
 pub(super) fn router(api: Arc<RekorApi>) -> Router {
     Router::new()
-        .route("/api/v2/log/entries", post(create_entry))
+        .route(ENTRIES, post(create_entry))
         // Old clients must fail fast and legibly.
         .route(
             "/api/v1/{*rest}",
@@ -30,11 +36,11 @@ pub(super) fn router(api: Arc<RekorApi>) -> Router {
 
 async fn create_entry(State(api): State<Arc<RekorApi>>, request: Request) -> Result<Response, ApiError> {
     if api.log.is_frozen() {
-        return Ok((StatusCode::METHOD_NOT_ALLOWED, format!("{}\n", logs::FROZEN)).into_response());
+        return Ok((StatusCode::METHOD_NOT_ALLOWED, format!("{FROZEN}\n")).into_response());
     }
     let request = {
         let body = read_body(request.into_body(), MAX_REQUEST).await?;
         CreateEntryRequest::parse(&body)
     };
-    Ok(json(StatusCode::CREATED, api.create(request).await?.to_json()))
+    Ok(json(StatusCode::CREATED, api.create_json(request).await?))
 }

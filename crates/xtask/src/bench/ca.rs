@@ -4,7 +4,7 @@
 //! several concurrencies; each side's best is quoted. Our certificate log is in all figures of ours; Fulcio is measured with it
 //! and without any.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::figures::Figures;
+use super::usage::cpu_seconds;
 use crate::House;
 use crate::dev::until_ready;
 use crate::peers::{self, Peers};
@@ -24,8 +25,6 @@ const CONCURRENCIES: [u32; 4] = [1, 16, 64, 128];
 /// How long each is measured.
 const SECONDS: u64 = 8;
 const LIMIT: Duration = Duration::from_secs(120);
-/// Ticks in a second of `/proc/PID/stat`, which Linux fixes for programs.
-const TICKS: f64 = 100.0;
 
 /// What one run gave.
 struct Measured {
@@ -238,14 +237,4 @@ fn make_authority(scratch: &Scratch, curve: &str) -> Result<()> {
 fn only_owner(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
-}
-
-/// User and system time of a process.
-fn cpu_seconds(id: u32) -> Result<f64> {
-    let path = PathBuf::from(format!("/proc/{id}/stat"));
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    // What follows the name, which may hold anything.
-    let (_, rest) = text.rsplit_once(')').context("not a process's statistics")?;
-    let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<f64>().ok());
-    Ok(ticks.sum::<f64>() / TICKS)
 }

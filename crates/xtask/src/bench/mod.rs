@@ -2,5 +2,7 @@
 
 pub(crate) mod ca;
 mod figures;
+pub(crate) mod log;
 pub(crate) mod path;
+mod usage;
 pub(crate) mod verify;
