@@ -24,6 +24,8 @@ use std::path::PathBuf;
 const DEFAULT_MAX_PENDING: usize = 4096;
 /// Clocks that differ by less agree on whether a log has begun.
 const BEGINS_BEFORE_SECONDS: i64 = 300;
+/// A signature's timestamp may be a little later than its entry; and clients hold that against the log.
+const ENDS_AFTER_SECONDS: i64 = 3600;
 
 /// The tables `[[rekor.shards]]` and `[[ctlog.shards]]`: a log that takes over from the one before it.
 #[derive(Debug, Deserialize)]
@@ -147,7 +149,7 @@ impl Period<'_> {
     #[must_use]
     pub fn valid_for(&self, valid_from: i64) -> ValidFor {
         let start = self.start.map_or(valid_from, |start| start.0.saturating_sub(BEGINS_BEFORE_SECONDS));
-        let end = self.end.map(|end| UnixTime::from_seconds(end.0));
+        let end = self.end.map(|end| UnixTime::from_seconds(end.0.saturating_add(ENDS_AFTER_SECONDS)));
         ValidFor { start: UnixTime::from_seconds(start), end }
     }
 }
