@@ -32,7 +32,7 @@ pub use dsse::Envelope;
 pub use entry::{EntryBody, EntryError, HashedRekord, Verifier};
 pub use json::JsonError;
 pub use key_details::KeyDetails;
-pub use log_entry::{InclusionProof, KindVersion, TransparencyLogEntry};
+pub use log_entry::{Answers, InclusionProof, KindVersion, TransparencyLogEntry};
 pub use request::CreateEntryRequest;
 pub use signing_config::SigningConfig;
 pub use statement::Statement;

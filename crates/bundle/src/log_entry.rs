@@ -1,6 +1,10 @@
 //! The transparency log entry: what a log answers and what a bundle carries to prove inclusion
 //! (`dev.sigstore.rekor.v1.TransparencyLogEntry`, used by Rekor v1 and v2).
 
+mod answers;
+
+pub use answers::Answers;
+
 use crate::json::{Fields, JsonError, Unknown, Value, fields, object};
 use alloc::{
     string::{String, ToString as _},

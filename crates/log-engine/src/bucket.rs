@@ -42,9 +42,9 @@ pub use reader::{Reader, SequencerAt};
 pub use store::{StoreBucket, StoreError};
 
 use head::{Head, Holder, Segment};
-use objects::BucketObjects;
+pub(crate) use objects::BucketObjects;
 
-const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 const WAL: &str = "wal/";
 /// Looks at the head within a lease, by whoever waits for it to end: a log that is let go is taken soon.
 const LOOKS: u32 = 8;
@@ -199,7 +199,31 @@ impl Local {
     }
 }
 
+impl Local {
+    /// The directory as it is, to look at a log only. Without one nobody on this machine has the log.
+    pub(crate) fn look(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
+        match disk.is_dir(dir) {
+            true => Self::open(disk, dir, String::new()),
+            false => {
+                let (dir, id, at, token) = (dir.to_owned(), String::new(), String::new(), String::new());
+                Ok(Self { disk, dir, id, at, token, given_up: Arc::default(), lock: Box::new(()) })
+            }
+        }
+    }
+}
+
 impl InBucket {
+    /// A bucket with a log that nobody runs, to look at only; that of another one is not waited for.
+    pub(crate) fn look(bucket: Arc<dyn Bucket>, local: Local, lease: Duration) -> Result<Self, OpenError> {
+        let mut this = Self { bucket, local, lease, head: None };
+        let seen = this.read_head()?;
+        if let Some(holder) = seen.0.holder.as_ref().filter(|holder| holder.id != this.local.id) {
+            return Err(OpenError::Held { place: this.name(), by: holder.at.clone() });
+        }
+        this.head = Some(seen);
+        Ok(this)
+    }
+
     /// A bucket for a new log: there must be none in it.
     pub(crate) fn create(bucket: Arc<dyn Bucket>, local: Local, lease: Duration) -> Result<Self, OpenError> {
         let name = PathBuf::from(bucket.name());
@@ -296,7 +320,7 @@ impl Storage for InBucket {
             beat: 0,
             sequence: 1,
             time_ms: first.time_ms,
-            base: 0,
+            base: first.first,
             segments: Vec::new(),
             checkpoint: first.checkpoint.to_vec(),
         };

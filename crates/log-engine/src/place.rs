@@ -8,6 +8,7 @@ use crate::bucket::{Bucket, InBucket, Local};
 use crate::directory::Directory;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
+use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
@@ -47,6 +48,17 @@ impl BucketPlace {
 }
 
 impl Place {
+    /// Whether there is a (completely created) log.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub fn has_log(&self) -> std::io::Result<bool> {
+        match self {
+            Self::Directory(dir) => Ok(Layout::is_log(&RealDisk, dir)),
+            Self::Bucket(BucketPlace { bucket, .. }) => bucket.has_log(),
+        }
+    }
+
     /// A place without a log.
     pub(crate) fn create(&self, settings: &Settings) -> Result<Box<dyn Storage>, OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);

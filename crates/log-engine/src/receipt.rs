@@ -14,7 +14,7 @@ pub struct Receipt {
     pub encoded: Bytes,
     /// The same entry was logged before.
     pub duplicate: bool,
-    /// Proof under `checkpoint`, already verified.
+    /// Proof under `checkpoint`, verified before the answer: of a new entry with its batch, of an earlier one by itself.
     pub proof: InclusionProof,
     /// Root hash in `checkpoint`.
     pub root: Hash,

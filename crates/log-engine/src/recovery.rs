@@ -42,6 +42,46 @@ pub(crate) fn recover<L: Leaf>(
     store: &Arc<Store>,
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
+    let ReadBack { tree, view, last_time_ms, published, remembered, there, missing } =
+        read_back::<L>(storage, store, settings)?;
+    // A log that was made just now has published nothing yet.
+    if published && !remembered {
+        tracing::warn!(
+            path = %settings.first_seen.display(), size = view.size(),
+            "no checkpoint of this log is remembered beside its key; an old backup could not be told from the log"
+        );
+    }
+
+    // From here on the log answers for what it read.
+    storage.take()?;
+    let failed = |error: io::Result<()>| error.at("write tiles under", &store.path_of(""));
+    failed(write_full(store, &missing))?;
+    // A file is synced before it gets its name, but the last process may have ended before the name was durable.
+    failed(store.objects().keep_names(&there))?;
+    store.release(&there);
+    store.release(&missing);
+    Ok(Recovered { tree, view, last_time_ms })
+}
+
+/// The committed log as it was read back and found right; nothing was changed.
+pub(crate) struct ReadBack {
+    pub(crate) tree: Tree,
+    pub(crate) view: Arc<View>,
+    pub(crate) last_time_ms: u64,
+    /// Whether there is a published checkpoint, and one beside the key.
+    pub(crate) published: bool,
+    pub(crate) remembered: bool,
+    /// Finished files of the records that are where they belong, and those that are not yet.
+    there: Vec<FullFile>,
+    missing: Vec<FullFile>,
+}
+
+/// Reads the log back and compares. Until they are released, finished files are read from memory.
+pub(crate) fn read_back<L: Leaf>(
+    storage: &mut dyn Storage,
+    store: &Arc<Store>,
+    settings: &Settings,
+) -> Result<ReadBack, OpenError> {
     let (tree, replay) = replay::<L>(storage, store, settings)?;
     store.hold(&replay.full);
     let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint, Arc::clone(store)));
@@ -52,25 +92,9 @@ pub(crate) fn recover<L: Leaf>(
     let path = &settings.first_seen;
     let seen = files::read_if_there(storage.disk().as_ref(), path).at("read", path)?;
     let remembered = compare_remembered(&view, seen.as_deref(), path, Evidence::FirstSeen, settings)?;
-    // A log that was made just now has published nothing yet.
-    if published && !remembered {
-        tracing::warn!(
-            path = %settings.first_seen.display(), size = view.size(),
-            "no checkpoint of this log is remembered beside its key; an old backup could not be told from the log"
-        );
-    }
     refuse_tiles_beyond(&view)?;
     let (there, missing) = compare_full(store, replay.full)?;
-
-    // From here on the log answers for what it read.
-    storage.take()?;
-    let failed = |error: io::Result<()>| error.at("write tiles under", &store.path_of(""));
-    failed(write_full(store, &missing))?;
-    // A file is synced before it gets its name, but the last process may have ended before the name was durable.
-    failed(store.objects().keep_names(&there))?;
-    store.release(&there);
-    store.release(&missing);
-    Ok(Recovered { tree, view, last_time_ms: replay.time_ms })
+    Ok(ReadBack { tree, view, last_time_ms: replay.time_ms, published, remembered, there, missing })
 }
 
 /// What replaying the records leaves besides the tree.
@@ -214,7 +238,7 @@ fn tree_before<L: Leaf>(store: &Store, size: u64) -> Result<Tree, OpenError> {
 
 /// The first `width` nodes of a tile: from the full tile if it was finished; else computed from the finished tiles below
 /// (which shows whether these are what was signed), or at the lowest level from the partial one of just that width.
-fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
+pub(crate) fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
     let not_there = |tile: Tile| missing(store, &tile.full().path(), "no such file".to_owned());
     if let Some(hashes) = store.first_nodes(tile, tile.full()).map_err(from_read)? {
         return Ok(hashes);

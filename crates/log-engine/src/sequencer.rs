@@ -63,7 +63,6 @@ pub(crate) enum Answer {
 pub(crate) struct Placement {
     pub(crate) time_ms: u64,
     pub(crate) encoded: Bytes,
-    pub(crate) leaf_hash: Hash,
     pub(crate) proof: InclusionProof,
     pub(crate) view: Arc<View>,
 }
@@ -183,6 +182,11 @@ impl<L: Leaf> Sequencer<L> {
             return taken;
         }
         let staged = self.tree.stage(batch.leaf_hashes.iter().copied(), batch.entries.clone());
+        let Some(proofs) = prove::<L>(&batch, &staged) else {
+            // A log whose proofs do not verify must not go on signing.
+            self.stop(batch, Cause::Proof, None);
+            return taken;
+        };
         let signed = match sign(&self.settings, &staged, batch.time_ms) {
             Ok(signed) => signed,
             Err(error) => {
@@ -193,7 +197,7 @@ impl<L: Leaf> Sequencer<L> {
         match self.commit(&batch, &staged, &signed) {
             Ok(()) => {
                 self.refusing = false;
-                self.apply_and_publish(batch, staged, signed);
+                self.apply_and_publish(batch, staged, proofs, signed);
             }
             Err(CommitError::Refused(error)) => {
                 if !std::mem::replace(&mut self.refusing, true) {
@@ -309,9 +313,14 @@ impl<L: Leaf> Sequencer<L> {
     }
 
     /// Everything after the commit. Nothing here can fail; it only has to happen in this order.
-    fn apply_and_publish(&mut self, batch: Batch, staged: Staged, mut signed: SignedNote) {
+    fn apply_and_publish(
+        &mut self,
+        batch: Batch,
+        staged: Staged,
+        proofs: Vec<InclusionProof>,
+        mut signed: SignedNote,
+    ) {
         let (size, root) = (staged.size(), staged.root());
-        let proofs: Vec<_> = (batch.first..size).map(|index| staged.prove(index)).collect();
         self.last_time_ms = batch.time_ms;
         let full = self.tree.apply(staged);
 
@@ -324,17 +333,12 @@ impl<L: Leaf> Sequencer<L> {
         let view = Arc::new(View::new(&self.tree, root, signed.encode().into(), Arc::clone(&self.store)));
         self.view.store(Arc::clone(&view));
 
-        let placed = batch.waiters.into_iter().zip(batch.entries).zip(batch.leaf_hashes).zip(proofs);
-        for (((waiter, encoded), leaf_hash), proof) in placed {
-            let answer = match proof {
-                Some(proof) => {
-                    let view = Arc::clone(&view);
-                    Ok(Answer::Placed(Placement { time_ms: batch.time_ms, encoded, leaf_hash, proof, view }))
-                }
-                None => Err(AppendError::Stopped(self.health.fail(Cause::Proof, None))),
-            };
+        let placed = batch.waiters.into_iter().zip(batch.entries).zip(proofs);
+        for ((waiter, encoded), proof) in placed {
+            let view = Arc::clone(&view);
+            let placement = Placement { time_ms: batch.time_ms, encoded, proof, view };
             // A caller that has gone away finds its entry when it asks again.
-            let _ = waiter.send(answer);
+            let _ = waiter.send(Ok(Answer::Placed(placement)));
         }
         answer_duplicates(batch.duplicates);
         self.tidy();
@@ -364,6 +368,21 @@ impl<L: Leaf> Sequencer<L> {
 enum Place {
     New { leaf_hash: Hash, encoded: Bytes },
     Logged(u64),
+}
+
+/// A proof for each entry of the batch; `None` if they prove nothing, which would be a defect of ours.
+///
+/// All are read from one tree by one rule, so the first and the last are verified for all: from the bytes that will be
+/// served to the root that will be signed.
+fn prove<L: Leaf>(batch: &Batch, staged: &Staged) -> Option<Vec<InclusionProof>> {
+    let proofs = (batch.first..staged.size()).map(|index| staged.prove(index)).collect::<Option<Vec<_>>>()?;
+    let root = staged.root();
+    let holds = |(entry, proof): (&Bytes, &InclusionProof)| {
+        L::leaf_hash(entry).is_ok_and(|leaf_hash| proof.verify(&leaf_hash, &root).is_ok())
+    };
+    let mut proven = batch.entries.iter().zip(&proofs);
+    let hold = proven.next().is_none_or(holds) && proven.next_back().is_none_or(holds);
+    hold.then_some(proofs)
 }
 
 /// The checkpoint of the staged tree with the log's signatures. It must not leave the process before the commit.

@@ -18,6 +18,7 @@ use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, Resource, TILE_HEIGHT, TIL
 use sealog_tlog::{Hash, InclusionProof, Leaf, LeafError, Tile};
 
 use crate::error::ReadError;
+use crate::reread::Reread;
 use crate::storage::Objects;
 use crate::tree::{FullFile, Tree};
 
@@ -47,11 +48,13 @@ pub(crate) struct Store {
     kind: LeafKind,
     /// By path, until the file is durable.
     fresh: RwLock<HashMap<String, Bytes>>,
+    /// Files of the right length, read from where they are kept.
+    reread: Reread,
 }
 
 impl Store {
     pub(crate) fn new(objects: Arc<dyn Objects>, kind: LeafKind) -> Self {
-        Self { objects, kind, fresh: RwLock::new(HashMap::new()) }
+        Self { objects, kind, fresh: RwLock::new(HashMap::new()), reread: Reread::default() }
     }
 
     pub(crate) fn objects(&self) -> &dyn Objects {
@@ -82,12 +85,24 @@ impl Store {
         }
     }
 
-    /// A file that must be there.
-    fn full(&self, path: &str) -> Result<Bytes, ReadError> {
-        if let Some(bytes) = self.fresh.read().unwrap_or_else(PoisonError::into_inner).get(path) {
-            return Ok(bytes.clone());
+    /// A finished file, if it need not be read from where it is kept.
+    fn held(&self, path: &str) -> Option<Bytes> {
+        let fresh = self.fresh.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        fresh.or_else(|| self.reread.get(path))
+    }
+
+    /// A file that must be there, and look like `sound` says.
+    fn full(&self, path: &str, sound: impl FnOnce(&Bytes) -> bool) -> Result<Bytes, ReadError> {
+        if let Some(bytes) = self.held(path) {
+            return Ok(bytes);
         }
-        self.kept(path)?.ok_or_else(|| ReadError::Damaged { path: self.path_of(path) })
+        match self.kept(path)? {
+            Some(bytes) if sound(&bytes) => {
+                self.reread.put(path, bytes.clone());
+                Ok(bytes)
+            }
+            _ => Err(ReadError::Damaged { path: self.path_of(path) }),
+        }
     }
 
     /// What is kept under `path`.
@@ -96,13 +111,7 @@ impl Store {
     }
 
     pub(crate) fn full_tile(&self, tile: Tile) -> Result<Bytes, ReadError> {
-        let path = tile.full().path();
-        let bytes = self.full(&path)?;
-        if bytes.len() == usize::from(TILE_WIDTH) * HASH_LEN {
-            Ok(bytes)
-        } else {
-            Err(ReadError::Damaged { path: self.path_of(&path) })
-        }
+        self.full(&tile.full().path(), |bytes| bytes.len() == usize::from(TILE_WIDTH) * HASH_LEN)
     }
 
     /// The nodes of `tile`, read from the one of the same place that is as wide as `kept`; `None` if it is not there.
@@ -150,7 +159,13 @@ impl Store {
     }
 
     pub(crate) fn full_bundle(&self, bundle: EntryBundle) -> Result<Bytes, ReadError> {
-        self.full(&bundle.full().path(self.kind.bundle_dir))
+        self.full_bundle_at(&bundle.full().path(self.kind.bundle_dir))
+    }
+
+    fn full_bundle_at(&self, path: &str) -> Result<Bytes, ReadError> {
+        self.full(path, |bytes| {
+            self.element(bytes, TILE_WIDTH - 1).is_some_and(|(_, end)| end == bytes.len())
+        })
     }
 
     /// Byte range of element `n` in a bundle.
@@ -166,6 +181,14 @@ impl Store {
         Some((start, start + element.len()))
     }
 
+    /// The first bytes of a full bundle, as many elements as `bundle` is wide.
+    fn first_of(&self, bytes: &Bytes, bundle: EntryBundle) -> Option<Bytes> {
+        if bundle.is_full() {
+            return Some(bytes.clone());
+        }
+        self.element(bytes, bundle.width() - 1).map(|(_, end)| bytes.slice(..end))
+    }
+
     /// All elements of full bundles that are kept, in the order asked for.
     pub(crate) fn elements(&self, bundles: &[EntryBundle]) -> Result<Vec<Vec<Bytes>>, ReadError> {
         let paths: Vec<_> = bundles.iter().map(|bundle| bundle.full().path(self.kind.bundle_dir)).collect();
@@ -174,7 +197,7 @@ impl Store {
         let elements = paths.iter().zip(read).map(|(path, bytes)| {
             let damaged = || ReadError::Damaged { path: self.path_of(path) };
             // On its way, perhaps, and not kept yet.
-            let bytes = bytes.map_or_else(|| self.full(path), Ok)?;
+            let bytes = bytes.map_or_else(|| self.full_bundle_at(path), Ok)?;
             let mut elements = Vec::with_capacity(usize::from(TILE_WIDTH));
             let mut rest: &[u8] = &bytes;
             while !rest.is_empty() {
@@ -248,13 +271,22 @@ impl View {
         }
     }
 
-    /// True when [`read`](Self::read) of this path can be answered without touching the disk.
+    /// What [`read`](Self::read) of this path says, if it can say so without touching the disk.
     #[must_use]
-    pub fn is_in_memory(&self, path: &str) -> bool {
-        match Resource::parse(path, self.store.kind.bundle_dir) {
-            Ok(Resource::Tile(tile)) => tile.index() >= self.full_count(tile.level()),
-            Ok(Resource::Bundle(bundle)) => bundle.index() >= self.full_count(0),
-            Err(_) => !is_side_object(path),
+    pub fn read_held(&self, path: &str) -> Option<Option<Bytes>> {
+        let resource = Resource::parse(path, self.store.kind.bundle_dir);
+        let full = match &resource {
+            Ok(Resource::Tile(tile)) if tile.index() < self.full_count(tile.level()) => tile.full().path(),
+            Ok(Resource::Bundle(bundle)) if bundle.index() < self.full_count(0) => {
+                bundle.full().path(self.store.kind.bundle_dir)
+            }
+            Err(_) if is_side_object(path) => return None,
+            _ => return self.read(path).ok(),
+        };
+        let bytes = self.store.held(&full)?;
+        match resource.ok()? {
+            Resource::Tile(tile) => Some(first_hashes(&bytes, tile.width())),
+            Resource::Bundle(bundle) => self.store.first_of(&bytes, bundle).map(Some),
         }
     }
 
@@ -350,8 +382,7 @@ impl View {
         } else {
             return Ok(None);
         };
-        let wanted = usize::from(tile.width()) * HASH_LEN;
-        Ok((wanted <= bytes.len()).then(|| bytes.slice(..wanted)))
+        Ok(first_hashes(&bytes, tile.width()))
     }
 
     fn bundle(&self, bundle: EntryBundle) -> Result<Option<Bytes>, ReadError> {
@@ -368,13 +399,10 @@ impl View {
             return Ok(None);
         }
         let bytes = self.store.full_bundle(bundle)?;
-        if bundle.is_full() {
-            return Ok(Some(bytes));
-        }
-        let (_, end) = self.store.element(&bytes, bundle.width() - 1).ok_or_else(|| ReadError::Damaged {
+        let first = self.store.first_of(&bytes, bundle).ok_or_else(|| ReadError::Damaged {
             path: self.store.path_of(&bundle.full().path(self.store.kind.bundle_dir)),
         })?;
-        Ok(Some(bytes.slice(..end)))
+        Ok(Some(first))
     }
 
     /// Finished tiles of a tile level.
@@ -382,6 +410,12 @@ impl View {
         let bits = (u32::from(level) + 1) * u32::from(TILE_HEIGHT);
         self.size.checked_shr(bits).unwrap_or(0)
     }
+}
+
+/// The first hashes of a tile, as many as asked for, if it has them.
+fn first_hashes(bytes: &Bytes, width: u16) -> Option<Bytes> {
+    let wanted = usize::from(width) * HASH_LEN;
+    (wanted <= bytes.len()).then(|| bytes.slice(..wanted))
 }
 
 impl std::fmt::Debug for View {

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sealog_log_engine::{AppendError, Log, OpenError};
-use sealog_tlog::{EntryBytes, EntryLeaf, SignedCheckpoint};
+use sealog_log_engine::{AppendError, Cause, Log, OpenError};
+use sealog_tlog::{EntryBytes, EntryLeaf, Hash, Leaf, LeafError, Placed, SignedCheckpoint};
 use support::{Owner, append_all, check_receipt, entry, naive_paths, read_public, read_through, runtime};
 
 #[test]
@@ -299,4 +299,99 @@ fn a_log_is_created_once_and_only_under_settings_that_can_work() {
     settings.signers.clear();
     let wrong = Log::<EntryLeaf>::open(&owner.dir(), settings);
     assert!(matches!(wrong, Err(OpenError::Setting { name: "signers", .. })), "{wrong:?}");
+}
+
+/// Puts something else into the tree than it serves, once it is asked to.
+struct FalseLeaf;
+
+impl Leaf for FalseLeaf {
+    type Pending = EntryBytes;
+    const BUNDLE_DIR: &'static str = EntryLeaf::BUNDLE_DIR;
+
+    fn dedup_key(pending: &EntryBytes) -> [u8; 32] {
+        EntryLeaf::dedup_key(pending)
+    }
+    fn place(pending: &EntryBytes, index: u64, time_ms: u64) -> Result<Placed, LeafError> {
+        let placed = EntryLeaf::place(pending, index, time_ms)?;
+        let leaf_hash = if pending.0.starts_with(b"entry false") { Hash([7; 32]) } else { placed.leaf_hash };
+        Ok(Placed { leaf_hash, ..placed })
+    }
+    fn split_first(bundle: &[u8]) -> Result<(&[u8], &[u8]), LeafError> {
+        EntryLeaf::split_first(bundle)
+    }
+    fn leaf_hash(encoded: &[u8]) -> Result<Hash, LeafError> {
+        EntryLeaf::leaf_hash(encoded)
+    }
+    fn dedup_key_of(encoded: &[u8]) -> Result<[u8; 32], LeafError> {
+        EntryLeaf::dedup_key_of(encoded)
+    }
+    fn side_objects(_: &EntryBytes) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+    fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError> {
+        EntryLeaf::side_paths(encoded)
+    }
+}
+
+#[test]
+fn a_log_whose_proofs_do_not_verify_stops_before_it_commits_to_them() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = Log::<FalseLeaf>::create(&owner.dir(), owner.settings(), None).unwrap();
+        log.append(entry("true")).await.unwrap();
+        for late in ["false", "true again"] {
+            let refused = log.append(entry(late)).await;
+            assert!(
+                matches!(&refused, Err(AppendError::Stopped(failure)) if failure.cause() == Cause::Proof),
+                "{refused:?}"
+            );
+        }
+        assert_eq!((log.view().size(), log.close().unwrap_err().cause()), (1, Cause::Proof));
+        // Nothing of it is anywhere.
+        let log = owner.open();
+        assert_eq!(log.view().size(), 1);
+        assert!(log.append(entry("false")).await.is_ok());
+    });
+}
+
+#[test]
+fn what_was_read_from_disk_once_is_held_and_only_if_it_is_whole() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = owner.create();
+        append_all(&log, (0..600).map(entry).collect()).await;
+        log.close().unwrap();
+        let log = owner.open();
+        let view = log.view();
+        let (tile, bundle) = ("tile/0/000", "tile/entries/000");
+        for (full, partial) in [(tile, "tile/0/000.p/7"), (bundle, "tile/entries/000.p/7")] {
+            assert_eq!((view.read_held(full), view.read_held(partial)), (None, None), "{full}");
+            let first = view.read(partial).unwrap();
+            assert!(first.as_ref().is_some_and(|first| !first.is_empty()), "{partial}");
+            assert_eq!(view.read_held(partial), Some(first));
+            assert_eq!(view.read_held(full), Some(view.read(full).unwrap()));
+            // It never changes, so nobody looks again.
+            std::fs::remove_file(owner.public().join(full)).unwrap();
+            assert_eq!(view.read(full).unwrap(), view.read_held(full).unwrap());
+        }
+        for (held, there) in [
+            ("checkpoint", true),
+            ("tile/0/002.p/5", true),
+            ("tile/0/002.p/250", false),
+            ("tile/0/003", false),
+            ("tile/entries/002", false),
+            ("../keys", false),
+        ] {
+            let found = view.read_held(held).unwrap();
+            assert_eq!((found.is_some(), &found), (there, &view.read(held).unwrap()), "{held}");
+        }
+        for damaged in ["tile/0/001", "tile/entries/001"] {
+            let path = owner.public().join(damaged);
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+            assert!(view.read(damaged).is_err() && view.read_held(damaged).is_none(), "{damaged}");
+            std::fs::write(&path, &whole).unwrap();
+            assert_eq!(view.read(damaged).unwrap().as_deref(), Some(whole.as_slice()), "{damaged}");
+        }
+    });
 }

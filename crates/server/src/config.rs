@@ -8,6 +8,7 @@ use crate::{
     kept::Store,
     keys::{self, Elsewhere, KeyStoreError, Protection},
     kms::{self, CloudKeys},
+    periods,
     pkcs11::{self, Token},
     relay::{Listener, Role},
 };
@@ -219,11 +220,12 @@ impl Config {
         if let Some(ca) = &self.ca {
             ca.check(self.ctlog.is_some())?;
         }
-        if let Some(c) = &self.rekor {
-            check_role("rekor", c.role, c.store.as_ref(), c.sequencer.as_ref())?;
-        }
-        if let Some(c) = &self.ctlog {
-            check_role("ctlog", c.role, c.store.as_ref(), c.sequencer.as_ref())?;
+        let rekors = self.rekor.as_ref().map(crate::rekor::config::Config::periods).unwrap_or_default();
+        let ctlogs = self.ctlog.as_ref().map(crate::ctlog::config::Config::periods).unwrap_or_default();
+        periods::check("rekor", &rekors, |period| period.url.host().to_owned())?;
+        periods::check("ctlog", &ctlogs, |period| period.url.authority().to_owned())?;
+        for period in rekors.iter().chain(&ctlogs) {
+            check_role(period.name, period.role, period.store, period.sequencer)?;
         }
         let mut seen: Vec<(&'static str, &Listen)> = Vec::new();
         for (name, listen) in self.listens() {
@@ -267,18 +269,20 @@ impl Config {
 
     /// Name and listener of every configured service, and of the admin listener.
     pub fn listens(&self) -> impl Iterator<Item = (&'static str, &Listen)> {
+        let logs = self.rekor.iter().flat_map(crate::rekor::config::Config::periods);
+        let logs = logs.chain(self.ctlog.iter().flat_map(crate::ctlog::config::Config::periods));
         [
             self.oidc.as_ref().map(|c| ("oidc", &c.listen)),
             self.ca.as_ref().map(|c| ("ca", &c.listen)),
-            self.rekor.as_ref().map(|c| ("rekor", &c.listen)),
-            self.ctlog.as_ref().map(|c| ("ctlog", &c.listen)),
-            self.rekor.as_ref().and_then(|c| Some((crate::rekor::SEQUENCER, &c.sequencer.as_ref()?.listen))),
-            self.ctlog.as_ref().and_then(|c| Some((crate::ctlog::SEQUENCER, &c.sequencer.as_ref()?.listen))),
             self.tsa.as_ref().map(|c| ("tsa", &c.listen)),
             self.admin.as_ref().map(|c| (ADMIN, &c.listen)),
         ]
         .into_iter()
         .flatten()
+        .chain(logs.flat_map(|period| {
+            let internal = period.sequencer.map(|sequencer| (period.sequencer_name, &sequencer.listen));
+            std::iter::once((period.name, period.listen)).chain(internal)
+        }))
     }
 }
 

@@ -8,10 +8,12 @@
 
 mod body;
 mod connection;
+mod direct;
 pub mod grpc;
 mod stall;
 
 pub use body::{BodyError, Received, read_body};
+pub use direct::Direct;
 
 use crate::{
     config::PublicUrl,
@@ -242,9 +244,9 @@ pub fn with_cors(router: Router) -> Router {
                 false => next.run(request).await,
             };
             let headers = response.headers_mut();
-            let mut put = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
-            put(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+            open_to_pages(headers);
             if preflight {
+                let mut put = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
                 put(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
                 put(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type");
                 put(header::ACCESS_CONTROL_MAX_AGE, "600");
@@ -252,6 +254,10 @@ pub fn with_cors(router: Router) -> Router {
             response
         },
     ))
+}
+
+fn open_to_pages(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
 /// Closes what is behind a service once its last request is answered.
@@ -268,6 +274,8 @@ pub struct Service {
     pub url: PublicUrl,
     /// Its routes; health and the JSON 404 are added by [`serve`].
     pub router: Router,
+    /// Those of its routes that are asked for most.
+    pub direct: Direct,
     /// The gRPC services among them, by their full names; where there are none, HTTP/2 is not spoken.
     pub grpc: &'static [&'static str],
     /// Why it can serve no more, if so: only a restart helps then.
@@ -294,6 +302,7 @@ impl Service {
             name,
             url,
             router,
+            direct: Direct::default(),
             grpc: &[],
             failure: Arc::new(|| None),
             stands_by: Arc::new(|| false),
@@ -308,7 +317,12 @@ impl Service {
     /// The way in for a service of the same process.
     #[must_use]
     pub fn within(&self) -> Within {
-        Within { name: self.name, router: self.router.clone(), counters: Arc::clone(&self.counters) }
+        Within(Arc::new(Routes {
+            name: self.name,
+            router: self.router.clone(),
+            direct: self.direct.clone(),
+            counters: Arc::clone(&self.counters),
+        }))
     }
 }
 
@@ -319,22 +333,26 @@ pub struct SignedHere;
 
 /// A service as the others in its process ask it: the same routes, bounds and counters, and no connection.
 #[derive(Clone)]
-pub struct Within {
+pub struct Within(Arc<Routes>);
+
+/// What a request is asked of.
+struct Routes {
     name: &'static str,
     router: Router,
+    direct: Direct,
     counters: Arc<Counters>,
 }
 
 impl Within {
     /// Asks it. Nothing of the answer is checked.
     pub async fn call(&self, request: Request) -> Response {
-        answer(self.name, self.router.clone(), &self.counters, request).await
+        answer(&self.0, request).await
     }
 }
 
 impl std::fmt::Debug for Within {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Within").field(&self.name).finish()
+        f.debug_tuple("Within").field(&self.0.name).finish()
     }
 }
 
@@ -363,8 +381,9 @@ impl Shutdown {
 
 /// Serves until asked to stop, then drains and closes what is behind the service.
 pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
-    let Service { name, router, grpc, failure, stands_by, close, counters, .. } = service;
+    let Service { name, router, direct, grpc, failure, stands_by, close, counters, .. } = service;
     let router = finish(router, grpc, failure, stands_by);
+    let routes = Arc::new(Routes { name, router, direct, counters });
     let room = Arc::new(Semaphore::new(most_connections(getrlimit(Resource::Nofile).current)));
     let mut connections = JoinSet::new();
     let mut accepting = JoinSet::new();
@@ -403,13 +422,13 @@ pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
         };
         let _ = stream.set_nodelay(true);
         let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
-        let (router, counters) = (router.clone(), Arc::clone(&counters));
+        let routes = Arc::clone(&routes);
         let handler = move |mut request: http::Request<hyper::body::Incoming>| {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            let (router, counters) = (router.clone(), Arc::clone(&counters));
-            async move { answer(name, router, &counters, request.map(Body::new)).await }
+            let routes = Arc::clone(&routes);
+            async move { answer(&routes, request.map(Body::new)).await }
         };
         let both = !grpc.is_empty();
         let stop = shutdown.clone();
@@ -471,19 +490,22 @@ async fn wrong_method() -> ApiError {
     ApiError::new(Code::Unimplemented, "Method Not Allowed")
 }
 
-async fn answer(
-    service: &'static str,
-    mut router: Router,
-    counters: &Counters,
-    request: Request,
-) -> Response {
+async fn answer(routes: &Routes, request: Request) -> Response {
+    let service = routes.name;
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let grpc = grpc::is_grpc(request.headers());
-    let called = tower::Service::call(&mut router, request);
-    let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, called).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
+    let answered = async {
+        match routes.direct.answer(request) {
+            Ok(answer) => answer.await,
+            Err(request) => match tower::Service::call(&mut routes.router.clone(), request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    };
+    let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
+        Ok(response) => response,
         Err(_) => {
             let late = ApiError::internal("the answer took too long");
             if grpc { late.into_grpc() } else { late.into_response() }
@@ -493,7 +515,7 @@ async fn answer(
     let reason = reason.as_deref().unwrap_or_default();
     let status = response.extensions().get::<grpc::Counted>().map_or(response.status(), |counted| counted.0);
     let took = begun.elapsed();
-    counters.answered(status, took);
+    routes.counters.answered(status, took);
     let took_us = took.as_micros();
     // The path, never the query: authorization codes travel there.
     match status.as_u16() {

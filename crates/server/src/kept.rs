@@ -2,10 +2,7 @@
 //!
 //! In a bucket nothing may be lost of what is under the URL; the directory then only has the index, which is rebuilt.
 
-use crate::{
-    instance::Instance,
-    relay::{Carried, Listener},
-};
+use crate::relay::{Carried, Listener};
 use anyhow::Context as _;
 use sealog_log_engine::{Bucket as _, BucketPlace, Place, Reader, Settings, StoreBucket, probe};
 use serde::Deserialize;
@@ -57,17 +54,12 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// The place of the log of this name. Its sequencer says in it where front ends find it, and what they must show.
+    /// The place of the log whose directory is this one. Its sequencer says in it where front ends find it, and what they
+    /// must show.
     ///
     /// # Errors
     /// When the table names no store.
-    pub fn of(
-        instance: &Instance,
-        name: &str,
-        store: Option<&Store>,
-        listener: Option<&Listener>,
-    ) -> anyhow::Result<Self> {
-        let dir = instance.dir_of(name);
+    pub fn at(dir: PathBuf, store: Option<&Store>, listener: Option<&Listener>) -> anyhow::Result<Self> {
         let Some(store) = store else {
             let place = Place::Directory(dir.clone());
             let (given_up, token) = (Arc::default(), String::new());

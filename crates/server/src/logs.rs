@@ -53,6 +53,9 @@ pub fn for_front_ends<L: Carried>(
     Service { internal: true, stands_by: log.stands_by(), ..service }
 }
 
+/// What is said to those who still write to a log that takes no more (the reference server's words).
+pub const FROZEN: &str = "This log has been frozen, please switch to the latest log.";
+
 /// What a caller is told whose entry was not logged.
 #[must_use]
 pub fn refuse(error: AppendError, overloaded: &'static str) -> ApiError {

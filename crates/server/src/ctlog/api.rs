@@ -8,7 +8,7 @@ use super::{
     roots::Accepted,
 };
 use crate::{
-    http::{ApiError, SignedHere, json, read_body},
+    http::{ApiError, Code, Direct, SignedHere, json, read_body},
     logs::Ledger,
 };
 use axum::{
@@ -34,20 +34,23 @@ pub(super) struct CtApi {
     pub(super) roots: Accepted,
 }
 
+const SUBMISSIONS: [(&str, Endpoint); 2] =
+    [("/ct/v1/add-chain", Endpoint::Chain), ("/ct/v1/add-pre-chain", Endpoint::PreChain)];
+
+pub(super) fn direct(api: &Arc<CtApi>) -> Direct {
+    SUBMISSIONS.into_iter().fold(Direct::default(), |direct, (path, endpoint)| {
+        let api = Arc::clone(api);
+        direct.post(path, move |request| add(Arc::clone(&api), request, endpoint))
+    })
+}
+
 pub(super) fn router(api: Arc<CtApi>) -> Router {
-    Router::new()
-        .route(
-            "/ct/v1/add-chain",
-            post(async |State(api): State<Arc<CtApi>>, request: Request| {
-                add(&api, request, Endpoint::Chain).await
-            }),
-        )
-        .route(
-            "/ct/v1/add-pre-chain",
-            post(async |State(api): State<Arc<CtApi>>, request: Request| {
-                add(&api, request, Endpoint::PreChain).await
-            }),
-        )
+    SUBMISSIONS
+        .into_iter()
+        .fold(Router::new(), |router, (path, endpoint)| {
+            let handler = move |State(api): State<Arc<CtApi>>, request| add(api, request, endpoint);
+            router.route(path, post(handler))
+        })
         .route("/ct/v1/get-roots", get(get_roots))
         .with_state(api)
 }
@@ -57,7 +60,11 @@ struct AddChain {
     chain: Vec<String>,
 }
 
-async fn add(api: &CtApi, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
+async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
+    if api.log.is_frozen() {
+        // A read-only log of the reference implementation has no such path.
+        return Err(ApiError::new(Code::NotFound, "this log is frozen: it takes no more certificates"));
+    }
     let whose = match request.extensions().get::<SignedHere>() {
         Some(SignedHere) => Leaf::Ours,
         None => Leaf::Unknown,

@@ -12,8 +12,9 @@ mod roots;
 use crate::{
     http::{Service, with_cors},
     instance::Instance,
-    kept::{self, Kept},
+    kept,
     logs::{self, Ledger},
+    periods::Period,
     relay::{FrontEnd, Role, Trust},
     setup::{Made, key_of_log, log_elsewhere, state_of_log},
 };
@@ -27,9 +28,9 @@ use sealog_tlog::{
 };
 use std::sync::Arc;
 
-/// The key's name in the key store.
+/// The name of the first log's key in the key store.
 pub const KEY: &str = "ctlog";
-/// The listener for front ends.
+/// Its listener for front ends.
 pub const SEQUENCER: &str = "ctlog-sequencer";
 /// Clients know no other kind for certificate logs.
 const KEY_KIND: KeyKind = KeyKind::EcdsaP256;
@@ -38,16 +39,16 @@ const KEY_KIND: KeyKind = KeyKind::EcdsaP256;
 ///
 /// # Errors
 /// When one is there without the other, or nothing can be made.
-pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
-    if config.role == Role::FrontEnd {
-        return log_elsewhere(instance, KEY);
+pub fn init(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Made> {
+    if period.role == Role::FrontEnd {
+        return log_elsewhere(instance, period.name);
     }
-    let kept = Kept::of(instance, KEY, config.store.as_ref(), None)?;
-    let state = state_of_log(instance, KEY, &kept)?;
+    let kept = period.kept(instance)?;
+    let state = state_of_log(instance, period, &kept)?;
     if state == Made::New {
         kept.probe_before_init()?;
-        let key = key_of_log(instance, KEY, KEY_KIND)?;
-        let log = Log::<CtLeaf>::create(kept.place, settings(instance, config, &key)?, None)?;
+        let key = key_of_log(instance, period.name, KEY_KIND)?;
+        let log = Log::<CtLeaf>::create(kept.place, settings(instance, period, &key)?, None)?;
         log.close()?;
     }
     Ok(state)
@@ -57,15 +58,18 @@ pub fn init(instance: &Instance, config: &Config) -> anyhow::Result<Made> {
 ///
 /// # Errors
 /// When it could not start.
-pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>> {
-    let public = match config.role {
-        Role::Sequencer => instance.keys.signer(KEY)?.public_key().clone(),
-        Role::FrontEnd => instance.keys.public(KEY)?,
+pub fn check(instance: &Instance, config: &Config, period: &Period<'_>) -> anyhow::Result<Vec<String>> {
+    let (name, origin) = (period.name, origin(period));
+    let frozen = period.is_frozen(&instance.clock);
+    let public = match period.role {
+        Role::Sequencer if !frozen => instance.keys.signer(name)?.public_key().clone(),
+        _ => instance.keys.public(name)?,
     };
+    let frozen = if frozen { "; it takes no more" } else { "" };
     let roots = Accepted::open(instance, config)?;
     Ok(vec![
-        format!("{KEY:<8} origin {}, log id {}", origin(config), hex::encode(log_id(&public))),
-        format!("{KEY:<8} {} accepted root certificate(s)", roots.known().len()),
+        format!("{name:<8} origin {origin}, log id {}{frozen}", hex::encode(log_id(&public))),
+        format!("{name:<8} {} accepted root certificate(s)", roots.known().len()),
     ])
 }
 
@@ -73,60 +77,77 @@ pub fn check(instance: &Instance, config: &Config) -> anyhow::Result<Vec<String>
 ///
 /// # Errors
 /// When log, key or roots cannot be opened.
-pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Vec<Service>> {
+pub async fn start(
+    instance: &Instance,
+    config: &Config,
+    period: &Period<'_>,
+) -> anyhow::Result<Vec<Service>> {
     let roots = Accepted::open(instance, config)?;
     let mut internal = None;
-    let log = match (config.role, &config.store) {
+    let log = match (period.role, period.store) {
         (Role::FrontEnd, Some(store)) => {
-            let public = instance.keys.public(KEY)?;
+            let public = instance.keys.public(period.name)?;
             let log: Arc<dyn NoteVerifier + Send + Sync> =
-                Arc::new(KeyVerifier::tree_head(origin(config), public.clone())?);
+                Arc::new(KeyVerifier::tree_head(origin(period), public.clone())?);
             let trust =
                 Trust { log, voucher: Arc::new(move |receipt, sct| promise::check(receipt, sct, &public)) };
             let reader = kept::reader::<CtLeaf>(store)?;
-            Ledger::elsewhere(FrontEnd::<CtLeaf>::start(KEY, reader, trust, config.max_pending))
+            Ledger::elsewhere(FrontEnd::<CtLeaf>::start(period.name, reader, trust, period.max_pending))
+        }
+        _ if period.is_frozen(&instance.clock) => {
+            let public = instance.keys.public(period.name)?;
+            let key = KeyVerifier::tree_head(origin(period), public)?;
+            let first_seen = instance.keys.path(period.name, "seen");
+            let settings = match instance.keys.contains(period.name) {
+                true => Some(settings(instance, period, &instance.keys.signer(period.name)?)?),
+                false => None,
+            };
+            Ledger::frozen(period.kept(instance)?, key, first_seen, settings).await?
         }
         _ => {
-            let key = instance.keys.signer(KEY)?;
-            let settings = settings(instance, config, &key)?;
-            let kept = Kept::of(instance, KEY, config.store.as_ref(), config.sequencer.as_ref())?;
+            let key = instance.keys.signer(period.name)?;
+            let settings = settings(instance, period, &key)?;
+            let kept = period.kept(instance)?;
             let token = kept.token();
             let vouch = Arc::new(move |receipt: &Receipt| promise::make(receipt, key.as_ref()));
-            let log = Ledger::<CtLeaf>::open(KEY, kept, settings, vouch).await?;
-            internal = config
-                .sequencer
-                .as_ref()
-                .map(|listener| logs::for_front_ends(SEQUENCER, listener, &log, token));
+            let log = Ledger::<CtLeaf>::open(period.name, kept, settings, vouch).await?;
+            internal = period.sequencer.map(|listener| {
+                let log = log.clone().within(period, &instance.clock);
+                logs::for_front_ends(period.sequencer_name, listener, &log, token)
+            });
             log
         }
     };
-    let router = api::router(Arc::new(api::CtApi { log: log.clone(), roots }));
+    let log = log.within(period, &instance.clock);
+    let api = Arc::new(api::CtApi { log: log.clone(), roots });
+    let direct = api::direct(&api);
+    let router = api::router(api);
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
     let router = with_cors(files.routes(router, ""));
-    let service = Service::new(KEY, config.url.clone(), router);
+    let service = Service { direct, ..Service::new(period.name, period.url.clone(), router) };
     Ok(std::iter::once(log.service(service)).chain(internal).collect())
 }
 
 /// The submission prefix without its scheme (static-ct-api): the port stays.
 #[must_use]
-pub fn origin(config: &Config) -> &str {
-    config.url.authority()
+pub fn origin<'a>(period: &Period<'a>) -> &'a str {
+    period.url.authority()
 }
 
-/// The log's public key.
+/// A log's public key.
 ///
 /// # Errors
 /// When it is missing.
-pub fn public_key(instance: &Instance) -> anyhow::Result<PublicKey> {
-    Ok(instance.keys.public(KEY)?)
+pub fn public_key(instance: &Instance, period: &Period<'_>) -> anyhow::Result<PublicKey> {
+    Ok(instance.keys.public(period.name)?)
 }
 
-fn settings(instance: &Instance, config: &Config, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
-    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::tree_head(origin(config), Arc::clone(key))?);
-    let seen = instance.keys.path(KEY, "seen");
-    let mut settings = Settings::new(origin(config), vec![signer], instance.clock.as_fn(), seen);
-    settings.max_pending = config.max_pending;
-    if let Some(store) = &config.store {
+fn settings(instance: &Instance, period: &Period<'_>, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
+    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::tree_head(origin(period), Arc::clone(key))?);
+    let seen = instance.keys.path(period.name, "seen");
+    let mut settings = Settings::new(origin(period), vec![signer], instance.clock.as_fn(), seen);
+    settings.max_pending = period.max_pending;
+    if let Some(store) = period.store {
         store.set_lease(&mut settings);
     }
     Ok(settings)

@@ -1,40 +1,54 @@
-//! A log as the services of this process have it: kept here, still held by another sequencer, or handed on to one.
+//! A log as the services of this process have it: kept here, still held by another sequencer, handed on to one, or frozen.
 
-use super::{STORAGE_FAILED, refuse};
+use super::{FROZEN, STORAGE_FAILED, refuse};
 use crate::{
+    clock::Clock,
     http::{ApiError, Code, Service, chain},
     kept::Kept,
+    periods::Period,
     relay::{Carried, FrontEnd, Refusal, Vouch},
 };
 use bytes::Bytes;
-use sealog_log_engine::{Log, Receipt, Settings, View};
+use sealog_log_engine::{Frozen, Identity, Log, OpenError, Receipt, Settings, View};
+use sealog_tlog::note::KeyVerifier;
 use std::{
+    path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinHandle,
+};
 
 /// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
 const MAX_PATH: usize = 128;
+/// Reads from disk at one time, in this process: each takes a thread, and a thread takes megabytes.
+const DISK_READS: usize = 16;
+static DISK: Semaphore = Semaphore::const_new(DISK_READS);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A handle on a log; clones are of the same one.
 pub struct Ledger<L: Carried> {
     inner: Arc<Inner<L>>,
+    /// When it takes no more, in Unix seconds, and by which clock.
+    end: Option<(i64, Clock)>,
 }
 
 impl<L: Carried> Clone for Ledger<L> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), end: self.end.clone() }
     }
 }
 
 enum Inner<L: Carried> {
     Here(Here<L>),
     Elsewhere(FrontEnd<L>),
+    /// It is only read.
+    Frozen(Frozen),
 }
 
 /// A log whose sequencer is, or is to be, this process.
@@ -81,7 +95,7 @@ impl<L: Carried> Ledger<L> {
         });
         let (log, failed, opening) = (OnceLock::new(), OnceLock::new(), Mutex::default());
         let inner = Arc::new(Inner::Here(Here { log, failed, given_up, opening, vouch }));
-        let this = Self { inner };
+        let this = Self { inner, end: None };
         let Inner::Here(here) = this.inner.as_ref() else { return Ok(this) };
         if !stands_by {
             let _ = here.log.set(opened.await??);
@@ -111,15 +125,52 @@ impl<L: Carried> Ledger<L> {
     /// A log that another process is the sequencer of.
     #[must_use]
     pub fn elsewhere(front_end: FrontEnd<L>) -> Self {
-        Self { inner: Arc::new(Inner::Elsewhere(front_end)) }
+        Self { inner: Arc::new(Inner::Elsewhere(front_end)), end: None }
     }
 
-    /// The log itself, if it is held here.
+    /// Opens a log that takes no more, for reading. With settings, what was acknowledged before its end and is not published
+    /// yet is published first; that needs its key.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn frozen(
+        kept: Kept,
+        key: KeyVerifier,
+        first_seen: PathBuf,
+        settings: Option<Settings>,
+    ) -> anyhow::Result<Self> {
+        let opened = tokio::task::spawn_blocking(move || {
+            let identity = Identity { key: &key, first_seen: &first_seen };
+            match (Frozen::open::<L>(&kept.place, &identity), settings) {
+                (Err(OpenError::Unpublished { .. } | OpenError::Held { .. }), Some(settings)) => {
+                    Log::<L>::open(kept.place.clone(), settings)?.close()?;
+                    anyhow::Ok(Frozen::open::<L>(&kept.place, &identity)?)
+                }
+                (opened, _) => Ok(opened?),
+            }
+        });
+        Ok(Self { inner: Arc::new(Inner::Frozen(opened.await??)), end: None })
+    }
+
+    /// The same log, which takes no more from the period's end on.
+    #[must_use]
+    pub fn within(self, period: &Period<'_>, clock: &Clock) -> Self {
+        Self { end: period.end.map(|end| (end.0, clock.clone())), ..self }
+    }
+
+    /// Whether it takes no more, by now.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        matches!(self.inner.as_ref(), Inner::Frozen(_))
+            || self.end.as_ref().is_some_and(|(end, clock)| *end <= clock.unix_seconds())
+    }
+
+    /// The log itself, if it is held here and takes entries.
     #[must_use]
     pub fn log(&self) -> Option<Log<L>> {
         match self.inner.as_ref() {
-            Inner::Here(here) => here.log.get().cloned(),
-            Inner::Elsewhere(_) => None,
+            Inner::Here(here) => here.log.get().filter(|_| !self.is_frozen()).cloned(),
+            Inner::Elsewhere(_) | Inner::Frozen(_) => None,
         }
     }
 
@@ -128,7 +179,9 @@ impl<L: Carried> Ledger<L> {
     pub fn vouch(&self) -> Vouch {
         match self.inner.as_ref() {
             Inner::Here(here) => Arc::clone(&here.vouch),
-            Inner::Elsewhere(_) => Arc::new(|_| anyhow::bail!("this process does not have the log's key")),
+            Inner::Elsewhere(_) | Inner::Frozen(_) => {
+                Arc::new(|_| anyhow::bail!("this process does not have the log's key"))
+            }
         }
     }
 
@@ -141,7 +194,12 @@ impl<L: Carried> Ledger<L> {
         pending: L::Pending,
         overloaded: &'static str,
     ) -> Result<(Receipt, Vec<u8>), ApiError> {
+        let frozen = || ApiError::new(Code::Unimplemented, FROZEN);
+        if self.is_frozen() {
+            return Err(frozen());
+        }
         match self.inner.as_ref() {
+            Inner::Frozen(_) => Err(frozen()),
             Inner::Here(here) => {
                 let appended = here.held()?.append(pending).await;
                 let receipt = appended.map_err(|error| refuse(error, overloaded))?;
@@ -175,6 +233,7 @@ impl<L: Carried> Ledger<L> {
         match self.inner.as_ref() {
             Inner::Here(here) => of_view(here.held()?.view(), path).await,
             Inner::Elsewhere(front_end) => front_end.read(path).await,
+            Inner::Frozen(frozen) => of_view(frozen.view(), path).await,
         }
     }
 
@@ -185,13 +244,14 @@ impl<L: Carried> Ledger<L> {
         let watched = self.clone();
         service.failure = Arc::new(move || match watched.inner.as_ref() {
             Inner::Here(here) => here.failure(),
-            Inner::Elsewhere(_) => None,
+            Inner::Elsewhere(_) | Inner::Frozen(_) => None,
         });
         service.stands_by = self.stands_by();
         let counted = self.clone();
         service.entries = Some(Arc::new(move || match counted.inner.as_ref() {
             Inner::Here(here) => here.log.get().map_or(0, |log| log.view().size()),
             Inner::Elsewhere(front_end) => front_end.size(),
+            Inner::Frozen(frozen) => frozen.view().size(),
         }));
         service.close = Some(Box::pin(async move { self.close(name).await }));
         service
@@ -222,13 +282,19 @@ impl<L: Carried> Ledger<L> {
 }
 
 async fn of_view(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
-    let found = if view.is_in_memory(&path) {
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    // A cold disk must not hold up the others.
+    let turn = DISK.acquire().await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        // Not given up when the client is: the thread is busy until the end.
+        let _turn = turn;
         view.read(&path)
-    } else {
-        // A cold disk must not hold up the others.
-        tokio::task::spawn_blocking(move || view.read(&path))
-            .await
-            .map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?
-    };
+    });
+    let found = reading.await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
     found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
 }

@@ -3,20 +3,29 @@
 //! 201 is the only success. Reading is `logs`' affair, the decision `answer`'s.
 
 use super::answer::{MAX_REQUEST, RekorApi};
-use crate::http::{ApiError, Code, json, read_body};
+use crate::{
+    http::{ApiError, Code, Direct, json, read_body},
+    logs::FROZEN,
+};
 use axum::{
     Router,
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse as _, Response},
     routing::{any, post},
 };
 use http::StatusCode;
 use sealog_bundle::CreateEntryRequest;
 use std::sync::Arc;
 
+const ENTRIES: &str = "/api/v2/log/entries";
+
+pub(super) fn direct(api: Arc<RekorApi>) -> Direct {
+    Direct::default().post(ENTRIES, move |request| create_entry(State(Arc::clone(&api)), request))
+}
+
 pub(super) fn router(api: Arc<RekorApi>) -> Router {
     Router::new()
-        .route("/api/v2/log/entries", post(create_entry))
+        .route(ENTRIES, post(create_entry))
         // Old clients must fail fast and legibly.
         .route(
             "/api/v1/{*rest}",
@@ -26,9 +35,12 @@ pub(super) fn router(api: Arc<RekorApi>) -> Router {
 }
 
 async fn create_entry(State(api): State<Arc<RekorApi>>, request: Request) -> Result<Response, ApiError> {
+    if api.log.is_frozen() {
+        return Ok((StatusCode::METHOD_NOT_ALLOWED, format!("{FROZEN}\n")).into_response());
+    }
     let request = {
         let body = read_body(request.into_body(), MAX_REQUEST).await?;
         CreateEntryRequest::parse(&body)
     };
-    Ok(json(StatusCode::CREATED, api.create(request).await?.to_json()))
+    Ok(json(StatusCode::CREATED, api.create_json(request).await?))
 }

@@ -122,3 +122,34 @@ async fn why_keys_cannot_be_fetched_is_the_operators_to_know() {
         assert!(!lines.contains("jane@"), "{lines}");
     }
 }
+
+#[tokio::test]
+async fn pages_of_any_origin_may_submit_to_the_logs_and_only_by_post() {
+    let sealog = Sealog::start().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |service: &str, method: &str, path: &str, body: String| {
+        let url = format!("{}{path}", sealog.url(service));
+        let response = client.request(method.parse().unwrap(), url).body(body).send().await.unwrap();
+        let header =
+            |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        (response.status().as_u16(), header("access-control-allow-origin"), header("allow"))
+    };
+    for (service, path) in
+        [("rekor", "/api/v2/log/entries"), ("ctlog", "/ct/v1/add-chain"), ("ctlog", "/ct/v1/add-pre-chain")]
+    {
+        for (method, behind, status, origins, allowed) in [
+            ("POST", "", 400, "*", ""),
+            ("POST", "?a=b", 400, "*", ""),
+            ("GET", "", 405, "*", "POST"),
+            ("PUT", "", 405, "*", "POST"),
+            ("OPTIONS", "", 204, "*", "POST"),
+            ("POST", "/", 404, "", ""),
+        ] {
+            let answer = ask(service, method, &format!("{path}{behind}"), "{}".to_owned()).await;
+            assert_eq!(answer, (status, origins.to_owned(), allowed.to_owned()), "{method} {path}{behind}");
+        }
+    }
+    let request = Key::p256().log_request(b"from a page").to_string();
+    let logged = ask("rekor", "POST", "/api/v2/log/entries", request).await;
+    assert_eq!(logged, (201, "*".to_owned(), String::new()));
+}

@@ -61,6 +61,11 @@ pub fn root<R: NodeReader + ?Sized>(size: u64, reader: &R) -> Result<Hash, R::Er
 /// # Errors
 /// When a node cannot be read.
 pub fn range_root<R: NodeReader + ?Sized>(mut start: u64, end: u64, reader: &R) -> Result<Hash, R::Error> {
+    let length = end.saturating_sub(start);
+    if length.is_power_of_two() {
+        let level = length.ilog2();
+        return reader.node(binary_level(level), start >> level);
+    }
     let mut pieces = Vec::new();
     while let Some(level) = end.saturating_sub(start).checked_ilog2() {
         pieces.push(reader.node(binary_level(level), start >> level)?);
@@ -84,7 +89,9 @@ pub fn prove_inclusion<R: NodeReader + ?Sized>(
     }
     let read = |start, end| range_root(start, end, reader).map_err(ProveError::Read);
     let (mut start, mut end) = (0, size);
-    let mut hashes = Vec::new();
+    // One for each level at most.
+    let depth = u64::BITS - size.leading_zeros();
+    let mut hashes = Vec::with_capacity(usize::try_from(depth).unwrap_or_default());
     while let Some(middle) = split(start, end) {
         if index < middle {
             hashes.push(read(middle, end)?);
