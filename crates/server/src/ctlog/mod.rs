@@ -78,6 +78,7 @@ pub async fn start(instance: &Instance, config: &Config) -> anyhow::Result<Servi
     let direct = api::direct(&api);
     let router = api::router(api);
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
+    let direct = files.direct(direct, "");
     let router = with_cors(files.routes(router, ""));
     let service = Service { direct, ..Service::new(KEY, config.url.clone(), router) };
     Ok(logs::service(service, log))
