@@ -46,6 +46,8 @@ pub(crate) use objects::BucketObjects;
 
 pub(crate) const HEAD: &str = "head";
 const WAL: &str = "wal/";
+/// Committed records that wait to be published; with more, the head would take long to write, and longer to read.
+const MAX_SEGMENTS: usize = 10_000;
 /// Looks at the head within a lease, by whoever waits for it to end: a log that is let go is taken soon.
 const LOOKS: u32 = 8;
 /// Looks in vain, one after the other, before whoever stands by gives up.
@@ -187,9 +189,7 @@ impl Local {
         let id = match known.filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())) {
             Some(id) => id,
             None => {
-                let random = sealog_crypto::random_array::<16>().map_err(io::Error::other);
-                let random = random.at("name the holder of", dir)?;
-                let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+                let id = random_text().at("name the holder of", dir)?;
                 files::write_durable(disk.as_ref(), &path, id.as_bytes()).at("write", &path)?;
                 id
             }
@@ -406,7 +406,13 @@ impl Storage for InBucket {
         let mut head = head.clone();
         head.epoch += 1;
         let Local { id, at, token, .. } = &self.local;
-        head.holder = Some(Holder { id: id.clone(), at: at.clone(), token: token.clone() });
+        // Never the same bytes twice: whoever finds its own in the head must know that nobody else wrote them, also
+        // where two machines were made from one image and have one id.
+        let token = match token.is_empty() {
+            true => random_text().at("name the holder of", &place)?,
+            false => token.clone(),
+        };
+        head.holder = Some(Holder { id: id.clone(), at: at.clone(), token });
         match swap(self.bucket.as_ref(), HEAD, &head.encode().into(), Some(version)) {
             Ok(version) => {
                 self.head = Some((head, version));
@@ -521,8 +527,19 @@ impl CommitPoint for HeadCommit {
         let key = format!("{WAL}{name}");
         let bytes =
             record_bytes(&head_of(batch, sequence, self.head.epoch), batch).map_err(CommitError::Refused)?;
-        if let Err(error) = self.bucket.put_many(&[(key.clone(), bytes)]) {
-            self.garbage.give_back([key]);
+        if self.head.segments.len() >= MAX_SEGMENTS {
+            let text = "what is committed cannot be published, and the head has no room for more";
+            return Err(CommitError::Refused(io::Error::other(text)));
+        }
+        // Created, never written over: a name that is taken belongs to a record somebody may have committed.
+        if let Err(error) = self.bucket.put_if(&key, &bytes, None) {
+            let error = match error {
+                PutError::Changed => io::Error::other(format!("there is already an object {key}")),
+                PutError::Failed(error) => {
+                    self.garbage.give_back([key]);
+                    error
+                }
+            };
             return Err(CommitError::Refused(error));
         }
         let mut head = self.head.clone();
@@ -602,6 +619,11 @@ impl Upkeep for Garbage {
         }
         Ok(())
     }
+}
+
+fn random_text() -> io::Result<String> {
+    let random = sealog_crypto::random_array::<16>().map_err(io::Error::other)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn disagree(path: &Path, evidence: Evidence, expected: String, found: String) -> OpenError {

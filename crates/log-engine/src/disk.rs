@@ -46,8 +46,13 @@ pub(crate) trait Disk: Send + Sync {
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Makes the bytes of many files below `dir` durable; faster than one after the other.
-    fn sync_together(&self, files: &mut [Box<dyn DiskFile>], _dir: &Path) -> io::Result<()> {
+    /// What [`sync_together`](Self::sync_together) needs of files that are about to be written below `dir`.
+    fn before_writing(&self, _dir: &Path) -> io::Result<Box<dyn Any>> {
+        Ok(Box::new(()))
+    }
+
+    /// Makes the bytes of many files durable; faster than one after the other.
+    fn sync_together(&self, files: &mut [Box<dyn DiskFile>], _before: &dyn Any) -> io::Result<()> {
         files.iter_mut().try_for_each(|file| file.sync())
     }
 
@@ -124,12 +129,18 @@ impl Disk for RealDisk {
         File::open(dir)?.sync_all()
     }
 
+    /// A descriptor from before: an error that somebody else's sync is told of in between, this one is told of as well.
+    #[cfg(target_os = "linux")]
+    fn before_writing(&self, dir: &Path) -> io::Result<Box<dyn Any>> {
+        Ok(Box::new(File::open(dir)?))
+    }
+
     /// One sync of the whole file system, which also tells of every write to it that failed.
     #[cfg(target_os = "linux")]
-    fn sync_together(&self, files: &mut [Box<dyn DiskFile>], dir: &Path) -> io::Result<()> {
-        match files.len() <= FEW {
-            true => files.iter_mut().try_for_each(|file| file.sync()),
-            false => Ok(rustix::fs::syncfs(File::open(dir)?)?),
+    fn sync_together(&self, files: &mut [Box<dyn DiskFile>], before: &dyn Any) -> io::Result<()> {
+        match before.downcast_ref::<File>() {
+            Some(dir) if files.len() > FEW => Ok(rustix::fs::syncfs(dir)?),
+            _ => files.iter_mut().try_for_each(|file| file.sync()),
         }
     }
 

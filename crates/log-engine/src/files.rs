@@ -33,6 +33,7 @@ pub(crate) fn write_whole<'a>(
     below: &Path,
     files: impl Iterator<Item = (PathBuf, &'a [u8])>,
 ) -> io::Result<()> {
+    let before = disk.before_writing(below)?;
     let mut written = Written { disk, files: Vec::new(), names: Vec::new() };
     for (path, bytes) in files {
         let temporary = temporary_name(&path)?;
@@ -41,7 +42,7 @@ pub(crate) fn write_whole<'a>(
         file.write_all_at(bytes, 0)?;
         written.files.push(file);
     }
-    disk.sync_together(&mut written.files, below)?;
+    disk.sync_together(&mut written.files, before.as_ref())?;
     while let Some((temporary, path)) = written.names.last() {
         disk.rename(temporary, path)?;
         written.names.pop();

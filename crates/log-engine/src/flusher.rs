@@ -165,6 +165,14 @@ impl Flusher {
         let public = |error| Trouble { cause: Cause::PublicFile, passes: objects.passes(&error), error };
         let local = |cause| move |error| Trouble { cause, passes: files::passes(&error), error };
 
+        // First: whatever cannot be published, what was signed is remembered.
+        if due(backlog.remember_at) {
+            let checkpoint = view.checkpoint();
+            files::write_durable(self.disk.as_ref(), &self.first_seen, checkpoint)
+                .map_err(local(Cause::FirstSeen))?;
+            let more = backlog.newest > view.size();
+            backlog.remember_at = more.then(|| now + REMEMBER_INTERVAL);
+        }
         if !backlog.files.is_empty() {
             write_full(&self.store, &backlog.files).map_err(public)?;
             self.store.release(&backlog.files);
@@ -194,13 +202,6 @@ impl Flusher {
             if let Err(error) = self.upkeep.tidy() {
                 tracing::warn!(%error, "what is needed no more could not be removed");
             }
-        }
-        if due(backlog.remember_at) {
-            let checkpoint = view.checkpoint();
-            files::write_durable(self.disk.as_ref(), &self.first_seen, checkpoint)
-                .map_err(local(Cause::FirstSeen))?;
-            let more = backlog.newest > view.size();
-            backlog.remember_at = more.then(|| now + REMEMBER_INTERVAL);
         }
         Ok(())
     }

@@ -195,13 +195,15 @@ impl<L: Leaf> Inner<L> {
             return Err(AppendError::Stopped(failure.clone()));
         }
         let key = L::dedup_key(&pending);
-        // Read before the look-up: of what comes into the index later, the sequencer knows.
+        // Read before the look-up: of what comes into the index later, the sequencer knows. And what the index has but
+        // the view does not, cannot be looked at.
         let Some(index) = self.index.load_full() else { return Err(self.gone()) };
-        let checked_to = index.complete_to();
+        let view = self.view.load_full();
+        let checked_to = index.complete_to().min(view.size());
         let known =
             index.candidates(&key).map_err(|error| AppendError::Read(Arc::new(ReadError::Index(error))))?;
         if !known.is_empty()
-            && let Some(receipt) = self.logged_before(index, key).await?
+            && let Some(receipt) = self.logged_before(index, view, key).await?
         {
             return Ok(receipt);
         }
@@ -230,37 +232,31 @@ impl<L: Leaf> Inner<L> {
     }
 
     /// Bundles are read from disk for this: on a thread that may wait.
-    async fn logged_before(&self, index: Arc<Index>, key: [u8; 32]) -> Result<Option<Receipt>, AppendError> {
-        let view = self.view.load_full();
+    async fn logged_before(
+        &self,
+        index: Arc<Index>,
+        view: Arc<View>,
+        key: [u8; 32],
+    ) -> Result<Option<Receipt>, AppendError> {
         let found = self.lookups.run(move || match logged::find::<L>(&index, &view, &key)? {
-            Some(index) => logged::receipt::<L>(&view, index).map(|receipt| receipt.ok_or(()).map(Some)),
-            None => Ok(Ok(None)),
+            Some(index) => logged::receipt::<L>(&view, index).map(Some),
+            None => Ok(None),
         });
-        self.sound(found.await?)
+        self.read(found.await?)
     }
 
     async fn receipt_of(&self, index: u64) -> Result<Receipt, AppendError> {
         let view = self.view.load_full();
-        let found =
-            self.lookups.run(move || logged::receipt::<L>(&view, index).map(|receipt| receipt.ok_or(())));
-        self.sound(found.await?)
+        let found = self.lookups.run(move || logged::receipt::<L>(&view, index));
+        self.read(found.await?)
     }
 
-    /// `Err(())` inside: the log's own proof did not verify.
-    fn sound<T>(&self, found: Result<Result<Result<T, ()>, ReadError>, JoinError>) -> Result<T, AppendError> {
+    fn read<T>(&self, found: Result<Result<T, ReadError>, JoinError>) -> Result<T, AppendError> {
         match found {
-            Ok(Ok(Ok(found))) => Ok(found),
-            Ok(Ok(Err(()))) => Err(self.broken_proof()),
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => Err(AppendError::Read(Arc::new(error))),
             Err(_) => Err(self.gone()),
         }
-    }
-
-    /// A log whose proofs do not verify must not go on signing.
-    fn broken_proof(&self) -> AppendError {
-        let failure = self.health.fail(Cause::Proof, None);
-        self.queue.close();
-        AppendError::Stopped(failure)
     }
 
     fn gone(&self) -> AppendError {

@@ -24,14 +24,18 @@ pub(crate) fn find<L: Leaf>(index: &Index, view: &View, key: &[u8; 32]) -> Resul
     Ok(None)
 }
 
-/// The receipt of a leaf logged before, against the view's checkpoint; `None` when the view does not have the leaf or
-/// its proof does not verify.
-pub(crate) fn receipt<L: Leaf>(view: &Arc<View>, index: u64) -> Result<Option<Receipt>, ReadError> {
-    let (Some(encoded), Some(proof)) = (view.element(index)?, view.prove_inclusion(index)?) else {
-        return Ok(None);
-    };
-    let verified = L::leaf_hash(&encoded).is_ok_and(|leaf| proof.verify(&leaf, &view.root()).is_ok());
-    Ok(verified.then(|| Receipt {
+/// The receipt of a leaf logged before, against the view's checkpoint.
+///
+/// A tile that was damaged since makes a proof that does not verify. That is said, and no reason to stop: new entries
+/// are proven from memory, and whoever sends an old one again must not be able to stop the log.
+pub(crate) fn receipt<L: Leaf>(view: &Arc<View>, index: u64) -> Result<Receipt, ReadError> {
+    let damaged = || view.damaged_proof(index);
+    let encoded = view.element(index)?.ok_or_else(damaged)?;
+    let proof = view.prove_inclusion(index)?.ok_or_else(damaged)?;
+    if !L::leaf_hash(&encoded).is_ok_and(|leaf| proof.verify(&leaf, &view.root()).is_ok()) {
+        return Err(damaged());
+    }
+    Ok(Receipt {
         index,
         time_ms: None,
         encoded,
@@ -39,5 +43,5 @@ pub(crate) fn receipt<L: Leaf>(view: &Arc<View>, index: u64) -> Result<Option<Re
         proof,
         root: view.root(),
         checkpoint: view.checkpoint().clone(),
-    }))
+    })
 }

@@ -9,7 +9,7 @@
 //! SEALOG_SEED=1234 cargo test -p sealog-log-engine sim::
 //! ```
 
-mod bucket;
+pub(crate) mod bucket;
 mod disk;
 mod model;
 mod node;

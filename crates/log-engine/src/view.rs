@@ -325,6 +325,12 @@ impl View {
         ReadError::Damaged { path: self.store.path_of(&path) }
     }
 
+    /// The proof of this leaf, made from the tiles that are kept, is not one of what was signed.
+    pub(crate) fn damaged_proof(&self, index: u64) -> ReadError {
+        let path = format!("a tile in the proof of leaf {index}");
+        ReadError::Damaged { path: self.store.path_of("tile").join(path) }
+    }
+
     /// Proof that leaf `index` is under this view's checkpoint; `None` if it is not.
     ///
     /// # Errors

@@ -114,6 +114,12 @@ impl Kept {
         self.token.clone()
     }
 
+    /// Whether other machines may have the same place.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.bucket.is_some()
+    }
+
     /// How a person finds it.
     #[must_use]
     pub fn name(&self) -> String {

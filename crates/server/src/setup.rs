@@ -30,6 +30,13 @@ pub fn state_of_log(instance: &Instance, period: &Period<'_>, kept: &Kept) -> an
     let place = instance.keys.place(key);
     match (instance.keys.contains(key), kept.exists()?) {
         (true, true) => Ok(Made::Existing),
+        // Where others may have made the log, a key that is there already was perhaps brought here to join them; then
+        // the store's name is wrong, or the store is. A second log under one key would be a fork.
+        (true, false) if kept.is_shared() && !remembered => anyhow::bail!(
+            "key {place} is there, and no log in {}: correct `url` and `options` of the store if the log is \
+             elsewhere; if an earlier `init` was interrupted before it made the log, remove the key and begin again",
+            kept.name()
+        ),
         // A key that never signed a checkpoint was left by an `init` that was interrupted.
         (_, false) if !remembered => Ok(Made::New),
         (_, false) => anyhow::bail!(

@@ -307,7 +307,12 @@ fn environment(house: &House, venv: &Path, list: &str, what: &str) -> Result<Pat
         );
         std::fs::remove_dir_all(venv)?;
     }
-    if !python.exists() {
+    // One whose making was interrupted has no pip.
+    let whole = ask(Command::new(&python).args(["-m", "pip", "--version"])).is_some();
+    if !whole {
+        if venv.exists() {
+            std::fs::remove_dir_all(venv)?;
+        }
         installing("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(venv))
             .context("Python 3 with its venv module is needed (Debian: python3-venv)")?;
     }

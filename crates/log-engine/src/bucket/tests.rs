@@ -1,1 +1,59 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::*;
+use crate::disk::RealDisk;
+use crate::sim::bucket::SimBucket;
+use crate::storage::{Commit, Storage};
+
+const LEASE: Duration = Duration::from_secs(1);
+
+fn local(dir: &Path) -> Local {
+    Local::open(Arc::new(RealDisk), dir, String::new()).unwrap()
+}
+
+fn commit<'a>(first: u64, checkpoint: &'a [u8], entries: &'a [Bytes]) -> Commit<'a> {
+    let size = first + entries.len() as u64;
+    Commit { first, size, time_ms: 7, root: [0; 32], checkpoint, entries }
+}
+
+/// Of two machines made from one image, which have one id, only one has the log.
+#[test]
+fn whoever_has_the_same_name_is_not_the_same() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bucket = Arc::new(SimBucket::new(1));
+    drop(local(one.path()));
+    std::fs::copy(one.path().join("holder"), other.path().join("holder")).unwrap();
+
+    let mut new = InBucket::create(Arc::clone(&bucket) as _, local(one.path()), LEASE).unwrap();
+    new.found(&commit(0, b"log\n0\n\n", &[])).unwrap();
+    drop(new);
+    let open = |dir: &Path| InBucket::open(Arc::clone(&bucket) as _, local(dir), LEASE, false).unwrap();
+    let (mut first, mut second) = (open(one.path()), open(other.path()));
+    first.take().unwrap();
+    assert!(matches!(second.take(), Err(OpenError::Held { .. })));
+
+    let entries = [Bytes::from_static(b"entry")];
+    let mut begun = Box::new(first).begin().unwrap();
+    begun.commit.commit(&commit(0, b"log\n1\n\n", &entries)).unwrap();
+}
+
+/// A record is never written over, whoever wrote it under that name.
+#[test]
+fn a_record_that_is_there_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = Arc::new(SimBucket::new(1));
+    let mut new = InBucket::create(Arc::clone(&bucket) as _, local(dir.path()), LEASE).unwrap();
+    new.found(&commit(0, b"log\n0\n\n", &[])).unwrap();
+    new.take().unwrap();
+    let mut begun = Box::new(new).begin().unwrap();
+    let name = format!("{WAL}{:012}-1-0", 1);
+    bucket.put_many(&[(name.clone(), Bytes::from_static(b"another's"))]).unwrap();
+    let entries = [Bytes::from_static(b"entry")];
+    let refused = begun.commit.commit(&commit(0, b"log\n1\n\n", &entries));
+    assert!(matches!(refused, Err(CommitError::Refused(_))));
+    assert_eq!(bucket.look(&name).unwrap(), "another's");
+    // The next attempt has another name.
+    begun.commit.commit(&commit(0, b"log\n1\n\n", &entries)).unwrap();
+}

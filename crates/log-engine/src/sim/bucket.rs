@@ -29,7 +29,7 @@ pub(super) struct Weather {
 
 /// One user's way to a store.
 #[derive(Clone)]
-pub(super) struct SimBucket {
+pub(crate) struct SimBucket {
     store: Arc<Mutex<Store>>,
     way: Arc<Mutex<Way>>,
 }
@@ -58,7 +58,7 @@ struct Way {
 }
 
 impl SimBucket {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let store =
             Store { random: Random::new(seed), objects: BTreeMap::new(), next_version: 1, late: Vec::new() };
         Self { store: Arc::new(Mutex::new(store)), way: Arc::default() }
@@ -113,7 +113,7 @@ impl SimBucket {
     }
 
     /// As a reader sees it who meets no faults.
-    pub(super) fn look(&self, key: &str) -> Option<Bytes> {
+    pub(crate) fn look(&self, key: &str) -> Option<Bytes> {
         self.store().objects.get(key).map(|(bytes, _)| bytes.clone())
     }
 

@@ -100,6 +100,22 @@ impl SimDisk {
         self.state().faults = faults;
     }
 
+    /// A file that was always there.
+    pub(super) fn plant(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let dirs: Vec<_> = parent(path).ancestors().map(Path::to_owned).collect();
+        state.dirs.extend(dirs.iter().cloned());
+        state.durable_dirs.extend(dirs);
+        let inode = state.next_inode;
+        state.next_inode += 1;
+        state
+            .files
+            .insert(inode, Inode { bytes: bytes.to_vec(), durable: bytes.to_vec(), ..Inode::default() });
+        state.names.insert(path.to_owned(), inode);
+        state.durable.insert(path.to_owned(), inode);
+    }
+
     pub(super) fn has_faults(&self) -> bool {
         let state = self.state();
         state.lives.is_some() || state.faults != Faults::default()

@@ -99,10 +99,16 @@ pub(super) fn run(seed: u64, wrong: Option<Wrong>, home: &Path) -> Result<Summar
         (false, _) => 1,
     };
     let bucket = in_bucket.then(|| SimBucket::new(random.next()));
+    // Machines made from one image take each other for themselves.
+    let alike = random.one_in(4);
     let nodes = (0..count).map(|n| {
         let root: PathBuf = home.join(format!("machine-{n}"));
         let kept = bucket.as_ref().map_or(Kept::Directory, |bucket| Kept::Bucket(bucket.another_way()));
-        Node::new(&root, SimDisk::new(random.next(), &root), kept, settings(&root, random.next()))
+        let disk = SimDisk::new(random.next(), &root);
+        if alike {
+            disk.plant(&root.join("local/holder"), b"0123456789abcdef0123456789abcdef");
+        }
+        Node::new(&root, disk, kept, settings(&root, random.next()))
     });
     let nodes: Vec<_> = nodes.collect();
     let leaks = Leaks::default();

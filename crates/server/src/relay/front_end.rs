@@ -39,6 +39,8 @@ const READS: usize = 16;
 const READ_TIME: Duration = Duration::from_secs(5);
 const MAX_READ: usize = 64 << 20;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Reads from buckets at one time, in this process.
+static BUCKET_READS: Semaphore = Semaphore::const_new(64);
 
 /// Whether what is said of a receipt besides holds.
 type Check = Arc<dyn Fn(&Receipt, &[u8]) -> anyhow::Result<()> + Send + Sync>;
@@ -350,7 +352,13 @@ impl<L: Carried> Inner<L> {
                 .retry_after(RETRY_AFTER)
                 .because(reason)
         };
-        let read = tokio::task::spawn_blocking(move || reader.read(&path)).await;
+        // Each takes a thread, which heads and other logs need as well.
+        let turn = BUCKET_READS.acquire().await.map_err(|error| failed(error.to_string()))?;
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            reader.read(&path)
+        });
+        let read = read.await;
         read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(chain(&error)))
     }
 
