@@ -66,7 +66,7 @@ pub(crate) fn settle_dir(disk: &dyn Disk, dir: &Path, above: &Path) -> io::Resul
         settle_dir(disk, parent, above)?;
     }
     match disk.create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => disk.sync_dir(parent(dir)?),
     }
 }
