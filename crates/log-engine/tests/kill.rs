@@ -3,7 +3,7 @@
 //! In a directory of this machine, and in a bucket of a real S3 server (versitygw, named by `SEALOG_VERSITYGW`). What is
 //! read at the end is read from the public files alone, by a reader that shares nothing with the engine; every checkpoint
 //! anybody was ever given must be of a beginning of that log. `SEALOG_KILLS` asks for more lives than a test has time for.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod support;
 

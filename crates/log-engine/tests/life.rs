@@ -19,7 +19,10 @@ use support::{EntryLog, Owner, append_all, entry, runtime};
 
 /// Objects in memory, by their keys.
 #[derive(Default)]
-struct Memory(Mutex<(BTreeMap<String, (Bytes, u64)>, u64, Option<usize>)>);
+struct Memory(Mutex<(Kept, u64, Option<usize>)>);
+
+/// Objects by key, each with the number of its state.
+type Kept = BTreeMap<String, (Bytes, u64)>;
 
 impl Memory {
     fn objects(&self) -> BTreeMap<String, Bytes> {

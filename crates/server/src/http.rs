@@ -493,7 +493,7 @@ async fn wrong_method() -> ApiError {
 async fn answer(routes: &Routes, request: Request) -> Response {
     let service = routes.name;
     let begun = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let grpc = grpc::is_grpc(request.headers());
     let answered = async {
         match routes.direct.answer(request) {
@@ -517,7 +517,8 @@ async fn answer(routes: &Routes, request: Request) -> Response {
     let took = begun.elapsed();
     routes.counters.answered(status, took);
     let took_us = took.as_micros();
-    // The path, never the query: authorization codes travel there.
+    // Never the query: authorization codes travel there.
+    let path = uri.path();
     match status.as_u16() {
         // Refused for now, by design: a full disk or a flood must not drown what is wrong.
         503 => tracing::warn!(service, %method, path, status = 503, took_us, reason),

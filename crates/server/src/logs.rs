@@ -12,17 +12,18 @@ mod ledger;
 pub use ledger::Ledger;
 
 use crate::{
-    http::{ApiError, Code, Service, chain, content},
+    http::{ApiError, Code, Direct, Service, chain, content},
     relay::{Carried, Listener, sequencer},
 };
 use axum::{
     Router,
+    extract::Request,
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use bytes::Bytes;
 use compressed::{Compressed, wants_gzip};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sealog_log_engine::AppendError;
 use sealog_tlog::tile::CHECKPOINT_PATH;
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -86,7 +87,7 @@ pub struct Files {
     /// The first path segments served, each with its content type.
     kinds: &'static [(&'static str, &'static str)],
     /// How the paths of bundles begin.
-    bundles: String,
+    bundles: Arc<str>,
     compressed: Arc<Compressed>,
 }
 
@@ -101,7 +102,7 @@ impl Files {
                 Box::pin(async move { log.read(path).await })
             }),
             kinds,
-            bundles: format!("tile/{}/", L::BUNDLE_DIR),
+            bundles: format!("tile/{}/", L::BUNDLE_DIR).into(),
             compressed: Arc::default(),
         }
     }
@@ -120,23 +121,36 @@ impl Files {
                 response
             }),
         );
-        let skipped = prefix.len().saturating_add(1);
         for &(kind, content_type) in self.kinds {
-            let files = self.clone();
-            router = router.route(
-                &format!("{prefix}/{kind}/{{*rest}}"),
-                get(async move |uri: Uri, headers: HeaderMap| {
-                    // As it was written, not decoded: every resource has one spelling, also for caches.
-                    let path = uri.path().get(skipped..).unwrap_or_default().to_owned();
-                    files.file(path, content_type, &headers).await.unwrap_or_else(|error| {
-                        let mut response = error.into_response();
-                        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-                        response
-                    })
-                }),
-            );
+            let (files, skipped) = (self.clone(), prefix.len().saturating_add(1));
+            let handler = async move |request: Request| files.answer(request, skipped, content_type).await;
+            router = router.route(&format!("{prefix}/{kind}/{{*rest}}"), get(handler));
         }
         router
+    }
+
+    /// Adds the same but the checkpoint, to be answered before a router is asked.
+    #[must_use]
+    pub fn direct(&self, mut direct: Direct, prefix: &str) -> Direct {
+        for &(kind, content_type) in self.kinds {
+            let (files, skipped) = (self.clone(), prefix.len().saturating_add(1));
+            direct = direct.get_under(format!("{prefix}/{kind}/"), move |request| {
+                let files = files.clone();
+                async move { files.answer(request, skipped, content_type).await }
+            });
+        }
+        direct
+    }
+
+    async fn answer(&self, request: Request, skipped: usize, content_type: &'static str) -> Response {
+        let (asked, _) = request.into_parts();
+        // As it was written, not decoded: every resource has one spelling, also for caches.
+        let path = asked.uri.path().get(skipped..).unwrap_or_default().to_owned();
+        self.file(path, content_type, &asked.headers).await.unwrap_or_else(|error| {
+            let mut response = error.into_response();
+            response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+            response
+        })
     }
 
     async fn file(
@@ -145,20 +159,18 @@ impl Files {
         content_type: &'static str,
         headers: &HeaderMap,
     ) -> Result<Response, ApiError> {
-        let is_bundle = path.starts_with(&self.bundles);
+        let is_bundle = path.starts_with(&*self.bundles);
         let gzip = is_bundle && wants_gzip(headers);
         let (bytes, encoded) = match gzip.then(|| self.compressed.get(&path)).flatten() {
             Some(held) => (held, true),
-            None => {
+            None if gzip => {
                 let bytes = (self.read)(path.clone()).await?;
-                match gzip {
-                    true => match self.compressed.now(path, bytes.clone()).await {
-                        Some(shorter) => (shorter, true),
-                        None => (bytes, false),
-                    },
-                    false => (bytes, false),
+                match self.compressed.now(path, bytes.clone()).await {
+                    Some(shorter) => (shorter, true),
+                    None => (bytes, false),
                 }
             }
+            None => ((self.read)(path).await?, false),
         };
         let mut response = content(StatusCode::OK, content_type, bytes);
         let put = response.headers_mut();

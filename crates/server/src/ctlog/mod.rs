@@ -123,6 +123,7 @@ pub async fn start(
     let direct = api::direct(&api);
     let router = api::router(api);
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE), ("issuer", "application/pkix-cert")]);
+    let direct = files.direct(direct, "");
     let router = with_cors(files.routes(router, ""));
     let service = Service { direct, ..Service::new(period.name, period.url.clone(), router) };
     Ok(std::iter::once(log.service(service)).chain(internal).collect())

@@ -13,14 +13,43 @@ use std::{future::Future, pin::Pin, sync::Arc};
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 type Handler = Arc<dyn Fn(Request) -> Answer + Send + Sync>;
 
-/// Paths whose POSTs are answered so, of a service that pages of any origin may call.
+/// Those of a service that pages of any origin may call.
 #[derive(Clone, Default)]
-pub struct Direct(Vec<(&'static str, Handler)>);
+pub struct Direct(Vec<Place>);
+
+#[derive(Clone)]
+struct Place {
+    method: Method,
+    path: String,
+    /// The path is how theirs begin, and never all of it.
+    is_prefix: bool,
+    handler: Handler,
+}
 
 impl Direct {
-    /// Adds a path.
+    /// Adds the POSTs to a path.
     #[must_use]
-    pub fn post<F, A, R>(mut self, path: &'static str, handler: F) -> Self
+    pub fn post<F, A, R>(self, path: &str, handler: F) -> Self
+    where
+        F: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = R> + Send + 'static,
+        R: IntoResponse,
+    {
+        self.with(Method::POST, path.to_owned(), false, handler)
+    }
+
+    /// Adds the GETs of everything whose path begins so.
+    #[must_use]
+    pub fn get_under<F, A, R>(self, prefix: String, handler: F) -> Self
+    where
+        F: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = R> + Send + 'static,
+        R: IntoResponse,
+    {
+        self.with(Method::GET, prefix, true, handler)
+    }
+
+    fn with<F, A, R>(mut self, method: Method, path: String, is_prefix: bool, handler: F) -> Self
     where
         F: Fn(Request) -> A + Send + Sync + 'static,
         A: Future<Output = R> + Send + 'static,
@@ -34,17 +63,23 @@ impl Direct {
                 response
             })
         };
-        self.0.push((path, Arc::new(handler)));
+        self.0.push(Place { method, path, is_prefix, handler: Arc::new(handler) });
         self
     }
 
     /// Begins the answer, if this request is one of them.
+    #[expect(clippy::result_large_err, reason = "no error: the request itself, which goes on to the router")]
     pub(super) fn answer(&self, request: Request) -> Result<Answer, Request> {
-        if request.method() != Method::POST {
-            return Err(request);
-        }
-        match self.0.iter().find(|(path, _)| *path == request.uri().path()) {
-            Some((_, handler)) => Ok(handler(request)),
+        let path = request.uri().path();
+        let is_here = |place: &&Place| {
+            place.method == request.method()
+                && match place.is_prefix {
+                    true => path.strip_prefix(&place.path).is_some_and(|rest| !rest.is_empty()),
+                    false => path == place.path,
+                }
+        };
+        match self.0.iter().find(is_here) {
+            Some(place) => Ok((place.handler)(request)),
             None => Err(request),
         }
     }
@@ -52,6 +87,6 @@ impl Direct {
 
 impl std::fmt::Debug for Direct {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(path, _)| path)).finish()
+        f.debug_list().entries(self.0.iter().map(|place| (&place.method, &place.path))).finish()
     }
 }

@@ -115,11 +115,12 @@ pub async fn start(instance: &Instance, period: &Period<'_>) -> anyhow::Result<V
     let api = Arc::new(answer::RekorApi::new(log.clone(), log_id));
     let files = logs::Files::of(&log, &[("tile", logs::TILE_TYPE)]);
     let mut router = api::router(Arc::clone(&api));
+    let mut direct = api::direct(Arc::clone(&api));
     // Monitors read at the root, the protocol's annotations say `/api/v2`: both are served.
     for prefix in ["", "/api/v2"] {
         router = files.routes(router, prefix);
+        direct = files.direct(direct, prefix);
     }
-    let direct = api::direct(Arc::clone(&api));
     let router = with_cors(router).merge(grpc::router(api));
     let service =
         Service { direct, grpc: &[grpc::SERVICE], ..Service::new(period.name, period.url.clone(), router) };

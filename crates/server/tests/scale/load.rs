@@ -22,8 +22,9 @@ use std::{
 use tokio::task::JoinSet;
 
 const CLIENTS: u64 = 12;
-/// Every so many requests one is sent a second time.
+/// Every so many requests one is sent a second time, and what a receipt's checkpoint promises is read.
 const AGAIN: u64 = 7;
+const READ: u64 = 5;
 
 /// What clients know of the log, all together.
 #[derive(Default)]
@@ -117,8 +118,11 @@ impl Load {
                         match answer.status().as_u16() {
                             201 => {
                                 let text = answer.bytes().await.unwrap();
-                                check(&text, &key, &mut known.lock().unwrap());
+                                let size = check(&text, &key, &mut known.lock().unwrap());
                                 acknowledged.fetch_add(1, SeqCst);
+                                if n % READ == 0 {
+                                    promised(&http, &urls[turn % urls.len()], size).await;
+                                }
                                 break;
                             }
                             503 => refused.fetch_add(1, SeqCst),
@@ -227,7 +231,19 @@ impl Load {
     }
 }
 
-fn check(answer: &[u8], key: &KeyVerifier, known: &mut Known) {
+/// What is under a receipt's checkpoint may not be in the bucket yet, and then only a sequencer has it: it can be read, or
+/// nobody can be asked; it is never said not to be there.
+async fn promised(http: &reqwest::Client, url: &str, size: u64) {
+    let tile = tiles_for_size(size).filter(|tile| tile.level() == 0).last().unwrap();
+    let bundle = bundles_since(0, size).last().unwrap();
+    for path in [tile.path(), bundle.path("entries")] {
+        let status = http.get(format!("{url}/{path}")).send().await.unwrap().status().as_u16();
+        assert!(matches!(status, 200 | 503), "{status}: {path}");
+    }
+}
+
+/// The size of the checkpoint it is proven under.
+fn check(answer: &[u8], key: &KeyVerifier, known: &mut Known) -> u64 {
     let entry = TransparencyLogEntry::parse(answer).unwrap();
     let proof = entry.inclusion_proof.unwrap();
     let signed = SignedCheckpoint::parse(proof.checkpoint.as_bytes()).unwrap();
@@ -243,6 +259,7 @@ fn check(answer: &[u8], key: &KeyVerifier, known: &mut Known) {
     assert_eq!(*there, body, "two entries at index {}", entry.log_index);
     let before = *known.indexes.entry(body).or_insert(entry.log_index);
     assert_eq!(before, entry.log_index, "one entry at two indexes");
+    proof.tree_size
 }
 
 async fn checkpoint(http: &reqwest::Client, url: &str, key: &KeyVerifier, known: &Mutex<Known>) -> u64 {
