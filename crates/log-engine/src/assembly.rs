@@ -44,7 +44,12 @@ pub(crate) fn assemble<L: Leaf>(
     settings: Settings,
 ) -> Result<Parts<L>, OpenError> {
     let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
-    let Recovered { tree, view, last_time_ms } = recovery::recover::<L>(storage.as_mut(), &store, &settings)?;
+    let recovered = recovery::recover::<L>(storage.as_mut(), &store, &settings).map_err(|error| {
+        // Another sequencer at work looks like damage to whoever reads meanwhile.
+        let changed = matches!(error, OpenError::Disagreement { .. }).then(|| storage.changed_by()).flatten();
+        changed.map_or(error, |by| OpenError::Held { place: storage.name(), by })
+    });
+    let Recovered { tree, view, last_time_ms } = recovered?;
     let shape = settings.index_shape;
     let indexer = recovery::open_index::<L>(storage.disk(), &storage.index(), shape, &store, &view)?;
     let index = Arc::clone(indexer.index());

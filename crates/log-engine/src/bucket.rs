@@ -17,12 +17,14 @@
 mod head;
 mod objects;
 mod probe;
+mod reader;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,13 +38,18 @@ use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, 
 use crate::wal::Record;
 use crate::wal::record::{self, RecordHead};
 pub use probe::{ProbeError, probe};
+pub use reader::{Reader, SequencerAt};
 pub use store::{StoreBucket, StoreError};
 
 use head::{Head, Holder, Segment};
-use objects::BucketObjects;
+pub(crate) use objects::BucketObjects;
 
-const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 const WAL: &str = "wal/";
+/// Looks at the head within a lease, by whoever waits for it to end: a log that is let go is taken soon.
+const LOOKS: u32 = 8;
+/// Looks in vain, one after the other, before whoever stands by gives up.
+const MAX_BLIND: u32 = 8 * LOOKS;
 
 /// Names a state of an object, for writes that must not hit another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +162,10 @@ pub(crate) struct Local {
     pub(crate) id: String,
     /// Where front ends reach it, if anywhere.
     pub(crate) at: String,
+    /// What front ends must show there.
+    pub(crate) token: String,
+    /// Ends the waiting for a log.
+    pub(crate) given_up: Arc<AtomicBool>,
     /// Keeps others out of the directory.
     lock: Box<dyn std::any::Any + Send + Sync>,
 }
@@ -183,11 +194,36 @@ impl Local {
                 id
             }
         };
-        Ok(Self { disk, dir: dir.to_owned(), id, at, lock })
+        let (token, given_up) = (String::new(), Arc::default());
+        Ok(Self { disk, dir: dir.to_owned(), id, at, token, given_up, lock })
+    }
+}
+
+impl Local {
+    /// The directory as it is, to look at a log only. Without one nobody on this machine has the log.
+    pub(crate) fn look(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
+        match disk.is_dir(dir) {
+            true => Self::open(disk, dir, String::new()),
+            false => {
+                let (dir, id, at, token) = (dir.to_owned(), String::new(), String::new(), String::new());
+                Ok(Self { disk, dir, id, at, token, given_up: Arc::default(), lock: Box::new(()) })
+            }
+        }
     }
 }
 
 impl InBucket {
+    /// A bucket with a log that nobody runs, to look at only; that of another one is not waited for.
+    pub(crate) fn look(bucket: Arc<dyn Bucket>, local: Local, lease: Duration) -> Result<Self, OpenError> {
+        let mut this = Self { bucket, local, lease, head: None };
+        let seen = this.read_head()?;
+        if let Some(holder) = seen.0.holder.as_ref().filter(|holder| holder.id != this.local.id) {
+            return Err(OpenError::Held { place: this.name(), by: holder.at.clone() });
+        }
+        this.head = Some(seen);
+        Ok(this)
+    }
+
     /// A bucket for a new log: there must be none in it.
     pub(crate) fn create(bucket: Arc<dyn Bucket>, local: Local, lease: Duration) -> Result<Self, OpenError> {
         let name = PathBuf::from(bucket.name());
@@ -207,18 +243,26 @@ impl InBucket {
     ) -> Result<Self, OpenError> {
         let mut this = Self { bucket, local, lease, head: None };
         let mut seen = this.read_head()?;
+        let (mut unchanged, mut blind) = (0, 0);
         while let Some(holder) = &seen.0.holder
             && holder.id != this.local.id
+            && unchanged < LOOKS
         {
-            this.bucket.wait(this.lease);
-            let now = this.read_head()?;
-            if now.1 == seen.1 {
-                break;
+            let held = OpenError::Held { place: this.name(), by: holder.at.clone() };
+            if this.local.given_up.load(Ordering::Relaxed) {
+                return Err(held);
             }
-            if !stand_by {
-                return Err(OpenError::Held { place: this.name(), by: holder.at.clone() });
+            this.bucket.wait(this.lease / LOOKS);
+            match this.read_head() {
+                Ok(now) if now.1 == seen.1 => (unchanged, blind) = (unchanged + 1, 0),
+                Ok(_) if !stand_by => return Err(held),
+                Ok(now) => (seen, unchanged, blind) = (now, 0, 0),
+                // What was not seen cannot be called unchanged.
+                Err(OpenError::Io { .. }) if stand_by && blind < MAX_BLIND => {
+                    (unchanged, blind) = (0, blind + 1);
+                }
+                Err(error) => return Err(error),
             }
-            seen = now;
         }
         this.head = Some(seen);
         Ok(this)
@@ -276,7 +320,7 @@ impl Storage for InBucket {
             beat: 0,
             sequence: 1,
             time_ms: first.time_ms,
-            base: 0,
+            base: first.first,
             segments: Vec::new(),
             checkpoint: first.checkpoint.to_vec(),
         };
@@ -361,7 +405,8 @@ impl Storage for InBucket {
         let (head, version) = self.head()?;
         let mut head = head.clone();
         head.epoch += 1;
-        head.holder = Some(Holder { id: self.local.id.clone(), at: self.local.at.clone() });
+        let Local { id, at, token, .. } = &self.local;
+        head.holder = Some(Holder { id: id.clone(), at: at.clone(), token: token.clone() });
         match swap(self.bucket.as_ref(), HEAD, &head.encode().into(), Some(version)) {
             Ok(version) => {
                 self.head = Some((head, version));
@@ -375,6 +420,12 @@ impl Storage for InBucket {
                 Err(error).at("take the head of", &place)
             }
         }
+    }
+
+    fn changed_by(&self) -> Option<String> {
+        let (head, version) = self.read_head().ok()?;
+        let changed = self.head.as_ref().is_some_and(|(_, own)| *own != version);
+        changed.then(|| head.holder.map(|holder| holder.at).unwrap_or_default())
     }
 
     fn begin(self: Box<Self>) -> Result<Begun, OpenError> {

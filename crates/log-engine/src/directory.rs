@@ -10,16 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use sealog_tlog::tile::CHECKPOINT_PATH;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, RealDisk};
 use crate::error::{Evidence, IoContext, OpenError};
 use crate::files::{self, passes};
 use crate::layout::Layout;
-use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Upkeep, Visit};
+use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Torn, Upkeep, Visit};
 use crate::tree::FullFile;
 use crate::wal::{self, BLOCK, Closed, Damage, ScanError, Scanned, Segments, Wal};
 
 /// Number of the first segment.
 const FIRST_SEGMENT: u64 = 1;
+
+/// Files written at one time.
+const OPEN_AT_ONCE: usize = 128;
 
 /// Directories remembered as durable; forgetting them costs a sync.
 const MAX_SETTLED: usize = 1 << 12;
@@ -42,6 +45,22 @@ impl Directory {
     /// Takes the directory of a log.
     pub(crate) fn open(disk: Arc<dyn Disk>, root: &Path, segment_bytes: u64) -> Result<Self, OpenError> {
         let layout = Layout::open(disk.as_ref(), root)?;
+        Ok(Self { disk, layout, segment_bytes, scanned: None })
+    }
+
+    /// Takes a directory that is to become a log, and in which a copying was interrupted perhaps: `marker` is its file
+    /// and what it says.
+    pub(crate) fn receive(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        segment_bytes: u64,
+        marker: (&str, &[u8]),
+    ) -> Result<Self, OpenError> {
+        let layout = Layout::receive(disk.as_ref(), root, marker)?;
+        // Of a first record that was not finished.
+        for path in disk.list(&layout.wal()).at("list the directory", &layout.wal())? {
+            disk.remove_file(&path).at("remove", &path)?;
+        }
         Ok(Self { disk, layout, segment_bytes, scanned: None })
     }
 
@@ -83,6 +102,14 @@ impl Storage for Directory {
         let scanned = wal::scan(self.disk.as_ref(), &self.layout.wal(), visit).map_err(from_scan)?;
         self.scanned = Some(scanned);
         Ok(())
+    }
+
+    fn torn(&self) -> Option<Torn> {
+        let segments = self.scanned.iter().flat_map(|scanned| &scanned.segments);
+        let mut behind = segments.skip_while(|segment| !segment.torn);
+        let torn = behind.next()?;
+        let followed = behind.any(|segment| segment.size.is_some());
+        Some(Torn { path: torn.path.clone(), at: torn.end, followed })
     }
 
     /// The last record may have been written but never synced (the process was killed), or synced in vain (the device
@@ -161,6 +188,16 @@ impl Upkeep for Segments {
     }
 }
 
+/// The public files of a log in this directory, whoever has it.
+pub(crate) fn public_files(root: &Path) -> Arc<dyn Objects> {
+    files_under(Arc::new(RealDisk), Layout::public_of(root))
+}
+
+/// Files under `public` as a log writes them.
+pub(crate) fn files_under(disk: Arc<dyn Disk>, public: PathBuf) -> Arc<dyn Objects> {
+    Arc::new(Files { disk, public, settled: Mutex::default() })
+}
+
 /// The public files.
 struct Files {
     disk: Arc<dyn Disk>,
@@ -194,18 +231,15 @@ impl Objects for Files {
     }
 
     fn write(&self, files: &[FullFile]) -> io::Result<()> {
-        let disk = self.disk.as_ref();
-        let mut dirs = BTreeSet::new();
-        for file in files {
-            let path = self.name(&file.path);
-            let dir = files::parent(&path)?;
-            if !dirs.contains(dir) {
-                self.settle(dir)?;
-                dirs.insert(dir.to_owned());
-            }
-            files::write_whole(disk, &path, &file.bytes)?;
+        for files in files.chunks(OPEN_AT_ONCE) {
+            let paths: Vec<_> = files.iter().map(|file| self.name(&file.path)).collect();
+            let dirs = paths.iter().map(|path| files::parent(path)).collect::<io::Result<BTreeSet<_>>>()?;
+            dirs.iter().try_for_each(|dir| self.settle(dir))?;
+            let bytes = files.iter().map(|file| file.bytes.as_ref());
+            files::write_whole(self.disk.as_ref(), &self.public, paths.iter().cloned().zip(bytes))?;
+            dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir))?;
         }
-        dirs.iter().try_for_each(|dir| disk.sync_dir(dir))
+        Ok(())
     }
 
     fn keep_names(&self, files: &[FullFile]) -> io::Result<()> {

@@ -46,6 +46,11 @@ pub(crate) trait Disk: Send + Sync {
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// Makes the bytes of many files below `dir` durable; faster than one after the other.
+    fn sync_together(&self, files: &mut [Box<dyn DiskFile>], _dir: &Path) -> io::Result<()> {
+        files.iter_mut().try_for_each(|file| file.sync())
+    }
+
     /// Keeps others out for as long as the value lives; `None` while another has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>>;
 }
@@ -63,6 +68,10 @@ pub(crate) trait DiskFile: Send + Sync {
     /// Makes the bytes durable, and the length.
     fn sync(&mut self) -> io::Result<()>;
 }
+
+/// So many files are synced one by one.
+#[cfg(target_os = "linux")]
+const FEW: usize = 3;
 
 /// The machine's own.
 pub(crate) struct RealDisk;
@@ -113,6 +122,15 @@ impl Disk for RealDisk {
         // An empty parent is the current directory.
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         File::open(dir)?.sync_all()
+    }
+
+    /// One sync of the whole file system, which also tells of every write to it that failed.
+    #[cfg(target_os = "linux")]
+    fn sync_together(&self, files: &mut [Box<dyn DiskFile>], dir: &Path) -> io::Result<()> {
+        match files.len() <= FEW {
+            true => files.iter_mut().try_for_each(|file| file.sync()),
+            false => Ok(rustix::fs::syncfs(File::open(dir)?)?),
+        }
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {

@@ -82,6 +82,16 @@ pub enum OpenError {
         /// What the file says.
         found: String,
     },
+    /// Entries are committed that the published checkpoint does not have.
+    #[error("{committed} entries are committed in {}, but only {published} published", place.display())]
+    Unpublished {
+        /// Where the records are.
+        place: PathBuf,
+        /// Entries committed.
+        committed: u64,
+        /// Entries of the published checkpoint.
+        published: u64,
+    },
     /// The first entry of a new log is not one.
     #[error("the first entry cannot become a leaf")]
     Seed(#[source] LeafError),
@@ -177,6 +187,9 @@ impl OpenError {
             Self::Remembered { .. } => {
                 Some("a second log under one name and key is a fork: use a new name and a new key")
             }
+            Self::Unpublished { .. } => Some(
+                "run the log once more, with its key, and stop it: then everything committed is published",
+            ),
             Self::Index { .. } => Some("the index is derived data: remove its directory and start again"),
             Self::Disagreement { evidence, .. } => Some(match evidence {
                 Evidence::FirstSeen | Evidence::Published => {

@@ -8,28 +8,52 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 
-/// Writes `bytes` beside `path` and renames them into place. The name is durable only after [`Disk::sync_dir`] on the parent.
-pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_name(path)?;
-    let written = (|| {
-        let mut file = disk.create(&temporary)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync()?;
-        disk.rename(&temporary, path)
-    })();
-    if written.is_err() {
-        // Nothing was promised under this name; the stray only takes room, which may be what we lack.
-        let _ = disk.remove_file(&temporary);
-    }
-    written
+/// Files written under private names that are not durable yet; dropped before they are named, they are removed.
+struct Written<'a> {
+    disk: &'a dyn Disk,
+    files: Vec<Box<dyn DiskFile>>,
+    names: Vec<(PathBuf, PathBuf)>,
 }
 
-/// [`write_whole`] and the directory entry too: when this returns, the file survives a power cut.
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        for (temporary, _) in &self.names {
+            // Nothing was promised under this name; the stray only takes room, which may be what we lack.
+            let _ = self.disk.remove_file(temporary);
+        }
+    }
+}
+
+/// Writes each file beside its path, makes all of them durable together, and renames them into place. The names are
+/// durable only after [`Disk::sync_dir`] on the parents.
+pub(crate) fn write_whole<'a>(
+    disk: &dyn Disk,
+    below: &Path,
+    files: impl Iterator<Item = (PathBuf, &'a [u8])>,
+) -> io::Result<()> {
+    let mut written = Written { disk, files: Vec::new(), names: Vec::new() };
+    for (path, bytes) in files {
+        let temporary = temporary_name(&path)?;
+        written.names.push((temporary.clone(), path));
+        let mut file = disk.create(&temporary)?;
+        file.write_all_at(bytes, 0)?;
+        written.files.push(file);
+    }
+    disk.sync_together(&mut written.files, below)?;
+    while let Some((temporary, path)) = written.names.last() {
+        disk.rename(temporary, path)?;
+        written.names.pop();
+    }
+    Ok(())
+}
+
+/// Writes one file, and the directory entry too: when this returns, the file survives a power cut.
 pub(crate) fn write_durable(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole(disk, path, bytes)?;
-    disk.sync_dir(parent(path)?)
+    let dir = parent(path)?;
+    write_whole(disk, dir, std::iter::once((path.to_owned(), bytes)))?;
+    disk.sync_dir(dir)
 }
 
 /// Creates `dir` and whatever above it is missing, and makes each durable in its parent. One that is there may have been
@@ -42,7 +66,7 @@ pub(crate) fn settle_dir(disk: &dyn Disk, dir: &Path, above: &Path) -> io::Resul
         settle_dir(disk, parent, above)?;
     }
     match disk.create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => disk.sync_dir(parent(dir)?),
     }
 }

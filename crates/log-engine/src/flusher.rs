@@ -19,7 +19,7 @@ use crate::error::{Cause, ReadError};
 use crate::files;
 use crate::health::Health;
 use crate::index::{Index, Keyed};
-use crate::outbox::{Outbox, Woken};
+use crate::outbox::Outbox;
 use crate::storage::{CommitError, Upkeep};
 use crate::tree::FullFile;
 use crate::view::{Store, View};
@@ -76,6 +76,8 @@ pub(crate) struct Backlog {
     files: Vec<FullFile>,
     keys: Vec<Keyed>,
     reached: Option<(u64, Hash)>,
+    /// Tree size after the newest batch handed over.
+    newest: u64,
     /// When the next publication and the next remembering are due, if anything is new.
     publish_at: Option<Instant>,
     remember_at: Option<Instant>,
@@ -102,8 +104,8 @@ impl Flusher {
     pub(crate) fn run(mut self) {
         let _ending = Ending::of(&self);
         loop {
-            let woken = self.outbox.wait_for_work(self.deadline());
-            match self.step(woken, Instant::now()) {
+            self.outbox.wait_for_work(self.deadline());
+            match self.step(Instant::now()) {
                 Next::Go => {}
                 Next::Pause(pause) => std::thread::sleep(pause),
                 Next::End => return,
@@ -117,8 +119,17 @@ impl Flusher {
     }
 
     /// Takes over what was handed over and writes what is due.
-    pub(crate) fn step(&mut self, woken: Woken, now: Instant) -> Next {
+    pub(crate) fn step(&mut self, now: Instant) -> Next {
+        // Before the work is taken: all full tiles of a view are handed over before it can be seen, so they are in what
+        // is taken now or was before. The other way round, a newer view could be published ahead of its tiles.
+        let mut view = self.view.load_full();
+        let woken = self.outbox.take_work();
+        if woken.closed {
+            // Nothing comes any more, and everything was taken.
+            view = self.view.load_full();
+        }
         let backlog = &mut self.backlog;
+        backlog.newest = woken.job.reached.map_or(backlog.newest, |(size, _)| size);
         if woken.changed {
             backlog.publish_at.get_or_insert(now + self.publish_interval);
             backlog.remember_at.get_or_insert(now + REMEMBER_INTERVAL);
@@ -132,7 +143,7 @@ impl Flusher {
             // The sequencer tries again when it needs one, and refuses entries if it must.
             tracing::warn!(%error, "the next write-ahead segment could not be prepared");
         }
-        match self.write(now, woken.closed) {
+        match self.write(&view, now, woken.closed) {
             Ok(()) if woken.closed => Next::End,
             Ok(()) => Next::Go,
             Err(Trouble { cause, error, passes: true }) if !woken.closed => {
@@ -148,9 +159,7 @@ impl Flusher {
         }
     }
 
-    fn write(&mut self, now: Instant, closing: bool) -> Result<(), Trouble> {
-        // Loaded before anything is written: all its full tiles were handed over before it was published.
-        let view = self.view.load_full();
+    fn write(&mut self, view: &View, now: Instant, closing: bool) -> Result<(), Trouble> {
         let (backlog, objects) = (&mut self.backlog, self.store.objects());
         let due = |at: Option<Instant>| at.is_some_and(|at| closing || at <= now);
         let public = |error| Trouble { cause: Cause::PublicFile, passes: objects.passes(&error), error };
@@ -171,7 +180,7 @@ impl Flusher {
             }
         }
         if due(backlog.publish_at) {
-            publish(&view).map_err(|error| match error {
+            publish(view).map_err(|error| match error {
                 CommitError::Superseded => {
                     let error = io::Error::other("its checkpoint is newer");
                     Trouble { cause: Cause::Superseded, passes: false, error }
@@ -179,7 +188,9 @@ impl Flusher {
                 CommitError::Refused(error) | CommitError::Unknown(error) => public(error),
             })?;
             self.outbox.set_published(view.size());
-            backlog.publish_at = None;
+            // What came in between waits for the next time.
+            let more = backlog.newest > view.size();
+            backlog.publish_at = more.then(|| now + self.publish_interval);
             if let Err(error) = self.upkeep.tidy() {
                 tracing::warn!(%error, "what is needed no more could not be removed");
             }
@@ -188,7 +199,8 @@ impl Flusher {
             let checkpoint = view.checkpoint();
             files::write_durable(self.disk.as_ref(), &self.first_seen, checkpoint)
                 .map_err(local(Cause::FirstSeen))?;
-            backlog.remember_at = None;
+            let more = backlog.newest > view.size();
+            backlog.remember_at = more.then(|| now + REMEMBER_INTERVAL);
         }
         Ok(())
     }

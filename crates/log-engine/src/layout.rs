@@ -31,15 +31,38 @@ pub(crate) struct Layout {
 impl Layout {
     /// Takes an empty or absent directory for a new log.
     pub(crate) fn create(disk: &dyn Disk, root: &Path) -> Result<Self, OpenError> {
+        Self::create_but_for(disk, root, None)
+    }
+
+    /// The same for a log that is copied; if not for the first time, a file says so, in the same words.
+    pub(crate) fn receive(disk: &dyn Disk, root: &Path, marker: (&str, &[u8])) -> Result<Self, OpenError> {
+        Self::create_but_for(disk, root, Some(marker))
+    }
+
+    fn create_but_for(
+        disk: &dyn Disk,
+        root: &Path,
+        marker: Option<(&str, &[u8])>,
+    ) -> Result<Self, OpenError> {
         files::ensure_dir(disk, root).at("create the directory", root)?;
         let layout = Self::lock(disk, root)?;
         if disk.is_file(&layout.format_file()) {
             return Err(OpenError::AlreadyExists { dir: root.to_owned() });
         }
+        let marker = marker.map(|(name, words)| (root.join(name), words));
+        let begun = match &marker {
+            Some((path, words)) => {
+                files::read_if_there(disk, path).at("read", path)?.as_deref() == Some(*words)
+            }
+            None => false,
+        };
         for found in disk.list(root).at("list the directory", root)? {
-            if found.file_name() != Some(LOCK.as_ref()) {
+            if !begun && found.file_name() != Some(LOCK.as_ref()) {
                 return Err(OpenError::NotEmpty { dir: root.to_owned(), found });
             }
+        }
+        if let Some((path, words)) = marker.filter(|_| !begun) {
+            files::write_durable(disk, &path, words).at("write", &path)?;
         }
         for dir in [layout.wal(), layout.public()] {
             files::ensure_dir(disk, &dir).at("create the directory", &dir)?;
@@ -49,7 +72,7 @@ impl Layout {
 
     /// Takes the directory of an existing log.
     pub(crate) fn open(disk: &dyn Disk, root: &Path) -> Result<Self, OpenError> {
-        if !disk.is_file(&root.join(FORMAT)) {
+        if !Self::is_log(disk, root) {
             return Err(OpenError::NotALog { dir: root.to_owned() });
         }
         let layout = Self::lock(disk, root)?;
@@ -58,12 +81,17 @@ impl Layout {
         let found = std::str::from_utf8(&text)
             .ok()
             .and_then(|text| text.strip_prefix(FORMAT_PREFIX))
-            .and_then(|rest| rest.trim_end().parse::<u32>().ok())
+            .and_then(|rest| rest.strip_suffix('\n')?.parse::<u32>().ok())
             .ok_or_else(|| OpenError::UnknownFormat { path: path.clone() })?;
         if found > FORMAT_VERSION {
             return Err(OpenError::NewerFormat { path, found, supported: FORMAT_VERSION });
         }
         Ok(layout)
+    }
+
+    /// Whether a log was completely created there.
+    pub(crate) fn is_log(disk: &dyn Disk, root: &Path) -> bool {
+        disk.is_file(&root.join(FORMAT))
     }
 
     /// The last act of creation: from here on the directory is a log.
@@ -78,7 +106,12 @@ impl Layout {
     }
 
     pub(crate) fn public(&self) -> PathBuf {
-        self.root.join("public")
+        Self::public_of(&self.root)
+    }
+
+    /// The public files of a log in this directory.
+    pub(crate) fn public_of(root: &Path) -> PathBuf {
+        root.join("public")
     }
 
     pub(crate) fn index(&self) -> PathBuf {

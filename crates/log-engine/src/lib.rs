@@ -18,14 +18,17 @@ mod disk;
 mod error;
 mod files;
 mod flusher;
+mod frozen;
 mod health;
 mod index;
+mod inspect;
 mod layout;
 mod log;
 mod logged;
 mod outbox;
 mod place;
 mod queue;
+mod reading;
 mod receipt;
 mod recent;
 mod recovery;
@@ -33,16 +36,25 @@ mod reread;
 mod sequencer;
 mod settings;
 mod storage;
+mod transfer;
 mod tree;
 mod view;
 mod wal;
 
-pub use bucket::{Bucket, Object, ProbeError, PutError, StoreBucket, StoreError, Version, probe};
+pub use bucket::{
+    Bucket, Object, ProbeError, PutError, Reader, SequencerAt, StoreBucket, StoreError, Version, probe,
+};
 pub use error::{AppendError, Cause, Evidence, Failure, OpenError, ReadError};
+pub use frozen::Frozen;
+pub use inspect::{Identity, Inspected, inspect, public_files};
 pub use log::Log;
 pub use place::{BucketPlace, Place};
+pub use reading::{
+    Known, PublicFiles, Show, Sound, SoundFile, Unsound, read_checkpoint, read_log, verify_checkpoint,
+};
 pub use receipt::Receipt;
 pub use settings::{Clock, Settings};
+pub use transfer::{Copied, TransferError, back_up, restore, transfer};
 pub use view::View;
 
 /// When a refused caller may try again.

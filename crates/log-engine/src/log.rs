@@ -109,8 +109,7 @@ impl<L: Leaf> Log<L> {
         loop {
             match place.open(&settings).and_then(|storage| Self::start(storage, settings.clone())) {
                 // Somebody was a moment faster.
-                Err(OpenError::Held { .. }) if matches!(&place, Place::Bucket(bucket) if bucket.stand_by) => {
-                }
+                Err(OpenError::Held { .. }) if place.stands_by() => {}
                 opened => return opened,
             }
         }

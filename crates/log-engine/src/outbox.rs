@@ -11,6 +11,9 @@ use sealog_tlog::Hash;
 use crate::index::Keyed;
 use crate::tree::FullFile;
 
+/// Finished files are written with the next publication, many by one sync; beyond this, at once.
+const URGENT_BYTES: usize = 4 << 20;
+
 /// Unwritten finished files beyond this hold the next batch back.
 const MAX_BACKLOG_BYTES: usize = 16 << 20;
 
@@ -62,14 +65,6 @@ pub(crate) enum Room {
     DiskFull,
 }
 
-impl Inner {
-    fn woken(&mut self) -> Woken {
-        let job = std::mem::take(&mut self.job);
-        let changed = std::mem::take(&mut self.changed);
-        Woken { job, changed, closed: self.closed }
-    }
-}
-
 impl Outbox {
     pub(crate) fn new(durable: u64, published: u64) -> Self {
         Self {
@@ -83,8 +78,8 @@ impl Outbox {
 
     pub(crate) fn hand_over(&self, mut files: Vec<FullFile>, mut keys: Vec<Keyed>, size: u64, root: Hash) {
         let mut inner = self.lock();
-        let wake = !files.is_empty() || !inner.changed;
         inner.backlog += files.iter().map(|file| file.bytes.len()).sum::<usize>();
+        let wake = inner.backlog > URGENT_BYTES || !inner.changed;
         inner.job.files.append(&mut files);
         inner.job.keys.append(&mut keys);
         inner.job.reached = Some((size, root));
@@ -115,11 +110,12 @@ impl Outbox {
         Room::Enough
     }
 
-    /// Waits for files, a wish, the end, or the deadline; without one, for any change.
-    pub(crate) fn wait_for_work(&self, deadline: Option<Instant>) -> Woken {
+    /// Waits for many files, a wish, the end, or the deadline; without one, for any change.
+    pub(crate) fn wait_for_work(&self, deadline: Option<Instant>) {
         let mut inner = self.lock();
         loop {
-            let urgent = !inner.job.files.is_empty() || inner.job.wants_segment || inner.closed;
+            let many = !inner.job.files.is_empty() && inner.backlog > URGENT_BYTES;
+            let urgent = many || inner.job.wants_segment || inner.closed;
             if urgent || (deadline.is_none() && inner.changed) {
                 break;
             }
@@ -134,13 +130,14 @@ impl Outbox {
                 }
             };
         }
-        inner.woken()
     }
 
     /// What is there, without waiting.
-    #[cfg(test)]
     pub(crate) fn take_work(&self) -> Woken {
-        self.lock().woken()
+        let mut inner = self.lock();
+        let job = std::mem::take(&mut inner.job);
+        let changed = std::mem::take(&mut inner.changed);
+        Woken { job, changed, closed: inner.closed }
     }
 
     /// So many bytes are durable.

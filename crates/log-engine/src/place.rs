@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bucket::{Bucket, InBucket, Local};
 use crate::directory::Directory;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
+use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
@@ -28,19 +30,42 @@ pub struct BucketPlace {
     pub local: PathBuf,
     /// Where this sequencer can be asked, for front ends; may be empty.
     pub at: String,
+    /// What front ends must show to be heard there; it is kept where only they can read it.
+    pub token: String,
     /// Wait while another sequencer has the log, and take it when that one no longer shows itself; else it is refused.
     pub stand_by: bool,
+    /// Set, it ends the waiting: the log is then said to be held.
+    pub given_up: Arc<AtomicBool>,
+}
+
+impl BucketPlace {
+    fn local(&self) -> Result<Local, OpenError> {
+        let mut local = Local::open(Arc::new(RealDisk), &self.local, self.at.clone())?;
+        local.token.clone_from(&self.token);
+        local.given_up = Arc::clone(&self.given_up);
+        Ok(local)
+    }
 }
 
 impl Place {
+    /// Whether there is a (completely created) log.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub fn has_log(&self) -> std::io::Result<bool> {
+        match self {
+            Self::Directory(dir) => Ok(Layout::is_log(&RealDisk, dir)),
+            Self::Bucket(BucketPlace { bucket, .. }) => bucket.has_log(),
+        }
+    }
+
     /// A place without a log.
     pub(crate) fn create(&self, settings: &Settings) -> Result<Box<dyn Storage>, OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         Ok(match self {
             Self::Directory(dir) => Box::new(Directory::create(disk, dir, settings.segment_bytes)?),
-            Self::Bucket(BucketPlace { bucket, local, at, .. }) => {
-                let local = Local::open(disk, local, at.clone())?;
-                Box::new(InBucket::create(Arc::clone(bucket), local, settings.lease)?)
+            Self::Bucket(place) => {
+                Box::new(InBucket::create(Arc::clone(&place.bucket), place.local()?, settings.lease)?)
             }
         })
     }
@@ -50,11 +75,16 @@ impl Place {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         Ok(match self {
             Self::Directory(dir) => Box::new(Directory::open(disk, dir, settings.segment_bytes)?),
-            Self::Bucket(BucketPlace { bucket, local, at, stand_by }) => {
-                let local = Local::open(disk, local, at.clone())?;
-                Box::new(InBucket::open(Arc::clone(bucket), local, settings.lease, *stand_by)?)
+            Self::Bucket(place) => {
+                let bucket = Arc::clone(&place.bucket);
+                Box::new(InBucket::open(bucket, place.local()?, settings.lease, place.stand_by)?)
             }
         })
+    }
+
+    /// Whether one that another holds is to be waited for.
+    pub(crate) fn stands_by(&self) -> bool {
+        matches!(self, Self::Bucket(place) if place.stand_by && !place.given_up.load(Ordering::Relaxed))
     }
 }
 

@@ -42,6 +42,46 @@ pub(crate) fn recover<L: Leaf>(
     store: &Arc<Store>,
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
+    let ReadBack { tree, view, last_time_ms, published, remembered, there, missing } =
+        read_back::<L>(storage, store, settings)?;
+    // A log that was made just now has published nothing yet.
+    if published && !remembered {
+        tracing::warn!(
+            path = %settings.first_seen.display(), size = view.size(),
+            "no checkpoint of this log is remembered beside its key; an old backup could not be told from the log"
+        );
+    }
+
+    // From here on the log answers for what it read.
+    storage.take()?;
+    let failed = |error: io::Result<()>| error.at("write tiles under", &store.path_of(""));
+    failed(write_full(store, &missing))?;
+    // A file is synced before it gets its name, but the last process may have ended before the name was durable.
+    failed(store.objects().keep_names(&there))?;
+    store.release(&there);
+    store.release(&missing);
+    Ok(Recovered { tree, view, last_time_ms })
+}
+
+/// The committed log as it was read back and found right; nothing was changed.
+pub(crate) struct ReadBack {
+    pub(crate) tree: Tree,
+    pub(crate) view: Arc<View>,
+    pub(crate) last_time_ms: u64,
+    /// Whether there is a published checkpoint, and one beside the key.
+    pub(crate) published: bool,
+    pub(crate) remembered: bool,
+    /// Finished files of the records that are where they belong, and those that are not yet.
+    there: Vec<FullFile>,
+    missing: Vec<FullFile>,
+}
+
+/// Reads the log back and compares. Until they are released, finished files are read from memory.
+pub(crate) fn read_back<L: Leaf>(
+    storage: &mut dyn Storage,
+    store: &Arc<Store>,
+    settings: &Settings,
+) -> Result<ReadBack, OpenError> {
     let (tree, replay) = replay::<L>(storage, store, settings)?;
     store.hold(&replay.full);
     let view = Arc::new(View::new(&tree, replay.root, replay.checkpoint, Arc::clone(store)));
@@ -52,25 +92,9 @@ pub(crate) fn recover<L: Leaf>(
     let path = &settings.first_seen;
     let seen = files::read_if_there(storage.disk().as_ref(), path).at("read", path)?;
     let remembered = compare_remembered(&view, seen.as_deref(), path, Evidence::FirstSeen, settings)?;
-    // A log that was made just now has published nothing yet.
-    if published && !remembered {
-        tracing::warn!(
-            path = %settings.first_seen.display(), size = view.size(),
-            "no checkpoint of this log is remembered beside its key; an old backup could not be told from the log"
-        );
-    }
     refuse_tiles_beyond(&view)?;
     let (there, missing) = compare_full(store, replay.full)?;
-
-    // From here on the log answers for what it read.
-    storage.take()?;
-    let failed = |error: io::Result<()>| error.at("write tiles under", &store.path_of(""));
-    failed(write_full(store, &missing))?;
-    // A file is synced before it gets its name, but the last process may have ended before the name was durable.
-    failed(store.objects().keep_names(&there))?;
-    store.release(&there);
-    store.release(&missing);
-    Ok(Recovered { tree, view, last_time_ms: replay.time_ms })
+    Ok(ReadBack { tree, view, last_time_ms: replay.time_ms, published, remembered, there, missing })
 }
 
 /// What replaying the records leaves besides the tree.
@@ -92,7 +116,7 @@ fn replay<L: Leaf>(
         let (mut tree, mut replay) = match state.take() {
             Some(state) => state,
             None => {
-                let tree = tree_before(store, record.head.first)?;
+                let tree = tree_before::<L>(store, record.head.first)?;
                 let nothing =
                     Replay { root: Hash([0; 32]), checkpoint: Bytes::new(), time_ms: 0, full: Vec::new() };
                 (tree, nothing)
@@ -182,7 +206,7 @@ fn apply_record<L: Leaf>(
 }
 
 /// The tree the oldest record continues: its entries are all in full tiles, or their segment would still be here.
-fn tree_before(store: &Store, size: u64) -> Result<Tree, OpenError> {
+fn tree_before<L: Leaf>(store: &Store, size: u64) -> Result<Tree, OpenError> {
     let width = u64::from(TILE_WIDTH);
     let edge = Edge::from_tiles(size, |tile| nodes(store, tile)).map_err(|error| match error {
         EdgeError::Read { source, .. } => source,
@@ -196,13 +220,25 @@ fn tree_before(store: &Store, size: u64) -> Result<Tree, OpenError> {
         let bundle = EntryBundle::new(size / width, wanted)
             .map_err(|error| missing(store, "tile", error.to_string()))?;
         tail = store.first_elements(bundle).map_err(from_read)?;
+        // They will be in the full bundle one day, under hashes that are in the tree already.
+        let tile =
+            Tile::new(0, size / width, wanted).map_err(|_| missing(store, "tile", size.to_string()))?;
+        let expected = nodes(store, tile)?;
+        if let Some(at) = (tail.iter().map(|element| L::leaf_hash(element).ok()))
+            .zip(expected)
+            .position(|(found, expected)| found != Some(expected))
+        {
+            let path = bundle.path(store.kind().bundle_dir);
+            let found = format!("another entry at leaf {}", size / width * width + at as u64);
+            return Err(missing(store, &path, found));
+        }
     }
     Ok(Tree::new(edge, tail, store.kind().bundle_dir))
 }
 
 /// The first `width` nodes of a tile: from the full tile if it was finished; else computed from the finished tiles below
 /// (which shows whether these are what was signed), or at the lowest level from the partial one of just that width.
-fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
+pub(crate) fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
     let not_there = |tile: Tile| missing(store, &tile.full().path(), "no such file".to_owned());
     if let Some(hashes) = store.first_nodes(tile, tile.full()).map_err(from_read)? {
         return Ok(hashes);

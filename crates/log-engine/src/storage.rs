@@ -120,8 +120,16 @@ pub(crate) trait Objects: Send + Sync {
 /// What each committed record is shown to.
 pub(crate) type Visit<'a> = dyn FnMut(&Record<'_>) -> Result<(), OpenError> + 'a;
 
+/// Bytes that are no record where one could be: of a batch that nobody was ever told of, or of a record that is damaged.
+pub(crate) struct Torn {
+    pub(crate) path: PathBuf,
+    pub(crate) at: u64,
+    /// There are records in a later file: then it can only be damage, as every start cuts off what is torn.
+    pub(crate) followed: bool,
+}
+
 /// A log's place, before the log is running.
-pub(crate) trait Storage {
+pub(crate) trait Storage: Send {
     /// What readers see.
     fn objects(&self) -> Arc<dyn Objects>;
 
@@ -140,8 +148,19 @@ pub(crate) trait Storage {
     /// Shows every committed record that is still needed, in order; at least one, which may be empty. Changes nothing.
     fn scan(&mut self, visit: &mut Visit<'_>) -> Result<(), OpenError>;
 
+    /// Where bytes follow the last record that are none, once it was scanned.
+    fn torn(&self) -> Option<Torn> {
+        None
+    }
+
     /// Makes sure that nobody else can commit any more and that what [`scan`](Self::scan) has shown is durable.
     fn take(&mut self) -> Result<(), OpenError>;
+
+    /// Where whoever changed the log since it was looked at can be asked, if somebody did: then what was read of it need
+    /// not fit together.
+    fn changed_by(&self) -> Option<String> {
+        None
+    }
 
     /// Ready to commit. After [`take`](Self::take) only.
     fn begin(self: Box<Self>) -> Result<Begun, OpenError>;

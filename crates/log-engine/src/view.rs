@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// Byte range of element `n` in a bundle.
-    fn element(&self, bytes: &[u8], n: u16) -> Option<(usize, usize)> {
+    pub(crate) fn element(&self, bytes: &[u8], n: u16) -> Option<(usize, usize)> {
         let mut rest = bytes;
         let mut start = 0;
         for _ in 0..n {

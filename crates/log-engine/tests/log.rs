@@ -328,6 +328,9 @@ impl Leaf for FalseLeaf {
     fn side_objects(_: &EntryBytes) -> Vec<(String, Vec<u8>)> {
         Vec::new()
     }
+    fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError> {
+        EntryLeaf::side_paths(encoded)
+    }
 }
 
 #[test]

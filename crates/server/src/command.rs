@@ -18,18 +18,20 @@ use crate::{
     keys::KeyStoreError,
     kms::CloudKeyError,
     listen::BindError,
-    oidc,
+    oidc, periods,
     pkcs11::TokenError,
     run::{Running, Signals, Sockets},
     setup::{self, Made},
+    transfer::{self, Elsewhere, NothingMissing, UnknownLog, Way},
 };
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use sealog_log_engine::OpenError;
+use sealog_log_engine::{OpenError, TransferError, Unsound};
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 /// Refused: what was checked does not hold.
@@ -40,6 +42,9 @@ const USAGE: u8 = 2;
 const FAILED: u8 = 3;
 /// File descriptors wanted: a connection is one.
 const FILES_WANTED: u64 = 65_536;
+
+/// How soon after its start a log is named as the one to write to.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Every Sealog service in one process: identity, certificates, logs, timestamps.
 #[derive(Parser)]
@@ -83,15 +88,67 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Read a whole log again from its public files and recompute everything
+    /// Read whole logs again and recompute everything
     #[command(group = clap::ArgGroup::new("log").required(true))]
     Fsck {
-        /// The configuration file: its logs are read from the disk
+        /// The configuration file: its logs are read where they are kept, also from within if nobody runs them
         #[arg(long, group = "log")]
         config: Option<PathBuf>,
+        /// Their backup instead
+        #[arg(long, requires = "config", value_name = "DIR")]
+        backup: Option<PathBuf>,
         /// Or the URL of any log
         #[arg(long, group = "log")]
         url: Option<String>,
+    },
+    /// Copy a log that nobody runs to another place, where it can go on
+    Export {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// The log: rekor, ctlog, or the name of a shard
+        #[arg(long)]
+        log: String,
+        /// An empty directory, or s3://BUCKET/PREFIX, gs://…, az://…
+        #[arg(long, value_name = "DIR|URL")]
+        to: String,
+        #[command(flatten)]
+        store: Elsewhere,
+    },
+    /// Copy a log from another place to where the configuration keeps it, and where there is none
+    Import {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// The log: rekor, ctlog, or the name of a shard
+        #[arg(long)]
+        log: String,
+        /// A log's directory, or s3://BUCKET/PREFIX, gs://…, az://…
+        #[arg(long, value_name = "DIR|URL")]
+        from: String,
+        #[command(flatten)]
+        store: Elsewhere,
+    },
+    /// Copy what is new of every log to a backup, while they run or not; keys are not copied
+    Backup {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// The backup's directory
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put logs back from a backup, unless their keys have signed more than is in it
+    Restore {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// The backup's directory; or, with --log, the URL of a mirror
+        #[arg(long, value_name = "DIR|URL")]
+        from: String,
+        /// One log alone
+        #[arg(long)]
+        log: Option<String>,
     },
     /// Request, sign and install the certificates of an authority, its root staying offline
     #[command(subcommand)]
@@ -174,11 +231,31 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Fsck { config: Some(config), .. } => {
-            for sound in fsck::of_config(&Config::load(&config)?).await? {
-                data(&sound.to_string())?;
-            }
-            Ok(())
+        Command::Fsck { config: Some(config), backup, .. } => {
+            let config = Config::load(&config)?;
+            let reports = match backup {
+                Some(backup) => fsck::of_backup(&config, &clock, backup).await?,
+                None => fsck::of_config(&config, &clock).await?,
+            };
+            reports.iter().try_for_each(|report| data(&report.to_string()))
+        }
+        Command::Export { config, log, to, store } => {
+            data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::Out, &to, &store).await?)
+        }
+        Command::Import { config, log, from, store } => {
+            data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::In, &from, &store).await?)
+        }
+        Command::Backup { config, to } => {
+            let config = Config::load(&config)?;
+            let (lines, warnings) = transfer::backup(&config, &clock, &to).await?;
+            warnings.iter().try_for_each(|line| talk(format!("warning: {line}")))?;
+            talk(format!("the keys in {} are not in it: keep them elsewhere", config.keys_dir().display()))?;
+            lines.iter().try_for_each(|line| data(line))
+        }
+        Command::Restore { config, from, log } => {
+            let config = Config::load(&config)?;
+            let lines = transfer::put_back(&config, &clock, &from, log.as_deref()).await?;
+            lines.iter().try_for_each(|line| data(line))
         }
         Command::Fsck { url, .. } => data(&fsck::of_url(&url.unwrap_or_default()).await?.to_string()),
         Command::Authority(command) => {
@@ -237,11 +314,26 @@ struct LeftOut {
 async fn serve(config: &Config, clock: Clock, sockets: Sockets) -> anyhow::Result<()> {
     // Before the ready line: whoever reads it may stop us in the same moment.
     let mut signals = Signals::take()?;
-    let mut running = Running::start(config, clock, sockets).await?;
+    let mut running = Running::start(config, clock.clone(), sockets).await?;
     data(&running.ready().to_json()?)?;
-    let ended = running.until_asked(&mut signals).await;
+    let ended = loop {
+        tokio::select! {
+            ended = running.until_asked(&mut signals) => break ended,
+            () = another_period(config, &clock) => running.write_trust(config),
+        }
+    };
     running.stop().await;
     ended
+}
+
+/// Until the next log takes over, if any will. By the clock, which may be set meanwhile.
+async fn another_period(config: &Config, clock: &Clock) {
+    let Some(start) = periods::next_start(config, clock.unix_seconds()) else {
+        return std::future::pending().await;
+    };
+    while clock.unix_seconds() < start {
+        tokio::time::sleep(CLOCK_INTERVAL).await;
+    }
 }
 
 /// `init` found everything in place.
@@ -298,8 +390,24 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
     if cause.is::<demo::NotAsItMustBe>() {
         return Some((REFUSED, None));
     }
-    if cause.is::<FsckError>() {
-        return Some((REFUSED, Some("nothing was changed; keep a copy before anything is repaired")));
+    if let Some(error) = cause.downcast_ref::<FsckError>() {
+        let keep = "nothing was changed; keep a copy before anything is repaired";
+        return match error {
+            FsckError::Public { source: Unsound::Io { .. }, .. } => Some((FAILED, None)),
+            FsckError::Public { .. } => Some((REFUSED, Some(keep))),
+            FsckError::Within { source, .. } => Some((status_of(source), source.hint().or(Some(keep)))),
+        };
+    }
+    if cause.is::<UnknownLog>() || cause.is::<NothingMissing>() {
+        return Some((USAGE, None));
+    }
+    if let Some(error) = cause.downcast_ref::<TransferError>() {
+        let status = match error {
+            TransferError::Unsound(Unsound::Io { .. }) => FAILED,
+            TransferError::Open(error) => status_of(error),
+            _ => REFUSED,
+        };
+        return Some((status, transfer::hint(error)));
     }
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return match error {
@@ -374,6 +482,14 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
         return Some((FAILED, error.hint()));
     }
     None
+}
+
+/// Of a log that was looked at: one that disagrees with itself is refused.
+fn status_of(error: &OpenError) -> u8 {
+    match error {
+        OpenError::Disagreement { .. } | OpenError::UnknownFormat { .. } => REFUSED,
+        _ => FAILED,
+    }
 }
 
 fn init_log(default: &str) {

@@ -5,9 +5,12 @@
 
 use crate::{
     files,
+    kept::Store,
     keys::{self, Elsewhere, KeyStoreError, Protection},
     kms::{self, CloudKeys},
+    periods,
     pkcs11::{self, Token},
+    relay::{Listener, Role},
 };
 use sealog_crypto::Zeroizing;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -217,6 +220,13 @@ impl Config {
         if let Some(ca) = &self.ca {
             ca.check(self.ctlog.is_some())?;
         }
+        let rekors = self.rekor.as_ref().map(crate::rekor::config::Config::periods).unwrap_or_default();
+        let ctlogs = self.ctlog.as_ref().map(crate::ctlog::config::Config::periods).unwrap_or_default();
+        periods::check("rekor", &rekors, |period| period.url.host().to_owned())?;
+        periods::check("ctlog", &ctlogs, |period| period.url.authority().to_owned())?;
+        for period in rekors.iter().chain(&ctlogs) {
+            check_role(period.name, period.role, period.store, period.sequencer)?;
+        }
         let mut seen: Vec<(&'static str, &Listen)> = Vec::new();
         for (name, listen) in self.listens() {
             if let Some((other, _)) = seen.iter().find(|(_, l)| *l == listen && listen.port() != 0) {
@@ -259,16 +269,45 @@ impl Config {
 
     /// Name and listener of every configured service, and of the admin listener.
     pub fn listens(&self) -> impl Iterator<Item = (&'static str, &Listen)> {
+        let logs = self.rekor.iter().flat_map(crate::rekor::config::Config::periods);
+        let logs = logs.chain(self.ctlog.iter().flat_map(crate::ctlog::config::Config::periods));
         [
             self.oidc.as_ref().map(|c| ("oidc", &c.listen)),
             self.ca.as_ref().map(|c| ("ca", &c.listen)),
-            self.rekor.as_ref().map(|c| ("rekor", &c.listen)),
-            self.ctlog.as_ref().map(|c| ("ctlog", &c.listen)),
             self.tsa.as_ref().map(|c| ("tsa", &c.listen)),
             self.admin.as_ref().map(|c| (ADMIN, &c.listen)),
         ]
         .into_iter()
         .flatten()
+        .chain(logs.flat_map(|period| {
+            let internal = period.sequencer.map(|sequencer| (period.sequencer_name, &sequencer.listen));
+            std::iter::once((period.name, period.listen)).chain(internal)
+        }))
+    }
+}
+
+/// What of a log a process does, and what it needs for that.
+fn check_role(
+    name: &str,
+    role: Role,
+    store: Option<&Store>,
+    sequencer: Option<&Listener>,
+) -> Result<(), String> {
+    if store.is_some_and(|store| store.lease_seconds == Some(0)) {
+        return Err(format!("[{name}.store] `lease_seconds` must be at least 1"));
+    }
+    match (role, store, sequencer) {
+        (Role::FrontEnd, None, _) => {
+            Err(format!("[{name}] is a front end: [{name}.store] must say where its log is"))
+        }
+        (Role::FrontEnd, Some(store), None) if !store.stand_by => Ok(()),
+        (Role::FrontEnd, ..) => {
+            Err(format!("[{name}] is a front end: [{name}.sequencer] and `stand_by` are for sequencers"))
+        }
+        (Role::Sequencer, None, Some(_)) => Err(format!(
+            "[{name}.sequencer] is for front ends, which read the log in a bucket: [{name}.store] is missing"
+        )),
+        (Role::Sequencer, ..) => Ok(()),
     }
 }
 

@@ -1,25 +1,29 @@
-//! `sealogd fsck`: a whole log read again from its public files, and everything recomputed.
+//! `sealogd fsck`: whole logs read again, from their public files and from within, and everything recomputed.
 //!
-//! Every entry is hashed into the tree, every tile compared with the recomputed one, the root hash with the
-//! checkpoint's, the checkpoint's signature with the log's key, and every issuer of a certificate log with
-//! its fingerprint. Nothing is written, and a log that is running may be read: its files only grow.
+//! Every entry is hashed into the tree, every tile compared with the recomputed one, the root hash with the checkpoint's,
+//! every checkpoint's signature with the log's key, every issuer of a certificate log with its fingerprint. While nobody
+//! runs the log its records, or its head, are read too, and what is remembered beside the key. Nothing is changed, and a
+//! log that is running may be read: its public files only grow.
 
-use crate::{config::Config, ctlog, instance::Instance, rekor};
+use crate::{
+    clock::Clock,
+    config::Config,
+    periods::{Described, Leaves, describe},
+};
 use anyhow::Context as _;
-use sealog_client::http::{Client, Request, below};
-use sealog_crypto::sha256;
+use bytes::Bytes;
+use sealog_client::http::{Client, Request, below, parse_url};
+use sealog_log_engine::{
+    Identity, OpenError, PublicFiles, Sound, Unsound, inspect, public_files, read_checkpoint, read_log,
+};
 use sealog_tlog::{
-    Edge, EntryLeaf, Hash, Leaf, LeafError, SignedCheckpoint, Tile,
-    checkpoint::CheckpointError,
-    ct::{CtLeaf, TileLeaf},
+    Edge, EntryLeaf, Leaf,
+    ct::CtLeaf,
     note::KeyVerifier,
-    tile::{CHECKPOINT_PATH, DATA_DIR, ENTRIES_DIR, EntryBundle, TILE_WIDTH, bundle_path, bundles_since},
+    tile::{DATA_DIR, ENTRIES_DIR, TILE_WIDTH, bundle_path},
 };
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
+use tokio::runtime::Handle;
 use url::Url;
 
 /// An entry bundle of 256 certificate entries at their largest is shorter.
@@ -28,280 +32,174 @@ const MAX_FILE: usize = 64 << 20;
 /// What does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum FsckError {
-    /// Something the checkpoint promises is not there.
-    #[error("{origin}: {path} is missing")]
-    Missing {
+    /// Of the public files.
+    #[error("{log} is not sound")]
+    Public {
         /// The log.
-        origin: String,
-        /// The file.
-        path: String,
+        log: String,
+        /// What, and where.
+        source: Unsound,
     },
-    /// A checkpoint that is none, or not by the log's key.
-    #[error("{place}: the checkpoint does not hold")]
-    Checkpoint {
-        /// Where it was read.
-        place: String,
-        /// Why.
-        source: CheckpointError,
-    },
-    /// A bundle that is not one.
-    #[error("{origin}: {path} cannot be read as entries")]
-    Entries {
+    /// Of what only the log itself reads.
+    #[error("{log} is not sound")]
+    Within {
         /// The log.
-        origin: String,
-        /// The file.
-        path: String,
-        /// Why.
-        source: LeafError,
-    },
-    /// A file of another length.
-    #[error("{origin}: {path} holds {found} elements, expected {expected}")]
-    Count {
-        /// The log.
-        origin: String,
-        /// The file.
-        path: String,
-        /// Elements promised.
-        expected: usize,
-        /// Elements found.
-        found: usize,
-    },
-    /// A file with other content than was recomputed from the entries.
-    #[error("{origin}: {path} is not what its entries lead to")]
-    Tile {
-        /// The log.
-        origin: String,
-        /// The file.
-        path: String,
-    },
-    /// The tree of the entries is another than the signed one.
-    #[error(
-        "{origin}: root hash at tree size {size}: expected {expected} (checkpoint), found {found} (entries)"
-    )]
-    Root {
-        /// The log.
-        origin: String,
-        /// Entries.
-        size: u64,
-        /// In the checkpoint.
-        expected: Hash,
-        /// Recomputed.
-        found: Hash,
+        log: String,
+        /// What, and where.
+        source: OpenError,
     },
 }
 
-/// What was found in order.
+/// What was found in order, in one line.
 #[derive(Debug)]
-pub struct Sound {
-    origin: String,
-    size: u64,
-    root_hash: Hash,
-    tiles: usize,
+pub struct Report {
+    sound: Sound,
     signed: bool,
+    within: Option<String>,
 }
 
-impl std::fmt::Display for Sound {
+impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { origin, size, root_hash, tiles, signed } = self;
-        write!(f, "{origin}: {size} entries, {tiles} tiles and root hash {root_hash} agree")?;
-        f.write_str(if *signed { ", signed by the log's key" } else { "; the signature was not checked" })
+        let Sound { origin, size, root, tiles, .. } = &self.sound;
+        write!(f, "{origin}: {size} entries, {tiles} tiles and root hash {root} agree")?;
+        f.write_str(if self.signed {
+            ", signed by the log's key"
+        } else {
+            "; the signature was not checked"
+        })?;
+        self.within.iter().try_for_each(|within| write!(f, "; {within}"))
     }
 }
 
-/// Checks the logs of a configuration, from their files.
+/// Checks the logs of a configuration, in their directories and buckets.
 ///
 /// # Errors
 /// [`FsckError`] for the first thing that does not hold; others when something cannot be read.
-pub async fn of_config(config: &Config) -> anyhow::Result<Vec<Sound>> {
-    let mut sound = Vec::new();
-    let public = |name: &str| Instance::log_dir(config, name).join("public");
-    if let Some(table) = &config.rekor {
-        let key = Instance::public_key(config, rekor::KEY)?;
-        let key = KeyVerifier::for_log(rekor::origin(table), key)?;
-        let source = Source::Dir(public(rekor::KEY));
-        sound.push(check::<EntryLeaf>(&source, Some(&key), |_| Ok(Vec::new())).await?);
-    }
-    if let Some(table) = &config.ctlog {
-        let key = Instance::public_key(config, ctlog::KEY)?;
-        let key = KeyVerifier::tree_head(ctlog::origin(table), key)?;
-        let source = Source::Dir(public(ctlog::KEY));
-        sound.push(check::<CtLeaf>(&source, Some(&key), issuers).await?);
-    }
-    anyhow::ensure!(!sound.is_empty(), "the configuration has no log");
-    Ok(sound)
+pub async fn of_config(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Report>> {
+    let logs = describe(config, clock)?;
+    blocking(move || logs.iter().map(of_log).collect()).await
+}
+
+/// Checks a backup of the logs of a configuration.
+///
+/// # Errors
+/// As [`of_config`].
+pub async fn of_backup(config: &Config, clock: &Clock, backup: PathBuf) -> anyhow::Result<Vec<Report>> {
+    let logs = describe(config, clock)?;
+    let check = move |log: &Described| {
+        let files = public_files(&backup.join(log.name).as_path().into());
+        of_files(files.as_ref(), log.leaves, Some(&log.key), log.name)
+    };
+    blocking(move || logs.iter().map(check).collect()).await
 }
 
 /// Checks any log of either kind over HTTP. Without its key, its signature is not checked.
 ///
 /// # Errors
 /// As [`of_config`].
-pub async fn of_url(url: &str) -> anyhow::Result<Sound> {
-    let source = Source::Http(Client::new(), sealog_client::http::parse_url(url)?);
-    for (dir, width) in [(DATA_DIR, TILE_WIDTH), (DATA_DIR, 1), (ENTRIES_DIR, TILE_WIDTH), (ENTRIES_DIR, 1)] {
-        if source.read(&bundle_path(dir, 0, width)).await?.is_some() {
-            return match dir {
-                DATA_DIR => check::<CtLeaf>(&source, None, issuers).await,
-                _ => check::<EntryLeaf>(&source, None, |_| Ok(Vec::new())).await,
-            };
-        }
-    }
-    // No entries: of either kind it is the same.
-    check::<EntryLeaf>(&source, None, |_| Ok(Vec::new())).await
-}
-
-/// Fingerprints of the issuers that must be served beside a certificate entry.
-type IssuersOf = fn(&[u8]) -> Result<Vec<[u8; 32]>, LeafError>;
-
-fn issuers(encoded: &[u8]) -> Result<Vec<[u8; 32]>, LeafError> {
-    TileLeaf::parse(encoded).map(|leaf| leaf.issuers.to_vec())
-}
-
-/// Where files are read.
-enum Source {
-    Dir(PathBuf),
-    Http(Client, Url),
-}
-
-impl Source {
-    async fn read(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        match self {
-            Self::Dir(dir) => read_file(&dir.join(path)),
-            Self::Http(client, base) => {
-                let request = Request::get(below(base, path)).limit(MAX_FILE);
-                let response = client.exchange(&request).await?;
-                match response.status {
-                    200 => Ok(Some(response.body)),
-                    404 => Ok(None),
-                    status => anyhow::bail!("{} answered {status}", below(base, path)),
-                }
+pub async fn of_url(url: &str) -> anyhow::Result<Report> {
+    let files = Http::new(url)?;
+    let url = url.to_owned();
+    blocking(move || {
+        let paths = [(DATA_DIR, TILE_WIDTH), (DATA_DIR, 1), (ENTRIES_DIR, TILE_WIDTH), (ENTRIES_DIR, 1)];
+        let mut leaves = Leaves::Entries;
+        for (dir, width) in paths {
+            if files.read(&[bundle_path(dir, 0, width)])?.iter().any(Option::is_some) {
+                leaves = if dir == DATA_DIR { Leaves::Certificates } else { Leaves::Entries };
+                break;
             }
         }
-    }
-
-    fn place(&self) -> String {
-        match self {
-            Self::Dir(dir) => dir.display().to_string(),
-            Self::Http(_, base) => base.to_string(),
-        }
-    }
+        // No entries: of either kind it is the same.
+        of_files(&files, leaves, None, &url)
+    })
+    .await
 }
 
-fn read_file(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(e).with_context(|| format!("reading {}", path.display())),
-    }
+/// Reading takes its time, and blocks.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("the work ended unexpectedly")?
 }
 
-/// Reads a log from its first entry to its last.
-async fn check<L: Leaf>(
-    source: &Source,
+fn of_log(log: &Described) -> anyhow::Result<Report> {
+    let files = public_files(&log.kept.place);
+    let mut report = of_files(files.as_ref(), log.leaves, Some(&log.key), log.name)?;
+    report.within = Some(match log.leaves {
+        Leaves::Entries => of_private::<EntryLeaf>(log)?,
+        Leaves::Certificates => of_private::<CtLeaf>(log)?,
+    });
+    Ok(report)
+}
+
+fn of_files(
+    files: &dyn PublicFiles,
+    leaves: Leaves,
     key: Option<&KeyVerifier>,
-    issuers_of: IssuersOf,
-) -> anyhow::Result<Sound> {
-    let origin = source.place();
-    let bytes = source.read(CHECKPOINT_PATH).await?;
-    let bytes =
-        bytes.ok_or(FsckError::Missing { origin: origin.clone(), path: CHECKPOINT_PATH.to_owned() })?;
-    let wrong = |source| FsckError::Checkpoint { place: origin.clone(), source };
-    let signed = SignedCheckpoint::parse(&bytes).map_err(wrong)?;
-    if let Some(key) = key {
-        signed.verify(key).map_err(wrong)?;
-    }
-    let checkpoint = &signed.checkpoint;
-    let mut log = Reading::<L> {
-        source,
-        origin: checkpoint.origin.clone(),
-        edge: Edge::new(),
-        tiles: 0,
-        issuers: BTreeSet::new(),
-        issuers_of,
-        leaf: std::marker::PhantomData,
+    log: &str,
+) -> anyhow::Result<Report> {
+    let read = match leaves {
+        Leaves::Entries => read_whole::<EntryLeaf>(files, key),
+        Leaves::Certificates => read_whole::<CtLeaf>(files, key),
     };
-    for bundle in bundles_since(0, checkpoint.size) {
-        log.take(bundle).await?;
-    }
-    for (tile, bytes) in log.edge.partial_tiles() {
-        log.compare(tile, &bytes).await?;
-    }
-    log.compare_issuers().await?;
-    let found = log.edge.root();
-    if found != checkpoint.root {
-        let (size, expected) = (checkpoint.size, checkpoint.root);
-        return Err(FsckError::Root { origin: log.origin, size, expected, found }.into());
-    }
-    let (origin, tiles) = (log.origin, log.tiles);
-    Ok(Sound { origin, size: checkpoint.size, root_hash: found, tiles, signed: key.is_some() })
+    let sound = read.map_err(|source| FsckError::Public { log: log.to_owned(), source })?;
+    Ok(Report { sound, signed: key.is_some(), within: None })
 }
 
-struct Reading<'a, L: Leaf> {
-    source: &'a Source,
-    origin: String,
-    edge: Edge,
-    tiles: usize,
-    issuers: BTreeSet<[u8; 32]>,
-    issuers_of: IssuersOf,
-    leaf: std::marker::PhantomData<L>,
+fn read_whole<L: Leaf>(files: &dyn PublicFiles, key: Option<&KeyVerifier>) -> Result<Sound, Unsound> {
+    let (signed, _) = read_checkpoint(files, key)?;
+    read_log::<L>(files, &signed, Edge::new(), &[], &mut |_| Ok(()))
 }
 
-impl<L: Leaf> Reading<'_, L> {
-    /// Hashes a bundle's entries into the tree and compares the tiles they finish.
-    async fn take(&mut self, bundle: EntryBundle) -> anyhow::Result<()> {
-        let path = bundle.path(L::BUNDLE_DIR);
-        let bytes = self.read(&path, &bundle.full().path(L::BUNDLE_DIR)).await?;
-        let wanted = usize::from(bundle.width());
-        let before = self.edge.size();
-        let mut rest = bytes.as_slice();
-        let mut found = 0;
-        while found < wanted && !rest.is_empty() {
-            let wrong =
-                |source| FsckError::Entries { origin: self.origin.clone(), path: path.clone(), source };
-            let (element, behind) = L::split_first(rest).map_err(wrong)?;
-            self.edge.push(L::leaf_hash(element).map_err(wrong)?);
-            self.issuers.extend((self.issuers_of)(element).map_err(wrong)?);
-            rest = behind;
-            found += 1;
+fn of_private<L: Leaf>(log: &Described) -> anyhow::Result<String> {
+    let identity = Identity { key: &log.key, first_seen: &log.first_seen };
+    let inspected = match inspect::<L>(&log.kept.place, &identity, !log.frozen) {
+        Ok(inspected) => inspected,
+        Err(busy @ (OpenError::Locked { .. } | OpenError::Held { .. })) => {
+            return Ok(format!("not read from within: {busy}"));
         }
-        if found != wanted {
-            let origin = self.origin.clone();
-            return Err(FsckError::Count { origin, path, expected: wanted, found }.into());
-        }
-        for (tile, bytes) in self.edge.full_tiles_since(before) {
-            self.compare(tile, &bytes).await?;
-        }
-        self.edge.trim();
-        Ok(())
+        Err(source) => return Err(FsckError::Within { log: log.name.to_owned(), source }.into()),
+    };
+    let committed = inspected.view.size();
+    Ok(match inspected.remembered {
+        Some(remembered) => format!("{committed} committed, {remembered} remembered beside the key"),
+        None => format!("{committed} committed, nothing remembered beside the key"),
+    })
+}
+
+/// A log's public files over HTTP. Blocks: for threads that may.
+pub(crate) struct Http {
+    client: Client,
+    base: Url,
+    runtime: Handle,
+}
+
+impl Http {
+    /// Within a runtime.
+    ///
+    /// # Errors
+    /// When it is no URL.
+    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+        Ok(Self { client: Client::new(), base: parse_url(url)?, runtime: Handle::current() })
     }
 
-    /// The published tile must be the recomputed one.
-    async fn compare(&mut self, tile: Tile, recomputed: &[u8]) -> anyhow::Result<()> {
-        let path = tile.path();
-        let published = self.read(&path, &tile.full().path()).await?;
-        self.tiles += 1;
-        match published.get(..recomputed.len()) {
-            Some(same) if same == recomputed => Ok(()),
-            _ => Err(FsckError::Tile { origin: self.origin.clone(), path }.into()),
+    async fn fetch(&self, path: &str) -> io::Result<Option<Bytes>> {
+        let request = Request::get(below(&self.base, path)).limit(MAX_FILE);
+        let response = self.client.exchange(&request).await.map_err(io::Error::other)?;
+        match response.status {
+            200 => Ok(Some(response.body.into())),
+            404 => Ok(None),
+            status => Err(io::Error::other(format!("{} answered {status}", below(&self.base, path)))),
         }
     }
+}
 
-    async fn compare_issuers(&self) -> anyhow::Result<()> {
-        for fingerprint in &self.issuers {
-            let path = format!("issuer/{}", Hash(*fingerprint));
-            let bytes = self.read(&path, &path).await?;
-            if sha256(&bytes) != *fingerprint {
-                return Err(FsckError::Tile { origin: self.origin.clone(), path }.into());
-            }
-        }
-        Ok(())
+impl PublicFiles for Http {
+    fn read(&self, paths: &[String]) -> io::Result<Vec<Option<Bytes>>> {
+        paths.iter().map(|path| self.runtime.block_on(self.fetch(path))).collect()
     }
 
-    /// A partial file may have given way to the full one, which begins with it.
-    async fn read(&self, path: &str, full: &str) -> anyhow::Result<Vec<u8>> {
-        if let Some(bytes) = self.source.read(path).await? {
-            return Ok(bytes);
-        }
-        let found = self.source.read(full).await?;
-        found.ok_or_else(|| FsckError::Missing { origin: self.origin.clone(), path: path.to_owned() }.into())
+    fn name(&self, path: &str) -> String {
+        below(&self.base, path).to_string()
     }
 }

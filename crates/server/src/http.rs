@@ -52,8 +52,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const DRAIN: Duration = Duration::from_secs(7);
 /// Connections one service holds at a time; more wait in the kernel's queue.
 const MAX_CONNECTIONS: u64 = 8192;
-/// The services, and the listener for numbers.
-const LISTENERS: u64 = 6;
+/// The services, the logs' listeners for front ends, and the listener for numbers.
+const LISTENERS: u64 = 8;
 /// After a failure to accept (no file descriptors left, say) the listener pauses this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -280,6 +280,10 @@ pub struct Service {
     pub grpc: &'static [&'static str],
     /// Why it can serve no more, if so: only a restart helps then.
     pub failure: Failure,
+    /// Whether it waits for another one to end, and will do its work only then.
+    pub stands_by: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Not for the world: its URL is told nobody.
+    pub internal: bool,
     /// Run after the drain.
     pub close: Option<Close>,
     /// What it counts.
@@ -301,6 +305,8 @@ impl Service {
             direct: Direct::default(),
             grpc: &[],
             failure: Arc::new(|| None),
+            stands_by: Arc::new(|| false),
+            internal: false,
             close: None,
             counters: Arc::default(),
             entries: None,
@@ -375,8 +381,8 @@ impl Shutdown {
 
 /// Serves until asked to stop, then drains and closes what is behind the service.
 pub async fn serve(bound: Bound, service: Service, shutdown: Shutdown) {
-    let Service { name, router, direct, grpc, failure, close, counters, .. } = service;
-    let router = finish(router, grpc, failure);
+    let Service { name, router, direct, grpc, failure, stands_by, close, counters, .. } = service;
+    let router = finish(router, grpc, failure, stands_by);
     let routes = Arc::new(Routes { name, router, direct, counters });
     let room = Arc::new(Semaphore::new(most_connections(getrlimit(Resource::Nofile).current)));
     let mut connections = JoinSet::new();
@@ -449,19 +455,28 @@ fn most_connections(files: Option<u64>) -> usize {
     usize::try_from(share.clamp(1, MAX_CONNECTIONS)).unwrap_or(1)
 }
 
-fn finish(router: Router, grpc: &'static [&'static str], failure: Failure) -> Router {
+fn finish(
+    router: Router,
+    grpc: &'static [&'static str],
+    failure: Failure,
+    stands_by: Arc<dyn Fn() -> bool + Send + Sync>,
+) -> Router {
     const SERVING: &str = r#"{"status":"SERVING"}"#;
+    const STANDING_BY: &str = r#"{"status":"STANDING_BY"}"#;
+    let (failed, waits) = (Arc::clone(&failure), Arc::clone(&stands_by));
+    let unready: Failure = Arc::new(move || failed().or_else(|| waits().then(|| "standing by".to_owned())));
     let router = match grpc {
         [] => router,
-        names => router.merge(grpc::health(names, Arc::clone(&failure))),
+        names => router.merge(grpc::health(names, unready)),
     };
     router
         .route("/healthz", get(async || json(StatusCode::OK, SERVING)))
         .route(
             "/readyz",
-            get(async move || match failure().is_none() {
-                true => json(StatusCode::OK, SERVING),
-                false => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"NOT_SERVING"}"#),
+            get(async move || match (failure(), stands_by()) {
+                (Some(_), _) => json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"NOT_SERVING"}"#),
+                (None, true) => json(StatusCode::SERVICE_UNAVAILABLE, STANDING_BY),
+                (None, false) => json(StatusCode::OK, SERVING),
             }),
         )
         .fallback(async |headers: HeaderMap| match grpc::is_grpc(&headers) {
@@ -520,8 +535,8 @@ mod tests {
 
     #[test]
     fn connections_leave_files_for_everything_else() {
-        assert_eq!(most_connections(Some(1024)), 128);
-        assert_eq!(most_connections(Some(65_536)), 8192);
+        assert_eq!(most_connections(Some(1024)), 96);
+        assert_eq!(most_connections(Some(131_072)), 8192);
         assert_eq!(most_connections(Some(1)), 1);
         assert_eq!(most_connections(None), 8192);
     }

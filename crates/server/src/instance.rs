@@ -177,6 +177,12 @@ impl Instance {
         config.data_dir.join(service)
     }
 
+    /// The file that describes a configuration's data directory.
+    #[must_use]
+    pub fn description(config: &Config) -> PathBuf {
+        config.data_dir.join(DESCRIPTION)
+    }
+
     /// A configuration's public key, which needs no passphrase.
     ///
     /// # Errors

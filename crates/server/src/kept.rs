@@ -2,11 +2,16 @@
 //!
 //! In a bucket nothing may be lost of what is under the URL; the directory then only has the index, which is rebuilt.
 
-use crate::instance::Instance;
+use crate::relay::{Carried, Listener};
 use anyhow::Context as _;
-use sealog_log_engine::{Bucket as _, BucketPlace, Place, StoreBucket, probe};
+use sealog_log_engine::{Bucket as _, BucketPlace, Place, Reader, Settings, StoreBucket, probe};
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 /// Races before a log is made in a bucket, and each time it is opened.
 const ROUNDS_AT_INIT: usize = 16;
@@ -24,6 +29,17 @@ pub struct Store {
     /// Wait while another sequencer has the log, and take over when that one no longer shows itself.
     #[serde(default)]
     pub stand_by: bool,
+    /// How long a sequencer may not show itself before another one may take the log; the same at all of them.
+    pub lease_seconds: Option<u32>,
+}
+
+impl Store {
+    /// Tells the engine of the lease.
+    pub fn set_lease(&self, settings: &mut Settings) {
+        if let Some(seconds) = self.lease_seconds {
+            settings.lease = Duration::from_secs(seconds.into());
+        }
+    }
 }
 
 /// A log's place, looked up and not opened.
@@ -32,26 +48,39 @@ pub struct Kept {
     pub place: Place,
     bucket: Option<Arc<StoreBucket>>,
     dir: PathBuf,
+    stands_by: bool,
+    given_up: Arc<AtomicBool>,
+    token: String,
 }
 
 impl Kept {
-    /// The place of the log of this name.
+    /// The place of the log whose directory is this one. Its sequencer says in it where front ends find it, and what they
+    /// must show.
     ///
     /// # Errors
     /// When the table names no store.
-    pub fn of(instance: &Instance, name: &str, store: Option<&Store>) -> anyhow::Result<Self> {
-        let dir = instance.dir_of(name);
+    pub fn at(dir: PathBuf, store: Option<&Store>, listener: Option<&Listener>) -> anyhow::Result<Self> {
         let Some(store) = store else {
-            return Ok(Self { place: Place::Directory(dir.clone()), bucket: None, dir });
+            let place = Place::Directory(dir.clone());
+            let (given_up, token) = (Arc::default(), String::new());
+            return Ok(Self { place, bucket: None, dir, stands_by: false, given_up, token });
         };
         let bucket = Arc::new(open(store)?);
+        let given_up = Arc::new(AtomicBool::new(false));
+        let token = match listener {
+            Some(_) => hex::encode(sealog_crypto::random_array::<32>()?),
+            None => String::new(),
+        };
         let place = BucketPlace {
             bucket: Arc::clone(&bucket) as _,
             local: dir.clone(),
-            at: String::new(),
+            at: listener.map(|listener| listener.url.as_str().to_owned()).unwrap_or_default(),
+            token: token.clone(),
             stand_by: store.stand_by,
+            given_up: Arc::clone(&given_up),
         };
-        Ok(Self { place: place.into(), bucket: Some(bucket), dir })
+        let (place, stands_by) = (place.into(), store.stand_by);
+        Ok(Self { place, bucket: Some(bucket), dir, stands_by, given_up, token })
     }
 
     /// Whether a log is there.
@@ -65,6 +94,24 @@ impl Kept {
                 bucket.has_log().with_context(|| format!("looking for a log in {}", bucket.name()))
             }
         }
+    }
+
+    /// Whether a log that another sequencer has is to be waited for.
+    #[must_use]
+    pub fn stands_by(&self) -> bool {
+        self.stands_by
+    }
+
+    /// Set, it ends that waiting.
+    #[must_use]
+    pub fn given_up(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.given_up)
+    }
+
+    /// What front ends must show to this sequencer.
+    #[must_use]
+    pub fn token(&self) -> String {
+        self.token.clone()
     }
 
     /// How a person finds it.
@@ -95,6 +142,14 @@ impl Kept {
             None => Ok(()),
         }
     }
+}
+
+/// A log in a bucket, for those who only read it.
+///
+/// # Errors
+/// When the table names no store.
+pub fn reader<L: Carried>(store: &Store) -> anyhow::Result<Reader> {
+    Ok(Reader::of::<L>(Arc::new(open(store)?)))
 }
 
 /// The bucket a table names.

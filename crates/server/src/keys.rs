@@ -96,8 +96,9 @@ pub fn check_table(table: &str, keys: &BTreeMap<String, String>, longest: usize)
         if name == "oidc" {
             return Err(format!("[{table}.keys] `oidc`: the identity provider's key lives in a file"));
         }
-        if !NAMES.contains(&name.as_str()) && !generation_of(name).is_some_and(|first| NAMES.contains(&first))
-        {
+        let is_shard = ["rekor-", "ctlog-"].iter().any(|kind| name.starts_with(kind));
+        let is_known = |name| NAMES.contains(&name);
+        if !is_shard && !is_known(name.as_str()) && !generation_of(name).is_some_and(is_known) {
             return Err(format!("[{table}.keys] `{name}` is no key: expected one of {}", NAMES.join(", ")));
         }
         if value.is_empty() || value.len() > longest {

@@ -7,8 +7,14 @@
 //! No `ETag`: what never changes needs none, and a checkpoint is shorter than the headers that would spare it.
 
 mod compressed;
+mod ledger;
 
-use crate::http::{ApiError, Code, Direct, Service, chain, content};
+pub use ledger::Ledger;
+
+use crate::{
+    http::{ApiError, Code, Direct, Service, chain, content},
+    relay::{Carried, Listener, sequencer},
+};
 use axum::{
     Router,
     extract::Request,
@@ -18,10 +24,9 @@ use axum::{
 use bytes::Bytes;
 use compressed::{Compressed, wants_gzip};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sealog_log_engine::{AppendError, Log, View};
-use sealog_tlog::Leaf;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use sealog_log_engine::AppendError;
+use sealog_tlog::tile::CHECKPOINT_PATH;
+use std::{future::Future, pin::Pin, sync::Arc};
 
 /// A week, as the reference servers say; the content is fixed for ever.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=604800, immutable");
@@ -29,11 +34,6 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=604800,
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 /// What is not there may be there in a moment: caches keep a 404 for minutes unless they are told otherwise.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
-const MAX_PATH: usize = 128;
-/// Reads from disk at one time, in this process: each takes a thread, and a thread takes megabytes.
-const DISK_READS: usize = 16;
-static DISK: Semaphore = Semaphore::const_new(DISK_READS);
 const STORAGE_FAILED: &str = "the log's storage failed";
 
 /// Content type of tiles and bundles.
@@ -41,25 +41,21 @@ pub const TILE_TYPE: &str = "application/octet-stream";
 /// Content type of checkpoints.
 pub const CHECKPOINT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// Makes a service as sound as its log, and closes the log when the service has ended.
+/// The service by which front ends of other processes reach a log that is held here.
 #[must_use]
-pub fn service<L: Leaf>(mut service: Service, log: Log<L>) -> Service {
-    let name = service.name;
-    let watched = log.clone();
-    service.failure = Arc::new(move || watched.failure().map(|failure| chain(&failure)));
-    let counted = log.clone();
-    service.entries = Some(Arc::new(move || counted.view().size()));
-    service.close = Some(Box::pin(async move {
-        match tokio::task::spawn_blocking(move || log.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::error!(service = name, error = chain(&error), "the log did not close cleanly");
-            }
-            Err(error) => tracing::error!(service = name, %error, "the log did not close cleanly"),
-        }
-    }));
-    service
+pub fn for_front_ends<L: Carried>(
+    name: &'static str,
+    listener: &Listener,
+    log: &Ledger<L>,
+    token: String,
+) -> Service {
+    let router = sequencer::router(log.clone(), token);
+    let service = Service::new(name, listener.url.clone(), router);
+    Service { internal: true, stands_by: log.stands_by(), ..service }
 }
+
+/// What is said to those who still write to a log that takes no more (the reference server's words).
+pub const FROZEN: &str = "This log has been frozen, please switch to the latest log.";
 
 /// What a caller is told whose entry was not logged.
 #[must_use]
@@ -80,36 +76,14 @@ pub fn refuse(error: AppendError, overloaded: &'static str) -> ApiError {
     }
 }
 
-/// What the newest published state has under this path.
-///
-/// # Errors
-/// 404, or 500 when what was promised cannot be read.
-pub async fn read(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
-    if path.len() > MAX_PATH {
-        return Err(ApiError::not_found());
-    }
-    if let Some(found) = view.read_held(&path) {
-        return found.ok_or_else(ApiError::not_found);
-    }
-    // A cold disk must not hold up the others.
-    let turn = DISK.acquire().await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
-    if let Some(found) = view.read_held(&path) {
-        return found.ok_or_else(ApiError::not_found);
-    }
-    let reading = tokio::task::spawn_blocking(move || {
-        // Not given up when the client is: the thread is busy until the end.
-        let _turn = turn;
-        view.read(&path)
-    });
-    let found = reading.await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
-    found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
-}
+/// Gives what the newest published state has under a path.
+type Read = Arc<dyn Fn(String) -> Reading + Send + Sync>;
+type Reading = Pin<Box<dyn Future<Output = Result<Bytes, ApiError>> + Send>>;
 
 /// The public files of a log, as they are served.
 #[derive(Clone)]
 pub struct Files {
-    /// Gives the newest published state.
-    newest: Arc<dyn Fn() -> Arc<View> + Send + Sync>,
+    read: Read,
     /// The first path segments served, each with its content type.
     kinds: &'static [(&'static str, &'static str)],
     /// How the paths of bundles begin.
@@ -120,10 +94,13 @@ pub struct Files {
 impl Files {
     /// Those of this log, of these kinds (first path segment, content type).
     #[must_use]
-    pub fn of<L: Leaf>(log: &Log<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
+    pub fn of<L: Carried>(log: &Ledger<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
         let log = log.clone();
         Self {
-            newest: Arc::new(move || log.view()),
+            read: Arc::new(move |path| {
+                let log = log.clone();
+                Box::pin(async move { log.read(path).await })
+            }),
             kinds,
             bundles: format!("tile/{}/", L::BUNDLE_DIR).into(),
             compressed: Arc::default(),
@@ -132,12 +109,15 @@ impl Files {
 
     /// Adds their routes under `prefix` (empty, or `/api/v2`).
     pub fn routes(&self, mut router: Router, prefix: &str) -> Router {
-        let newest = Arc::clone(&self.newest);
+        let read = Arc::clone(&self.read);
         router = router.route(
             &format!("{prefix}/checkpoint"),
             get(async move || {
-                let mut response = content(StatusCode::OK, CHECKPOINT_TYPE, newest().checkpoint().clone());
-                response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+                let (mut response, cache) = match read(CHECKPOINT_PATH.to_owned()).await {
+                    Ok(bytes) => (content(StatusCode::OK, CHECKPOINT_TYPE, bytes), NO_CACHE),
+                    Err(error) => (error.into_response(), NO_STORE),
+                };
+                response.headers_mut().insert(header::CACHE_CONTROL, cache);
                 response
             }),
         );
@@ -184,13 +164,13 @@ impl Files {
         let (bytes, encoded) = match gzip.then(|| self.compressed.get(&path)).flatten() {
             Some(held) => (held, true),
             None if gzip => {
-                let bytes = read((self.newest)(), path.clone()).await?;
+                let bytes = (self.read)(path.clone()).await?;
                 match self.compressed.now(path, bytes.clone()).await {
                     Some(shorter) => (shorter, true),
                     None => (bytes, false),
                 }
             }
-            None => (read((self.newest)(), path).await?, false),
+            None => ((self.read)(path).await?, false),
         };
         let mut response = content(StatusCode::OK, content_type, bytes);
         let put = response.headers_mut();

@@ -101,7 +101,8 @@ impl Running {
         }
         let services = services(config, &instance).await?;
         let client = config.client_dir();
-        let urls = services.iter().map(|service| (service.name, service.url.clone())).collect();
+        let told = services.iter().filter(|service| !service.internal);
+        let urls = told.map(|service| (service.name, service.url.clone())).collect();
         let ready = Ready { event: "ready", services: urls, client: absolute(&client) };
         trust::write(config, &instance, &client).context("writing the files for clients")?;
         let line = ready.to_json()?;
@@ -138,6 +139,16 @@ impl Running {
             () = signals.asked() => Ok(()),
             Some(_) = self.tasks.join_next() => anyhow::bail!("a service ended by itself"),
             failed = first_failure(&self.failures) => Err(failed),
+        }
+    }
+
+    /// Writes the files for clients again: another log is the one to write to.
+    pub fn write_trust(&self, config: &Config) {
+        match trust::write(config, &self.instance, &config.client_dir()) {
+            Ok(()) => tracing::info!("another log has taken over; the files for clients name it"),
+            Err(error) => {
+                tracing::error!(error = %format!("{error:#}"), "the files for clients could not be written");
+            }
         }
     }
 
@@ -190,14 +201,24 @@ async fn services(config: &Config, instance: &Instance) -> anyhow::Result<Vec<Se
             services.push(oidc::start(instance, table, &config.data_dir).context("starting oidc")?);
         }
         if let Some(table) = &config.rekor {
-            services.push(rekor::start(instance, table).await.context("starting rekor")?);
+            for period in table.periods() {
+                let started = rekor::start(instance, &period).await;
+                services.extend(started.with_context(|| format!("starting {}", period.name))?);
+            }
         }
         if let Some(table) = &config.ctlog {
-            services.push(ctlog::start(instance, table).await.context("starting ctlog")?);
+            for period in table.periods() {
+                let started = ctlog::start(instance, table, &period).await;
+                services.extend(started.with_context(|| format!("starting {}", period.name))?);
+            }
         }
         if let Some(table) = &config.ca {
-            let own = services.iter().find(|service| service.name == ctlog::KEY).map(Service::within);
-            let ctlog = ctlog_for_ca(table, own)?;
+            let periods = config.ctlog.as_ref().map(ctlog::config::Config::periods).unwrap_or_default();
+            let own = periods.iter().filter_map(|period| {
+                let service = services.iter().find(|service| service.name == period.name)?;
+                Some((period.start.map_or(i64::MIN, |start| start.0), service.within()))
+            });
+            let ctlog = ctlog_for_ca(table, own.collect())?;
             services.push(ca::start(instance, table, ctlog).context("starting ca")?);
         }
         if let Some(table) = &config.tsa {
@@ -219,15 +240,15 @@ async fn services(config: &Config, instance: &Instance) -> anyhow::Result<Vec<Se
 
 /// The log that the configuration names, or our own, which shares the process: a connection between the two
 /// would only add a way to fail.
-fn ctlog_for_ca(table: &ca::config::Config, own: Option<Within>) -> anyhow::Result<ca::CtLog> {
-    match (&table.ctlog_url, &table.ctlog_key, own) {
-        (Some(url), Some(path), _) => {
+fn ctlog_for_ca(table: &ca::config::Config, own: Vec<(i64, Within)>) -> anyhow::Result<ca::CtLog> {
+    match (&table.ctlog_url, &table.ctlog_key) {
+        (Some(url), Some(path)) => {
             let pem = String::from_utf8(files::read_bounded(path, ca::config::MAX_KEY_FILE)?)?;
             let key = sealog_crypto::PublicKey::from_pem(&pem)
                 .with_context(|| format!("reading the log's public key from {}", path.display()))?;
             Ok(ca::CtLog::Elsewhere { url: url.as_str().to_owned(), key })
         }
-        (None, _, Some(own)) => Ok(ca::CtLog::Within(own)),
+        (None, _) if !own.is_empty() => Ok(ca::CtLog::Within(own)),
         _ => anyhow::bail!("[ca] needs [ctlog], or `ctlog_url` and `ctlog_key` together"),
     }
 }

@@ -4,7 +4,8 @@
 //! or a key without its log, is neither: that is a restore gone wrong, and refused.
 
 use crate::{
-    ca, clock::Clock, config::Config, ctlog, instance::Instance, kept::Kept, oidc, rekor, trust, tsa,
+    ca, clock::Clock, config::Config, ctlog, instance::Instance, kept::Kept, oidc, periods::Period, rekor,
+    trust, tsa,
 };
 use anyhow::Context as _;
 use sealog_crypto::{KeyKind, Signer};
@@ -23,7 +24,8 @@ pub enum Made {
 ///
 /// # Errors
 /// When a log has lost its key, or a key its log, or its place cannot be asked.
-pub fn state_of_log(instance: &Instance, key: &str, kept: &Kept) -> anyhow::Result<Made> {
+pub fn state_of_log(instance: &Instance, period: &Period<'_>, kept: &Kept) -> anyhow::Result<Made> {
+    let key = period.name;
     let remembered = instance.keys.path(key, "seen").exists();
     let place = instance.keys.place(key);
     match (instance.keys.contains(key), kept.exists()?) {
@@ -35,12 +37,29 @@ pub fn state_of_log(instance: &Instance, key: &str, kept: &Kept) -> anyhow::Resu
              needs a new name and a new key",
             kept.name()
         ),
+        // It is read without.
+        (false, true) if period.is_frozen(&instance.clock) => Ok(Made::Existing),
         (false, true) => anyhow::bail!(
             "log {} exists, but its key {place} does not: restore the key from a backup; another key cannot \
              continue the log",
             kept.name(),
         ),
     }
+}
+
+/// That a log which another process is the sequencer of is known here: by its public key, and nothing else of it.
+///
+/// # Errors
+/// When its public key is not there.
+pub fn log_elsewhere(instance: &Instance, key: &str) -> anyhow::Result<Made> {
+    let path = instance.keys.path(key, "pub");
+    anyhow::ensure!(
+        path.exists(),
+        "{} does not exist: copy it from the keys of the log's sequencer",
+        path.display()
+    );
+    instance.keys.public(key)?;
+    Ok(Made::Existing)
 }
 
 /// A log's key: made now, unless an interrupted `init` made it.
@@ -70,10 +89,16 @@ pub fn init(config: &Config, clock: Clock) -> anyhow::Result<Vec<(&'static str, 
         done.push(("ca", ca::init(&instance).context("making ca")?));
     }
     if let Some(table) = &config.rekor {
-        done.push(("rekor", rekor::init(&instance, table).context("making rekor")?));
+        for period in table.periods() {
+            let made = rekor::init(&instance, &period).with_context(|| format!("making {}", period.name))?;
+            done.push((period.name, made));
+        }
     }
     if let Some(table) = &config.ctlog {
-        done.push(("ctlog", ctlog::init(&instance, table).context("making ctlog")?));
+        for period in table.periods() {
+            let made = ctlog::init(&instance, &period).with_context(|| format!("making {}", period.name))?;
+            done.push((period.name, made));
+        }
     }
     if config.tsa.is_some() {
         done.push(("tsa", tsa::init(&instance).context("making tsa")?));
@@ -120,19 +145,25 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
         say("ca", &table.url, &table.listen);
     }
     if let Some(table) = &config.rekor {
-        say("rekor", &table.url, &table.listen);
+        table.periods().iter().for_each(|period| say(period.name, period.url, period.listen));
     }
     if let Some(table) = &config.ctlog {
-        say("ctlog", &table.url, &table.listen);
+        table.periods().iter().for_each(|period| say(period.name, period.url, period.listen));
     }
     if let Some(table) = &config.tsa {
         say("tsa", &table.url, &table.listen);
     }
     if let Some(table) = &config.rekor {
-        lines.extend(rekor::check(&instance, table).context("checking rekor")?);
+        for period in table.periods() {
+            let found = rekor::check(&instance, &period);
+            lines.extend(found.with_context(|| format!("checking {}", period.name))?);
+        }
     }
     if let Some(table) = &config.ctlog {
-        lines.extend(ctlog::check(&instance, table).context("checking ctlog")?);
+        for period in table.periods() {
+            let found = ctlog::check(&instance, table, &period);
+            lines.extend(found.with_context(|| format!("checking {}", period.name))?);
+        }
     }
     if let Some(table) = &config.ca {
         lines.extend(ca::check(&instance, table).context("checking ca")?);

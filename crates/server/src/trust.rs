@@ -6,9 +6,10 @@
 
 use crate::{
     authority::{Kind, SIGNING, TIMESTAMPING, generation, generation::Generation},
-    config::{Config, PublicUrl},
+    config::Config,
     ctlog, files,
     instance::Instance,
+    periods::{self, Period},
     rekor,
 };
 use anyhow::Context as _;
@@ -58,27 +59,42 @@ fn documents(config: &Config, instance: &Instance) -> anyhow::Result<Option<Clie
         return Ok(None);
     };
     let valid_for = ValidFor::from(UnixTime::from_seconds(instance.valid_from()));
-    let log = |url: &PublicUrl, key: &PublicKey, id: [u8; 32]| {
+    let now = instance.clock.unix_seconds();
+    let log = |period: &Period<'_>, key: &PublicKey, id: [u8; 32]| {
         anyhow::Ok(TransparencyLog {
-            base_url: url.as_str().to_owned(),
+            base_url: period.url.as_str().to_owned(),
             hash_algorithm: HashAlgorithm::Sha256,
             public_key: key.spki_der().to_vec(),
             key_details: KeyDetails::for_log_key(key).context("the log's key is of no kind clients know")?,
-            valid_for,
+            valid_for: period.valid_for(instance.valid_from()),
             log_id: id.to_vec(),
             checkpoint_key_id: Vec::new(),
             operator: String::new(),
         })
     };
-    let rekor_key = rekor::public_key(instance)?;
-    let ctlog_key = ctlog::public_key(instance)?;
+    // Every log there ever was, and those that are to come: what was signed stays verifiable.
+    let (rekors, ctlogs) = (rekor.periods(), ctlog.periods());
+    let tlogs = rekors.iter().map(|period| {
+        let key = rekor::public_key(instance, period)?;
+        log(period, &key, key_id_full(rekor::origin(period), &key)?)
+    });
+    let ctlogs = ctlogs.iter().map(|period| {
+        let key = ctlog::public_key(instance, period)?;
+        log(period, &key, log_id(&key))
+    });
     let tsa_endpoint = format!("{}/api/v1/timestamp", tsa.url);
     let trusted_root = TrustedRoot {
-        tlogs: vec![log(&rekor.url, &rekor_key, key_id_full(rekor::origin(rekor), &rekor_key)?)?],
+        tlogs: tlogs.collect::<anyhow::Result<_>>()?,
         certificate_authorities: authorities_of(instance, &SIGNING, ca.url.as_str())?,
-        ctlogs: vec![log(&ctlog.url, &ctlog_key, log_id(&ctlog_key))?],
+        ctlogs: ctlogs.collect::<anyhow::Result<_>>()?,
         timestamp_authorities: authorities_of(instance, &TIMESTAMPING, &tsa_endpoint)?,
     };
+    // The one to write to alone, and until when: some clients look at the end, none well at a start to come.
+    let writing = periods::at_work(&rekors, now).context("no log of signatures has begun")?;
+    let next = rekors.iter().filter_map(|period| period.start).find(|start| start.0 > now);
+    let until = next.map(|start| UnixTime::from_seconds(start.0));
+    let since = writing.start.map_or(instance.valid_from(), |start| start.0);
+    let written = ValidFor { start: UnixTime::from_seconds(since), end: until };
     let service = |url: &str, major_api_version| Service {
         url: url.to_owned(),
         major_api_version,
@@ -88,7 +104,7 @@ fn documents(config: &Config, instance: &Instance) -> anyhow::Result<Option<Clie
     let signing_config = SigningConfig {
         ca: vec![service(ca.url.as_str(), CA_VERSION)],
         oidc: sign_in(config).map(|url| service(&url, OIDC_VERSION)).into_iter().collect(),
-        rekor: vec![service(rekor.url.as_str(), REKOR_VERSION)],
+        rekor: vec![Service { valid_for: written, ..service(writing.url.as_str(), REKOR_VERSION) }],
         rekor_selector: Selector::Any,
         tsa: vec![service(&tsa_endpoint, TSA_VERSION)],
         tsa_selector: Selector::Any,

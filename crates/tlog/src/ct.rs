@@ -64,7 +64,11 @@ pub struct CtSubmission {
 /// Where the log serves an issuer's certificate.
 #[must_use]
 pub fn issuer_path(der: &[u8]) -> String {
-    format!("issuer/{}", Hash(sha256(der)))
+    path_of_issuer(&sha256(der))
+}
+
+fn path_of_issuer(fingerprint: &[u8; 32]) -> String {
+    format!("issuer/{}", Hash(*fingerprint))
 }
 
 impl CtEntry {
@@ -278,6 +282,11 @@ impl Leaf for CtLeaf {
 
     fn side_objects(pending: &CtSubmission) -> Vec<(String, Vec<u8>)> {
         pending.issuers.iter().map(|der| (issuer_path(der), der.clone())).collect()
+    }
+
+    fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError> {
+        let leaf = TileLeaf::parse(encoded)?;
+        Ok(leaf.issuers.iter().map(|fingerprint| (path_of_issuer(fingerprint), *fingerprint)).collect())
     }
 }
 

@@ -49,6 +49,12 @@ pub trait Leaf: Send + Sync + 'static {
 
     /// What else the log must serve for this submission: paths and contents.
     fn side_objects(pending: &Self::Pending) -> Vec<(String, Vec<u8>)>;
+
+    /// The paths of what else must be served for the submission that became this element, and the SHA-256 of each.
+    ///
+    /// # Errors
+    /// When it is not exactly one element.
+    fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError>;
 }
 
 /// A submission that has its place.
@@ -158,6 +164,10 @@ impl Leaf for EntryLeaf {
 
     fn side_objects(_pending: &EntryBytes) -> Vec<(String, Vec<u8>)> {
         Vec::new()
+    }
+
+    fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError> {
+        Self::entry(encoded).map(|_| Vec::new())
     }
 }
 

@@ -10,6 +10,7 @@ mod conformance;
 mod dev;
 mod differential;
 mod encoding;
+mod endure;
 mod fuzz;
 mod http;
 mod oracles;
@@ -41,6 +42,8 @@ cargo xtask oracles [NAME] [--seed N]   only the comparison with the peers' own 
 cargo xtask fuzz [--seconds N] [TARGET...]   look for inputs that a parser or the verifier does not stand
 cargo xtask fuzz --merge [TARGET...]         keep in fuzz/corpus the few inputs that reach what was reached
 cargo xtask fuzz --worst        measure the inputs made to be slow
+cargo xtask simulate [--seeds N] [--first N] [--seed N]   the log engine through 100,000 runs of mishaps
+cargo xtask kill [--files N] [--bucket N]    the log engine killed 1,000 times over files, 200 times over an S3 server
 cargo xtask differential [NAME] only the comparison with other verifiers: rust, python, js, go, cosign
 cargo xtask wasm                the verifier builds for wasm32-unknown-unknown
 cargo xtask peers               install the programs of others into target/peers, and nothing else";
@@ -75,6 +78,8 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["sign-in", only @ ..] => sign_in::command(&house, only),
         ["oracles", only @ ..] => oracles::command(&house, only),
         ["fuzz", rest @ ..] => fuzz::command(&house, rest),
+        ["simulate", rest @ ..] => endure::simulate(&house, rest),
+        ["kill", rest @ ..] => endure::kill(&house, rest),
         ["differential", only @ ..] => differential::command(&house, only),
         ["wasm"] => wasm::command(&house),
         ["peers"] => peers::command(&house),

@@ -81,6 +81,17 @@ const GO_PEERS: [GoPeer; 5] = [
     },
 ];
 
+/// Asked by the tests of logs in buckets.
+const VERSITYGW: GoPeer = GoPeer {
+    name: "versitygw",
+    module: "github.com/versity/versitygw",
+    package: "github.com/versity/versitygw/cmd/versitygw",
+    version: "v1.8.0",
+    folder: "",
+    program: "versitygw",
+};
+const S3S_FS: &str = "0.14.1";
+
 /// Where the installed programs are.
 pub(crate) struct Peers {
     /// `cosign`.
@@ -245,6 +256,46 @@ pub(crate) fn moto(house: &House) -> Result<PathBuf> {
     std::fs::create_dir_all(house.path("target/peers"))?;
     environment(house, &venv, "moto.txt", "moto")?;
     Ok(venv.join("bin/moto_server"))
+}
+
+/// Tells tests where [`versitygw`] is.
+pub(crate) const VERSITYGW_VARIABLE: &str = "SEALOG_VERSITYGW";
+
+/// The S3 server over a directory whose conditional writes hold.
+pub(crate) fn versitygw(house: &House) -> Result<PathBuf> {
+    let home = house.path("target/peers");
+    std::fs::create_dir_all(&home)?;
+    // A fitting Go may have to come from the environment that everything else comes from.
+    let go = match go_fits(Path::new("go")) {
+        true => PathBuf::from("go"),
+        false => go(&home, &python(house, &home)?)?,
+    };
+    go_program(&home, &go, &VERSITYGW)?;
+    Ok(home.join("go-bin/versitygw"))
+}
+
+/// The S3 server whose conditional writes are not atomic.
+pub(crate) fn s3s_fs(house: &House) -> Result<PathBuf> {
+    let root = house.path("target/peers/s3s-fs");
+    let program = root.join("bin/s3s-fs");
+    let installed =
+        ask(Command::new(&program).arg("--version")).is_some_and(|said| said.stdout.contains(S3S_FS));
+    if !installed {
+        let mut install = Command::new(env!("CARGO"));
+        install.args([
+            "install",
+            "--quiet",
+            "s3s-fs",
+            "--version",
+            S3S_FS,
+            "--features",
+            "binary",
+            "--locked",
+            "--root",
+        ]);
+        installing(&format!("s3s-fs {S3S_FS}"), install.arg(&root))?;
+    }
+    Ok(program)
 }
 
 /// A virtual environment with everything that a list of ours names.

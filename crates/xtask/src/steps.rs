@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything a change must pass, step by step, each with its time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,9 @@ const WORST_TIMES: u32 = 10;
 const CARGO_DENY: &str = "0.20.2";
 /// Real bundles of others, kept outside the repository.
 pub(crate) const CONFORMANCE: &str = "SEALOG_CONFORMANCE_DIR";
-/// Tells the tests where moto's server is.
+/// Tells the tests where moto's server is, and the other two S3 servers.
 const MOTO: &str = "SEALOG_MOTO_SERVER";
+const S3S_FS: &str = "SEALOG_S3S_FS";
 
 /// Runs the steps; `false` if anything failed.
 pub(crate) fn test(house: &House, extent: Extent) -> Result<bool> {
@@ -53,15 +54,17 @@ pub(crate) fn test(house: &House, extent: Extent) -> Result<bool> {
             peers::of_the_machine(&["pkcs11-tool"], "opensc").map(drop)
         })?;
     }
-    let mut moto = None;
+    let mut servers = Vec::new();
     if extent == Extent::Whole {
-        // AWS on this machine, for the keys in its Key Management Service.
-        run.check("moto", |house| {
-            moto = Some(peers::moto(house)?);
+        // AWS on this machine, for keys and logs, and two S3 servers that are nothing else.
+        run.check("moto, versitygw, s3s-fs", |house| {
+            servers.push((MOTO, peers::moto(house)?));
+            servers.push((peers::VERSITYGW_VARIABLE, peers::versitygw(house)?));
+            servers.push((S3S_FS, peers::s3s_fs(house)?));
             Ok(())
         })?;
     }
-    run.count("tests", |house| cargo_test(house, moto.as_deref()))?;
+    run.count("tests", |house| cargo_test(house, &servers))?;
     if extent == Extent::Whole {
         run.whole()?;
     }
@@ -182,12 +185,10 @@ fn cargo_deny(house: &House) -> Result<()> {
     if process::show(&mut check)? { Ok(()) } else { bail!("cargo deny refused; what it said stands above") }
 }
 
-fn cargo_test(house: &House, moto: Option<&Path>) -> Result<Tally> {
+fn cargo_test(house: &House, servers: &[(&str, PathBuf)]) -> Result<Tally> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(&house.root);
-    if let Some(moto) = moto {
-        command.env(MOTO, moto);
-    }
+    command.envs(servers.iter().map(|(name, program)| (name, program)));
     let finished = process::run(&mut command, STEP_LIMIT)?;
     let (passed, failed) = cargo_results(&finished.stdout);
     let mut tally = Tally::default();

@@ -6,6 +6,7 @@
 //! sealog head 1 c0ffee42        format, CRC-32C of everything behind this line
 //! epoch 7                       whose it is: greater with every sequencer that took the log
 //! holder 3f9c… http://10.0.0.7:7301   that sequencer; missing when it has let the log go
+//! token 77ab…                   what it wants to be shown by front ends; missing when it takes none
 //! beat 12                       counts up while there is nothing to commit, to show that the holder lives
 //! sequence 153                  number of the next record
 //! time 1790000000000            no later leaf has an earlier time; milliseconds
@@ -39,6 +40,8 @@ pub(crate) struct Holder {
     pub(crate) id: String,
     /// Where it can be asked, if anywhere.
     pub(crate) at: String,
+    /// What whoever asks must show, if anything: only those who may read the head know it.
+    pub(crate) token: String,
 }
 
 /// The head, read.
@@ -74,8 +77,11 @@ impl Head {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut lines = format!("epoch {}\n", self.epoch);
         // Writing to a string cannot fail.
-        if let Some(Holder { id, at }) = &self.holder {
+        if let Some(Holder { id, at, token }) = &self.holder {
             let _ = writeln!(lines, "holder {id} {at}");
+            if !token.is_empty() {
+                let _ = writeln!(lines, "token {token}");
+            }
         }
         let Self { beat, sequence, time_ms, base, .. } = self;
         let _ = writeln!(lines, "beat {beat}\nsequence {sequence}\ntime {time_ms}\nbase {base}");
@@ -106,7 +112,8 @@ impl Head {
         let holder = match lines.optional("holder") {
             Some(holder) => {
                 let (id, at) = holder.split_once(' ').ok_or_else(|| wrong(holder))?;
-                Some(Holder { id: id.to_owned(), at: at.to_owned() })
+                let token = lines.optional("token").unwrap_or_default();
+                Some(Holder { id: id.to_owned(), at: at.to_owned(), token: token.to_owned() })
             }
             None => None,
         };
@@ -173,7 +180,11 @@ mod tests {
     fn head() -> Head {
         Head {
             epoch: 7,
-            holder: Some(Holder { id: "3f9c".to_owned(), at: "http://localhost:7301".to_owned() }),
+            holder: Some(Holder {
+                id: "3f9c".to_owned(),
+                at: "http://localhost:7301".to_owned(),
+                token: "77ab".to_owned(),
+            }),
             beat: 12,
             sequence: 153,
             time_ms: 1_790_000_000_000,
@@ -189,7 +200,8 @@ mod tests {
     #[test]
     fn comes_back_as_it_was() {
         let free = Head { holder: None, segments: Vec::new(), ..head() };
-        let nowhere = Head { holder: Some(Holder { id: "a".to_owned(), at: String::new() }), ..head() };
+        let holder = Holder { id: "a".to_owned(), at: String::new(), token: String::new() };
+        let nowhere = Head { holder: Some(holder), ..head() };
         for head in [head(), free, nowhere] {
             assert_eq!(Head::parse(&head.encode()), Ok(head));
         }
@@ -222,5 +234,6 @@ mod tests {
         assert_eq!(broken(start), "no empty line before the checkpoint");
         assert!(broken(&format!("{start}segment 5 ../7\n\n")).contains("5 ../7"));
         assert!(broken(&format!("{start}more\n\n")).contains("more"));
+        assert_eq!(broken("epoch 1\ntoken a\n"), "no line \"beat\"");
     }
 }

@@ -36,7 +36,7 @@ struct Partials {
 }
 
 impl BucketObjects {
-    pub(super) fn new(bucket: Arc<dyn Bucket>) -> Self {
+    pub(crate) fn new(bucket: Arc<dyn Bucket>) -> Self {
         Self { bucket, checkpoint: Mutex::default(), partials: Mutex::default() }
     }
 

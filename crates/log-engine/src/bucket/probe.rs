@@ -61,15 +61,14 @@ pub fn probe(bucket: &dyn Bucket, rounds: usize) -> Result<(), ProbeError> {
     let random = sealog_crypto::random_array::<8>().map_err(io::Error::other).map_err(failed)?;
     let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let key = format!("probe/{key}");
-    let outcome = (0..rounds).try_for_each(|round| {
+    (0..rounds).try_for_each(|round| {
         let key = format!("{key}-{round}");
         let created = race(bucket, &key, None, "created one object");
         let swapped = created.and_then(|state| race(bucket, &key, Some(&state), "replaced one state of it"));
         let removed = bucket.delete_many(&[key]);
         swapped?;
         removed.map_err(failed)
-    });
-    outcome
+    })
 }
 
 fn race(

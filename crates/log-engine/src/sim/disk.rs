@@ -67,6 +67,7 @@ struct Inode {
 enum Change {
     Link(PathBuf, u64),
     Unlink(PathBuf),
+    Rename(PathBuf, PathBuf, u64),
     MakeDir(PathBuf),
     RemoveDir(PathBuf),
 }
@@ -193,6 +194,10 @@ fn apply(change: Change, names: &mut BTreeMap<PathBuf, u64>, dirs: &mut BTreeSet
     match change {
         Change::Link(path, inode) => drop(names.insert(path, inode)),
         Change::Unlink(path) => drop(names.remove(&path)),
+        Change::Rename(from, to, inode) => {
+            names.remove(&from);
+            names.insert(to, inode);
+        }
         Change::MakeDir(path) => drop(dirs.insert(path)),
         Change::RemoveDir(path) => {
             names.retain(|name, _| !name.starts_with(&path));
@@ -311,9 +316,12 @@ impl Disk for SimDisk {
         let mut state = self.state();
         let outcome = state.change()?;
         let inode = *state.names.get(from).ok_or_else(not_found)?;
-        // In one directory both are one change: a journal has it whole or not at all.
-        state.record(parent(to), Change::Link(to.to_owned(), inode));
-        state.record(parent(from), Change::Unlink(from.to_owned()));
+        assert_eq!(
+            parent(from),
+            parent(to),
+            "one change of one directory: whole after a power cut, or not at all"
+        );
+        state.record(parent(to), Change::Rename(from.to_owned(), to.to_owned(), inode));
         outcome
     }
 

@@ -95,7 +95,7 @@ impl Model {
         }
         let nodes = &mut self.levels[level];
         nodes.push(hash);
-        if nodes.len() % 256 == 0 {
+        if nodes.len().is_multiple_of(256) {
             let above = naive_root(&nodes[nodes.len() - 256..]);
             self.add_node(level + 1, above);
         }

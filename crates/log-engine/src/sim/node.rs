@@ -211,8 +211,7 @@ impl Node {
             if engine.parts.indexer.step().is_err() {
                 engine.parts.queue.close();
             }
-            let woken = engine.parts.sequencer.outbox.take_work();
-            if engine.parts.flusher.step(woken, now) == Next::End {
+            if engine.parts.flusher.step(now) == Next::End {
                 engine.parts.queue.close();
             }
         }
@@ -236,8 +235,7 @@ impl Node {
         }
         if let Some(mut engine) = self.engine.take() {
             engine.parts.sequencer.outbox.close();
-            let woken = engine.parts.sequencer.outbox.take_work();
-            engine.parts.flusher.step(woken, now + Duration::from_secs(1));
+            engine.parts.flusher.step(now + Duration::from_secs(1));
             let sound = engine.parts.health.failure().is_none();
             return Ok(sound && engine.parts.sequencer.commit_point.release().is_ok());
         }

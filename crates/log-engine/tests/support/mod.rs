@@ -210,6 +210,28 @@ pub fn naive_root(leaves: &[[u8; 32]]) -> [u8; 32] {
     }
 }
 
+/// Roots of the first 0, 1, 2, … of these entries.
+pub fn naive_prefix_roots(entries: &[Vec<u8>]) -> Vec<[u8; 32]> {
+    let mut roots = vec![sha256(b"")];
+    // Complete subtrees from the left, each with its height.
+    let mut peaks: Vec<(u32, [u8; 32])> = Vec::new();
+    for entry in entries {
+        let (mut height, mut hash) = (0, naive_leaf(entry));
+        while let Some((found, left)) = peaks.last().copied()
+            && found == height
+        {
+            hash = naive_node(&left, &hash);
+            height += 1;
+            peaks.pop();
+        }
+        peaks.push((height, hash));
+        let mut hashes = peaks.iter().rev().map(|(_, hash)| *hash);
+        let last = hashes.next().unwrap();
+        roots.push(hashes.fold(last, |right, left| naive_node(&left, &right)));
+    }
+    roots
+}
+
 pub fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     // A living log renames files and removes the directories of outgrown partial tiles while we copy.

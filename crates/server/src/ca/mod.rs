@@ -38,8 +38,8 @@ pub enum CtLog {
         /// Its key.
         key: PublicKey,
     },
-    /// In this process.
-    Within(Within),
+    /// In this process: several, each with its start in Unix seconds, in their order.
+    Within(Vec<(i64, Within)>),
 }
 
 /// Makes the keys and certificates.
@@ -75,7 +75,7 @@ pub fn start(instance: &Instance, config: &Config, log: CtLog) -> anyhow::Result
     let issuance = issue::Issuance {
         authority: Authority::open(instance, &SIGNING)?,
         clock: instance.clock.clone(),
-        log: submission::Log::new(log)?,
+        log: submission::Log::new(log, instance.clock.clone())?,
     };
     let reuse = Arc::new(reuse::Reuse::new()?);
     let counts = reuse.counts();

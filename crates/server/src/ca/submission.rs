@@ -1,7 +1,10 @@
 //! The way of a precertificate to the certificate log, and of the SCT back: RFC 6962 §4.2.
 
 use super::CtLog;
-use crate::http::{SignedHere, Within};
+use crate::{
+    clock::Clock,
+    http::{SignedHere, Within},
+};
 use anyhow::Context as _;
 use axum::body::{Body, to_bytes};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -33,6 +36,9 @@ pub(super) enum LogError {
         /// What it said.
         text: String,
     },
+    /// None has begun.
+    #[error("no certificate log has begun")]
+    NotBegun,
     /// Not in time.
     #[error("the certificate log did not answer within {} s", TIMEOUT.as_secs())]
     TimedOut,
@@ -43,18 +49,26 @@ pub(super) enum LogError {
 
 /// The log, as the authority asks it.
 pub(super) enum Log {
-    Elsewhere { client: Client, url: Url, key: PublicKey },
-    Within(Within),
+    Elsewhere {
+        client: Client,
+        url: Url,
+        key: PublicKey,
+    },
+    /// Each with its start, in their order.
+    Within {
+        logs: Vec<(i64, Within)>,
+        clock: Clock,
+    },
 }
 
 impl Log {
-    pub(super) fn new(log: CtLog) -> anyhow::Result<Self> {
+    pub(super) fn new(log: CtLog, clock: Clock) -> anyhow::Result<Self> {
         Ok(match log {
             CtLog::Elsewhere { url, key } => {
                 let url = parse_url(&url).context("the certificate log's URL")?;
                 Self::Elsewhere { client: Client::new(), url, key }
             }
-            CtLog::Within(service) => Self::Within(service),
+            CtLog::Within(logs) => Self::Within { logs, clock },
         })
     }
 
@@ -69,7 +83,11 @@ impl Log {
                     Ok(sct)
                 }
                 // Signed in this process a moment ago: a second look would cost as much as all the signing.
-                Self::Within(service) => ask(service, chain).await,
+                Self::Within { logs, clock } => {
+                    let now = clock.unix_seconds();
+                    let at_work = logs.iter().rfind(|(start, _)| *start <= now);
+                    ask(&at_work.ok_or(LogError::NotBegun)?.1, chain).await
+                }
             }
         };
         tokio::time::timeout(TIMEOUT, asked).await.map_err(|_| LogError::TimedOut)?

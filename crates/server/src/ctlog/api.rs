@@ -8,8 +8,8 @@ use super::{
     roots::Accepted,
 };
 use crate::{
-    http::{ApiError, Direct, SignedHere, json, read_body},
-    logs,
+    http::{ApiError, Code, Direct, SignedHere, json, read_body},
+    logs::Ledger,
 };
 use axum::{
     Router,
@@ -19,10 +19,8 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::StatusCode;
-use sealog_crypto::Signer;
-use sealog_log_engine::Log;
 use sealog_pki::Certificate;
-use sealog_tlog::ct::{CtLeaf, Sct, TileLeaf};
+use sealog_tlog::ct::{CtLeaf, Sct};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -32,9 +30,8 @@ const OVERLOADED: &str = "the log has as many submissions waiting as it may hold
 
 /// What the handlers share.
 pub(super) struct CtApi {
-    pub(super) log: Log<CtLeaf>,
+    pub(super) log: Ledger<CtLeaf>,
     pub(super) roots: Accepted,
-    pub(super) signer: Arc<dyn Signer>,
 }
 
 const SUBMISSIONS: [(&str, Endpoint); 2] =
@@ -64,6 +61,10 @@ struct AddChain {
 }
 
 async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
+    if api.log.is_frozen() {
+        // A read-only log of the reference implementation has no such path.
+        return Err(ApiError::new(Code::NotFound, "this log is frozen: it takes no more certificates"));
+    }
     let whose = match request.extensions().get::<SignedHere>() {
         Some(SignedHere) => Leaf::Ours,
         None => Leaf::Unknown,
@@ -85,13 +86,8 @@ async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Re
         admitted => admitted,
     };
     let submission = admitted.map_err(|e| ApiError::invalid(e.to_string()))?;
-    let entry = submission.entry.clone();
-    let receipt = api.log.append(submission).await.map_err(|error| logs::refuse(error, OVERLOADED))?;
-    // The leaf as it is stored says when the entry came first: a duplicate gets that very time.
-    let failed = |e: &dyn std::fmt::Display| ApiError::internal("the log failed").because(e);
-    let leaf = TileLeaf::parse(&receipt.encoded).map_err(|e| failed(&e))?;
-    let sct = Sct::sign(leaf.timestamp_ms, &entry, leaf.extensions.to_vec(), api.signer.as_ref())
-        .map_err(|e| failed(&e))?;
+    let (_, promise) = api.log.append(submission, OVERLOADED).await?;
+    let sct = Sct::parse(&promise).map_err(|e| ApiError::internal("the log failed").because(e))?;
     let sct = serde_json::json!({
         "sct_version": sct.version,
         "id": BASE64.encode(sct.log_id),

@@ -68,6 +68,7 @@ impl Direct {
     }
 
     /// Begins the answer, if this request is one of them.
+    #[expect(clippy::result_large_err, reason = "no error: the request itself, which goes on to the router")]
     pub(super) fn answer(&self, request: Request) -> Result<Answer, Request> {
         let path = request.uri().path();
         let is_here = |place: &&Place| {

@@ -3,7 +3,10 @@
 //! The answer to a new entry is complete: inclusion proof, checkpoint, every field. A duplicate is answered like the
 //! first time, with a current proof, because clients retry. The reference server's words come first, details after them.
 
-use crate::{http::ApiError, logs};
+use crate::{
+    http::{ApiError, Code},
+    logs::{FROZEN, Ledger},
+};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use sealog_bundle::{
@@ -11,7 +14,7 @@ use sealog_bundle::{
     admission::{DEFAULT_ALGORITHMS, admit},
     json::JsonFault,
 };
-use sealog_log_engine::{Log, Receipt};
+use sealog_log_engine::Receipt;
 use sealog_tlog::{EntryBytes, EntryLeaf};
 use std::sync::Arc;
 
@@ -27,14 +30,14 @@ pub(super) const DSSE: &str = "dsseRequestV002";
 
 /// What the handlers share.
 pub(super) struct RekorApi {
-    pub(super) log: Log<EntryLeaf>,
+    pub(super) log: Ledger<EntryLeaf>,
     log_id: [u8; 32],
     /// What the answers under the checkpoint of the last one share.
     answers: ArcSwapOption<(Bytes, Answers)>,
 }
 
 impl RekorApi {
-    pub(super) fn new(log: Log<EntryLeaf>, log_id: [u8; 32]) -> Self {
+    pub(super) fn new(log: Ledger<EntryLeaf>, log_id: [u8; 32]) -> Self {
         Self { log, log_id, answers: ArcSwapOption::empty() }
     }
 
@@ -55,16 +58,20 @@ impl RekorApi {
     }
 
     async fn append(&self, request: Result<CreateEntryRequest, JsonError>) -> Result<Receipt, ApiError> {
+        // Of a log that takes no more nothing else is to be learned.
+        if self.log.is_frozen() {
+            return Err(ApiError::new(Code::Unimplemented, FROZEN));
+        }
         let request = request.map_err(|error| refuse(&error))?;
         let admitted = admit(request, &DEFAULT_ALGORITHMS)
             .map_err(|error| ApiError::invalid(format!("{INVALID}: {error}")))?;
-        let appended = self.log.append(EntryBytes(admitted.into_canonical())).await;
-        appended.map_err(|error| logs::refuse(error, OVERLOADED))
+        let (receipt, _) = self.log.append(EntryBytes(admitted.into_canonical()), OVERLOADED).await?;
+        Ok(receipt)
     }
 
     /// What the newest published state has under this path.
     pub(super) async fn read(&self, path: String) -> Result<Bytes, ApiError> {
-        logs::read(self.log.view(), path).await
+        self.log.read(path).await
     }
 
     fn json(&self, receipt: &Receipt) -> Result<Vec<u8>, ApiError> {

@@ -3,11 +3,14 @@
 //! 201 is the only success. Reading is `logs`' affair, the decision `answer`'s.
 
 use super::answer::{MAX_REQUEST, RekorApi};
-use crate::http::{ApiError, Code, Direct, json, read_body};
+use crate::{
+    http::{ApiError, Code, Direct, json, read_body},
+    logs::FROZEN,
+};
 use axum::{
     Router,
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse as _, Response},
     routing::{any, post},
 };
 use http::StatusCode;
@@ -32,6 +35,9 @@ pub(super) fn router(api: Arc<RekorApi>) -> Router {
 }
 
 async fn create_entry(State(api): State<Arc<RekorApi>>, request: Request) -> Result<Response, ApiError> {
+    if api.log.is_frozen() {
+        return Ok((StatusCode::METHOD_NOT_ALLOWED, format!("{FROZEN}\n")).into_response());
+    }
     let request = {
         let body = read_body(request.into_body(), MAX_REQUEST).await?;
         CreateEntryRequest::parse(&body)

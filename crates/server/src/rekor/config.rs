@@ -3,11 +3,10 @@
 use crate::{
     config::{Listen, PublicUrl},
     kept::Store,
+    periods::{Moment, Period, Shard, default_max_pending},
+    relay::{Listener, Role},
 };
 use serde::Deserialize;
-
-/// Entries waiting to be made durable before newcomers are asked to come back (the peers' default).
-const DEFAULT_MAX_PENDING: usize = 4096;
 
 /// Settings of the log of signatures.
 #[derive(Debug, Deserialize)]
@@ -22,8 +21,34 @@ pub struct Config {
     pub max_pending: usize,
     /// The bucket it is kept in; its directory under `data_dir` unless said.
     pub store: Option<Store>,
+    /// What of the log this process does.
+    #[serde(default)]
+    pub role: Role,
+    /// Where front ends of other processes reach its sequencer, if there are any.
+    pub sequencer: Option<Listener>,
+    /// When it takes no more.
+    pub end: Option<Moment>,
+    /// The logs that take over from it, in their order.
+    #[serde(default)]
+    pub shards: Vec<Shard>,
 }
 
-fn default_max_pending() -> usize {
-    DEFAULT_MAX_PENDING
+impl Config {
+    /// The logs, in their order.
+    #[must_use]
+    pub fn periods(&self) -> Vec<Period<'_>> {
+        let first = Period {
+            name: super::KEY,
+            start: None,
+            end: self.end,
+            listen: &self.listen,
+            url: &self.url,
+            max_pending: self.max_pending,
+            store: self.store.as_ref(),
+            role: self.role,
+            sequencer: self.sequencer.as_ref(),
+            sequencer_name: super::SEQUENCER,
+        };
+        std::iter::once(first).chain(self.shards.iter().map(Period::from)).collect()
+    }
 }

@@ -11,6 +11,7 @@ mod grpc;
 mod harness;
 mod hostile;
 mod hsm;
+mod life;
 mod openssl;
 mod operator;
 mod pkcs11;

@@ -1,0 +1,109 @@
+//! A log in a bucket, as those see it who do not run it: its public objects, and who has it.
+//!
+//! Nothing is verified here, and nothing is remembered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sealog_tlog::Leaf;
+use sealog_tlog::tile::{CHECKPOINT_PATH, Resource};
+
+use super::head::Head;
+use super::objects::BucketObjects;
+use super::{Bucket, HEAD};
+use crate::error::ReadError;
+use crate::view::{LeafKind, Store, is_side_object};
+
+const HASH_LEN: usize = 32;
+
+/// The sequencer that has a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SequencerAt {
+    /// Greater with every sequencer that took the log.
+    pub epoch: u64,
+    /// Where it can be asked; may be empty.
+    pub url: String,
+    /// What it wants to be shown.
+    pub token: String,
+}
+
+impl std::fmt::Debug for SequencerAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { epoch, url, .. } = self;
+        f.debug_struct("SequencerAt").field("epoch", epoch).field("url", url).finish_non_exhaustive()
+    }
+}
+
+/// Reads a log in a bucket. Calls block.
+pub struct Reader {
+    bucket: Arc<dyn Bucket>,
+    store: Store,
+}
+
+impl Reader {
+    /// Of the log of this kind of leaf in a bucket.
+    #[must_use]
+    pub fn of<L: Leaf>(bucket: Arc<dyn Bucket>) -> Self {
+        let objects = Arc::new(BucketObjects::new(Arc::clone(&bucket)));
+        Self { bucket, store: Store::new(objects, LeafKind::of::<L>()) }
+    }
+
+    /// Who has the log, if anybody.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or there is no log in it.
+    pub fn sequencer(&self) -> Result<Option<SequencerAt>, ReadError> {
+        let path = || PathBuf::from(format!("{}/{HEAD}", self.bucket.name()));
+        let object = self.bucket.get(HEAD).map_err(|source| ReadError::Io { path: path(), source })?;
+        let head = object.and_then(|object| Head::parse(&object.bytes).ok());
+        let Head { epoch, holder, .. } = head.ok_or_else(|| ReadError::Damaged { path: path() })?;
+        Ok(holder.map(|holder| SequencerAt { epoch, url: holder.at, token: holder.token }))
+    }
+
+    /// Whether a log can have anything under this path.
+    #[must_use]
+    pub fn is_path(&self, path: &str) -> bool {
+        path == CHECKPOINT_PATH
+            || Resource::parse(path, self.store.kind().bundle_dir).is_ok()
+            || is_side_object(path)
+    }
+
+    /// What is published under `path`: `checkpoint`, `tile/…`, or a side object. A partial tile or bundle that was
+    /// removed is cut from the full one.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or has something else there.
+    pub fn read(&self, path: &str) -> Result<Option<Bytes>, ReadError> {
+        if !self.is_path(path) {
+            return Ok(None);
+        }
+        if let Some(bytes) = self.store.kept(path)? {
+            return Ok(Some(bytes));
+        }
+        let dir = self.store.kind().bundle_dir;
+        let damaged = |path: &str| ReadError::Damaged { path: self.store.path_of(path) };
+        match Resource::parse(path, dir) {
+            Ok(Resource::Tile(tile)) if !tile.is_full() => {
+                let path = tile.full().path();
+                let end = usize::from(tile.width()) * HASH_LEN;
+                let cut = |bytes: Bytes| bytes.get(..end).map(|part| bytes.slice_ref(part));
+                self.store.kept(&path)?.map(|bytes| cut(bytes).ok_or_else(|| damaged(&path))).transpose()
+            }
+            Ok(Resource::Bundle(bundle)) if !bundle.is_full() => {
+                let path = bundle.full().path(dir);
+                let Some(bytes) = self.store.kept(&path)? else { return Ok(None) };
+                let last = self.store.element(&bytes, bundle.width().saturating_sub(1));
+                let part = last.and_then(|(_, end)| bytes.get(..end)).ok_or_else(|| damaged(&path))?;
+                Ok(Some(bytes.slice_ref(part)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Reader").field(&self.bucket.name()).finish()
+    }
+}

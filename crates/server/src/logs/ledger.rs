@@ -1,0 +1,300 @@
+//! A log as the services of this process have it: kept here, still held by another sequencer, handed on to one, or frozen.
+
+use super::{FROZEN, STORAGE_FAILED, refuse};
+use crate::{
+    clock::Clock,
+    http::{ApiError, Code, Service, chain},
+    kept::Kept,
+    periods::Period,
+    relay::{Carried, FrontEnd, Refusal, Vouch},
+};
+use bytes::Bytes;
+use sealog_log_engine::{Frozen, Identity, Log, OpenError, Receipt, Settings, View};
+use sealog_tlog::note::KeyVerifier;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinHandle,
+};
+
+/// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
+const MAX_PATH: usize = 128;
+/// Reads from disk at one time, in this process: each takes a thread, and a thread takes megabytes.
+const DISK_READS: usize = 16;
+static DISK: Semaphore = Semaphore::const_new(DISK_READS);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A handle on a log; clones are of the same one.
+pub struct Ledger<L: Carried> {
+    inner: Arc<Inner<L>>,
+    /// When it takes no more, in Unix seconds, and by which clock.
+    end: Option<(i64, Clock)>,
+}
+
+impl<L: Carried> Clone for Ledger<L> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), end: self.end.clone() }
+    }
+}
+
+enum Inner<L: Carried> {
+    Here(Here<L>),
+    Elsewhere(FrontEnd<L>),
+    /// It is only read.
+    Frozen(Frozen),
+}
+
+/// A log whose sequencer is, or is to be, this process.
+struct Here<L: Carried> {
+    /// Set once the log is held.
+    log: OnceLock<Log<L>>,
+    /// Why it never will be.
+    failed: OnceLock<String>,
+    given_up: Arc<AtomicBool>,
+    opening: Mutex<Option<JoinHandle<()>>>,
+    vouch: Vouch,
+}
+
+impl<L: Carried> Here<L> {
+    fn failure(&self) -> Option<String> {
+        let failure = self.log.get().and_then(|log| log.failure().map(|failure| chain(&failure)));
+        failure.or_else(|| self.failed.get().cloned())
+    }
+
+    fn held(&self) -> Result<&Log<L>, ApiError> {
+        self.log.get().ok_or_else(|| {
+            let words = "this sequencer stands by: another one has the log";
+            ApiError::new(Code::Unavailable, words).retry_after(RETRY_AFTER)
+        })
+    }
+}
+
+impl<L: Carried> Ledger<L> {
+    /// Opens the log. One that another sequencer has is waited for, if this one is to stand by; the others start meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(
+        service: &'static str,
+        kept: Kept,
+        settings: Settings,
+        vouch: Vouch,
+    ) -> anyhow::Result<Self> {
+        let (stands_by, given_up) = (kept.stands_by(), kept.given_up());
+        // Recovery reads what is kept and may take a while.
+        let opened = tokio::task::spawn_blocking(move || {
+            kept.probe_before_start()?;
+            anyhow::Ok(Log::<L>::open(kept.place, settings)?)
+        });
+        let (log, failed, opening) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        let inner = Arc::new(Inner::Here(Here { log, failed, given_up, opening, vouch }));
+        let this = Self { inner, end: None };
+        let Inner::Here(here) = this.inner.as_ref() else { return Ok(this) };
+        if !stands_by {
+            let _ = here.log.set(opened.await??);
+            return Ok(this);
+        }
+        tracing::info!(service, "standing by until the log is free");
+        let waiting = this.clone();
+        let opening = tokio::spawn(async move {
+            let Inner::Here(here) = waiting.inner.as_ref() else { return };
+            let error = match opened.await {
+                Ok(Ok(log)) => {
+                    tracing::info!(service, entries = log.view().size(), "took the log");
+                    let _ = here.log.set(log);
+                    return;
+                }
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(error) => error.to_string(),
+            };
+            if !here.given_up.load(Relaxed) {
+                let _ = here.failed.set(error);
+            }
+        });
+        *here.opening.lock().await = Some(opening);
+        Ok(this)
+    }
+
+    /// A log that another process is the sequencer of.
+    #[must_use]
+    pub fn elsewhere(front_end: FrontEnd<L>) -> Self {
+        Self { inner: Arc::new(Inner::Elsewhere(front_end)), end: None }
+    }
+
+    /// Opens a log that takes no more, for reading. With settings, what was acknowledged before its end and is not published
+    /// yet is published first; that needs its key.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn frozen(
+        kept: Kept,
+        key: KeyVerifier,
+        first_seen: PathBuf,
+        settings: Option<Settings>,
+    ) -> anyhow::Result<Self> {
+        let opened = tokio::task::spawn_blocking(move || {
+            let identity = Identity { key: &key, first_seen: &first_seen };
+            match (Frozen::open::<L>(&kept.place, &identity), settings) {
+                (Err(OpenError::Unpublished { .. } | OpenError::Held { .. }), Some(settings)) => {
+                    Log::<L>::open(kept.place.clone(), settings)?.close()?;
+                    anyhow::Ok(Frozen::open::<L>(&kept.place, &identity)?)
+                }
+                (opened, _) => Ok(opened?),
+            }
+        });
+        Ok(Self { inner: Arc::new(Inner::Frozen(opened.await??)), end: None })
+    }
+
+    /// The same log, which takes no more from the period's end on.
+    #[must_use]
+    pub fn within(self, period: &Period<'_>, clock: &Clock) -> Self {
+        Self { end: period.end.map(|end| (end.0, clock.clone())), ..self }
+    }
+
+    /// Whether it takes no more, by now.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        matches!(self.inner.as_ref(), Inner::Frozen(_))
+            || self.end.as_ref().is_some_and(|(end, clock)| *end <= clock.unix_seconds())
+    }
+
+    /// The log itself, if it is held here and takes entries.
+    #[must_use]
+    pub fn log(&self) -> Option<Log<L>> {
+        match self.inner.as_ref() {
+            Inner::Here(here) => here.log.get().filter(|_| !self.is_frozen()).cloned(),
+            Inner::Elsewhere(_) | Inner::Frozen(_) => None,
+        }
+    }
+
+    /// What the log's key says of its entries besides.
+    #[must_use]
+    pub fn vouch(&self) -> Vouch {
+        match self.inner.as_ref() {
+            Inner::Here(here) => Arc::clone(&here.vouch),
+            Inner::Elsewhere(_) | Inner::Frozen(_) => {
+                Arc::new(|_| anyhow::bail!("this process does not have the log's key"))
+            }
+        }
+    }
+
+    /// Logs an entry; the second of what is returned is what the log's key says of it besides.
+    ///
+    /// # Errors
+    /// What the caller is told; `overloaded` is said where too many wait.
+    pub async fn append(
+        &self,
+        pending: L::Pending,
+        overloaded: &'static str,
+    ) -> Result<(Receipt, Vec<u8>), ApiError> {
+        let frozen = || ApiError::new(Code::Unimplemented, FROZEN);
+        if self.is_frozen() {
+            return Err(frozen());
+        }
+        match self.inner.as_ref() {
+            Inner::Frozen(_) => Err(frozen()),
+            Inner::Here(here) => {
+                let appended = here.held()?.append(pending).await;
+                let receipt = appended.map_err(|error| refuse(error, overloaded))?;
+                let voucher = (here.vouch)(&receipt);
+                let failed = |error| ApiError::internal("the log failed").because(format!("{error:#}"));
+                Ok((receipt, voucher.map_err(failed)?))
+            }
+            Inner::Elsewhere(front_end) => front_end.append(pending).await.map_err(|refusal| {
+                let unavailable = |words: &'static str| ApiError::new(Code::Unavailable, words);
+                match refusal {
+                    Refusal::Invalid(words) => ApiError::invalid(words),
+                    Refusal::Overloaded(after) => unavailable(overloaded).retry_after(after),
+                    Refusal::StorageFull(after) => {
+                        unavailable("the log's storage is full").retry_after(after)
+                    }
+                    Refusal::Late => unavailable("the log's sequencer did not answer in time; retry")
+                        .retry_after(RETRY_AFTER),
+                }
+            }),
+        }
+    }
+
+    /// What the log has published under this path.
+    ///
+    /// # Errors
+    /// 404; 500 when what was promised cannot be read, 503 when nobody can be asked for it.
+    pub async fn read(&self, path: String) -> Result<Bytes, ApiError> {
+        if path.len() > MAX_PATH {
+            return Err(ApiError::not_found());
+        }
+        match self.inner.as_ref() {
+            Inner::Here(here) => of_view(here.held()?.view(), path).await,
+            Inner::Elsewhere(front_end) => front_end.read(path).await,
+            Inner::Frozen(frozen) => of_view(frozen.view(), path).await,
+        }
+    }
+
+    /// Makes a service as sound as its log, and closes the log when the service has ended.
+    #[must_use]
+    pub fn service(self, mut service: Service) -> Service {
+        let name = service.name;
+        let watched = self.clone();
+        service.failure = Arc::new(move || match watched.inner.as_ref() {
+            Inner::Here(here) => here.failure(),
+            Inner::Elsewhere(_) | Inner::Frozen(_) => None,
+        });
+        service.stands_by = self.stands_by();
+        let counted = self.clone();
+        service.entries = Some(Arc::new(move || match counted.inner.as_ref() {
+            Inner::Here(here) => here.log.get().map_or(0, |log| log.view().size()),
+            Inner::Elsewhere(front_end) => front_end.size(),
+            Inner::Frozen(frozen) => frozen.view().size(),
+        }));
+        service.close = Some(Box::pin(async move { self.close(name).await }));
+        service
+    }
+
+    /// Whether this process waits for the log, whenever asked.
+    #[must_use]
+    pub fn stands_by(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let this = self.clone();
+        Arc::new(move || matches!(this.inner.as_ref(), Inner::Here(here) if here.log.get().is_none()))
+    }
+
+    async fn close(&self, name: &'static str) {
+        let Inner::Here(here) = self.inner.as_ref() else { return };
+        here.given_up.store(true, Relaxed);
+        if let Some(opening) = here.opening.lock().await.take() {
+            let _ = opening.await;
+        }
+        let Some(log) = here.log.get().cloned() else { return };
+        match tokio::task::spawn_blocking(move || log.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(service = name, error = chain(&error), "the log did not close cleanly");
+            }
+            Err(error) => tracing::error!(service = name, %error, "the log did not close cleanly"),
+        }
+    }
+}
+
+async fn of_view(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    // A cold disk must not hold up the others.
+    let turn = DISK.acquire().await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
+    if let Some(found) = view.read_held(&path) {
+        return found.ok_or_else(ApiError::not_found);
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        // Not given up when the client is: the thread is busy until the end.
+        let _turn = turn;
+        view.read(&path)
+    });
+    let found = reading.await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
+    found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
+}

@@ -1,0 +1,9 @@
+//! Logs in buckets as their operators run them: real processes, real S3 servers, and what goes wrong between them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
+
+mod certificates;
+mod fail_over;
+mod fleet;
+mod load;
+mod one_process;
+mod s3;
