@@ -65,7 +65,7 @@ pub(super) fn run(house: &House, stage: &Stage<'_>, report: &mut Report) {
         check("serves files alone", "one bit changed"),
         // tessera's fsck does not come to an end here.
         damaged.and_then(|()| front.own_fsck(front.copy)),
-        &["is not what its entries lead to"],
+        &["is not the one that was logged"],
     );
     report.accepts(check("serves a log", "stops"), outcome(|| front.stop()));
 }
