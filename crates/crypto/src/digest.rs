@@ -127,6 +127,14 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     sha2::Sha256::digest(data).into()
 }
 
+/// SHA-256 of the concatenation of `parts`.
+#[must_use]
+pub fn sha256_of_parts<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
+    let mut hasher = sha2::Sha256::new();
+    parts.into_iter().for_each(|part| hasher.update(part));
+    hasher.finalize().into()
+}
+
 /// A digest in the making, for data that arrives in pieces.
 #[derive(Clone)]
 pub struct Hasher(State);

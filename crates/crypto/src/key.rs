@@ -127,6 +127,15 @@ pub enum SignatureError {
     },
 }
 
+/// All that DER can write before the uncompressed point of a key on P-256 (RFC 5480 §2.1.1): nearly every key
+/// begins so, and need not be taken apart to know it.
+const P256_HEAD: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// An octet for its form, and both coordinates.
+const P256_POINT: usize = 65;
+
 /// A public key whose encoding was checked. Cheap to clone.
 #[derive(Clone)]
 pub struct PublicKey(Arc<Checked<Chosen>>);
@@ -269,26 +278,9 @@ pub(crate) struct Checked<B> {
 
 impl<B: Backend> Checked<B> {
     pub(crate) fn parse(der: &[u8]) -> Result<Self, KeyError> {
-        let spki = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| KeyError::Malformed)?;
-        let bits = spki.subject_public_key.as_bytes().ok_or(KeyError::Malformed)?;
-        let kind = match spki.algorithm.oid {
-            ID_EC_PUBLIC_KEY => {
-                let curve = spki.algorithm.parameters_oid().map_err(|_| KeyError::Malformed)?;
-                match curve {
-                    SECP_256_R_1 => KeyKind::EcdsaP256,
-                    SECP_384_R_1 => KeyKind::EcdsaP384,
-                    SECP_521_R_1 => KeyKind::EcdsaP521,
-                    other => return Err(KeyError::UnknownCurve(other)),
-                }
-            }
-            RSA_ENCRYPTION => check_rsa(bits)?,
-            other => {
-                let kind = without_parameters(other).ok_or(KeyError::UnknownAlgorithm(other))?;
-                if spki.algorithm.parameters.is_some() {
-                    return Err(KeyError::Malformed);
-                }
-                kind
-            }
+        let (kind, bits) = match der.strip_prefix(&P256_HEAD) {
+            Some(point) if point.len() == P256_POINT => (KeyKind::EcdsaP256, point),
+            _ => kind_and_bits(der)?,
         };
         // Go's parsers read no other form: such a key would be taken in here and verify nowhere there.
         let is_curve = matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521);
@@ -334,6 +326,32 @@ impl<B: Backend> Checked<B> {
         let kind = self.kind;
         if scheme.fits(kind) { Ok(()) } else { Err(SignatureError::WrongScheme { kind, scheme }) }
     }
+}
+
+/// Reads any SubjectPublicKeyInfo: what sort of key, and the content of its BIT STRING.
+pub(crate) fn kind_and_bits(der: &[u8]) -> Result<(KeyKind, &[u8]), KeyError> {
+    let spki = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| KeyError::Malformed)?;
+    let bits = spki.subject_public_key.as_bytes().ok_or(KeyError::Malformed)?;
+    let kind = match spki.algorithm.oid {
+        ID_EC_PUBLIC_KEY => {
+            let curve = spki.algorithm.parameters_oid().map_err(|_| KeyError::Malformed)?;
+            match curve {
+                SECP_256_R_1 => KeyKind::EcdsaP256,
+                SECP_384_R_1 => KeyKind::EcdsaP384,
+                SECP_521_R_1 => KeyKind::EcdsaP521,
+                other => return Err(KeyError::UnknownCurve(other)),
+            }
+        }
+        RSA_ENCRYPTION => check_rsa(bits)?,
+        other => {
+            let kind = without_parameters(other).ok_or(KeyError::UnknownAlgorithm(other))?;
+            if spki.algorithm.parameters.is_some() {
+                return Err(KeyError::Malformed);
+            }
+            kind
+        }
+    };
+    Ok((kind, bits))
 }
 
 /// The kinds whose algorithm identifier has no parameters (RFC 8410 §3, RFC 9881 §2).

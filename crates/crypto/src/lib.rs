@@ -30,7 +30,7 @@ mod seal;
 mod signer;
 
 pub use device::ecdsa_signature;
-pub use digest::{Digest, DigestError, HashAlgorithm, Hasher, sha256};
+pub use digest::{Digest, DigestError, HashAlgorithm, Hasher, sha256, sha256_of_parts};
 pub use key::{KeyError, KeyKind, PublicKey, SignatureError};
 #[cfg(not(target_family = "wasm"))]
 pub use mac::hmac_sha256;

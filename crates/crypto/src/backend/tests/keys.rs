@@ -1,6 +1,7 @@
 //! Which bytes are a key.
 
 use super::*;
+use crate::key::kind_and_bits;
 
 fn refused(der: &[u8]) -> KeyError {
     Both::parse(der).map(|_| ()).unwrap_err()
@@ -167,4 +168,23 @@ fn an_ml_dsa_key_has_one_length_and_is_no_other_keys_encoding() {
         let expected = if kind == KeyKind::MlDsa44 { Err(KeyError::InvalidPoint(kind)) } else { Ok(()) };
         assert_eq!(parse(&misleading), expected);
     }
+}
+
+/// Nearly every key begins with the same bytes and is known by them: the library must agree.
+#[test]
+fn a_usual_key_is_what_the_library_reads_it_as() {
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let (spki, point) = (key.public_key().spki_der(), key.public_key().key_bits());
+    assert_eq!(kind_and_bits(spki), Ok((KeyKind::EcdsaP256, point)));
+    for at in 0..spki.len() - point.len() {
+        for change in 1..=u8::MAX {
+            let mut bent = spki.to_vec();
+            bent[at] ^= change;
+            if let Err(error) = kind_and_bits(&bent) {
+                assert_eq!(refused(&bent), error, "{at}: {change}");
+            }
+        }
+    }
+    assert_eq!(refused(&spki[..spki.len() - 1]), KeyError::Malformed);
+    assert_eq!(refused(&[spki, &[0]].concat()), KeyError::Malformed);
 }
