@@ -7,7 +7,7 @@ use alloc::{string::String, vec::Vec};
 use const_oid::ObjectIdentifier;
 use core::time::Duration;
 use der::{
-    Decode, Encode as _, Header, Reader as _, SliceReader,
+    Decode, Encode as _, Header, Length, SliceReader,
     asn1::{BitStringRef, GeneralizedTime, UtcTime},
 };
 
@@ -61,14 +61,14 @@ pub(crate) struct Element<'a> {
 /// A row of elements, read from the front.
 #[derive(Clone)]
 pub(crate) struct Elements<'a> {
-    reader: SliceReader<'a>,
+    rest: &'a [u8],
     what: &'static str,
 }
 
 impl<'a> Elements<'a> {
     pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Result<Self, DerError> {
-        let reader = SliceReader::new(bytes).map_err(|_| DerError { what })?;
-        Ok(Self { reader, what })
+        Length::try_from(bytes.len()).map_err(|_| DerError { what })?;
+        Ok(Self { rest: bytes, what })
     }
 
     pub(crate) fn error(&self) -> DerError {
@@ -76,18 +76,22 @@ impl<'a> Elements<'a> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.reader.is_finished()
+        self.rest.is_empty()
     }
 
     pub(crate) fn next_any(&mut self) -> Result<Element<'a>, DerError> {
-        let what = self.what;
-        let bad = |_: der::Error| DerError { what };
-        let header = Header::peek(&self.reader).map_err(bad)?;
-        let header_len = header.encoded_len().and_then(usize::try_from).map_err(bad)?;
-        let raw = self.reader.tlv_bytes().map_err(bad)?;
-        match (raw.first(), raw.get(header_len..)) {
-            (Some(&tag), Some(value)) => Ok(Element { tag, value, raw, what }),
-            _ => Err(DerError { what }),
+        let (header, length) = match usual_header(self.rest) {
+            Some(lengths) => lengths,
+            None => header_of(self.rest).map_err(|_| self.error())?,
+        };
+        let whole = header.checked_add(length).and_then(|whole| self.rest.split_at_checked(whole));
+        let (raw, rest) = whole.ok_or_else(|| self.error())?;
+        match (raw.first(), raw.get(header..)) {
+            (Some(&tag), Some(value)) => {
+                self.rest = rest;
+                Ok(Element { tag, value, raw, what: self.what })
+            }
+            _ => Err(self.error()),
         }
     }
 
@@ -98,14 +102,37 @@ impl<'a> Elements<'a> {
 
     /// The next element, if it is there and has this tag.
     pub(crate) fn next_if(&mut self, tag: u8) -> Result<Option<Element<'a>>, DerError> {
-        match self.reader.peek_byte() {
-            Some(found) if found == tag => self.next_any().map(Some),
+        match self.rest.first() {
+            Some(&found) if found == tag => self.next_any().map(Some),
             _ => Ok(None),
         }
     }
 
     pub(crate) fn finish(self) -> Result<(), DerError> {
         if self.is_empty() { Ok(()) } else { Err(self.error()) }
+    }
+}
+
+/// Lengths of the header and of the content of the element that `bytes` begin with.
+fn header_of(bytes: &[u8]) -> Result<(usize, usize), der::Error> {
+    let header = Header::decode(&mut SliceReader::new(bytes)?)?;
+    Ok((header.encoded_len()?.try_into()?, header.length().try_into()?))
+}
+
+/// The same, where that is a kind and a length as nearly all of a certificate's are: else the library is asked.
+fn usual_header(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (tag, rest) = bytes.split_first()?;
+    match *tag {
+        BOOLEAN..=OID | UTF8_STRING | PRINTABLE_STRING | IA5_STRING..=GENERALIZED_TIME | SEQUENCE | SET => {}
+        // Context-specific ones, their numbers below ten.
+        0x80..=0x89 | 0xa0..=0xa9 => {}
+        _ => return None,
+    }
+    match *rest {
+        [length @ 0..=0x7f, ..] => Some((2, usize::from(length))),
+        [0x81, length @ 0x80..=0xff, ..] => Some((3, usize::from(length))),
+        [0x82, high @ 1..=0xff, low, ..] => Some((4, usize::from(u16::from_be_bytes([high, low])))),
+        _ => None,
     }
 }
 
@@ -163,7 +190,12 @@ impl<'a> Element<'a> {
 
     /// Content of a BIT STRING of whole bytes.
     pub(crate) fn bit_string(&self) -> Result<&'a [u8], DerError> {
-        self.named_bits()?.as_bytes().ok_or_else(|| self.error())
+        self.expect(BIT_STRING)?;
+        match self.value {
+            // No bit of the last byte is unused.
+            [0, bytes @ ..] => Ok(bytes),
+            _ => Err(self.error()),
+        }
     }
 
     /// A BIT STRING whose bits have names.
@@ -302,4 +334,29 @@ pub(crate) fn fractional_time(element: &Element<'_>) -> Result<i64, DerError> {
     let digits = fraction.bytes().chain(core::iter::repeat(b'0')).take(3);
     let millis = digits.fold(0i64, |sum, digit| sum * 10 + i64::from(digit.wrapping_sub(b'0')));
     seconds.checked_mul(1000).and_then(|ms| ms.checked_add(millis)).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_and_form_of_length_is_what_the_library_reads() {
+        for tag in 0..=u8::MAX {
+            for first in 0..=u8::MAX {
+                for second in [0, 1, 0x7f, 0x80, 0x81, 0xff] {
+                    for third in [0, 0x80, 0xff] {
+                        let bytes = [tag, first, second, third, 0, 0];
+                        if let Some(lengths) = usual_header(&bytes) {
+                            assert_eq!(header_of(&bytes), Ok(lengths), "{bytes:02x?}");
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            (usual_header(&[SEQUENCE, 0x82, 1, 2]), usual_header(&[OID, 3])),
+            (Some((4, 258)), Some((2, 3)))
+        );
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use const_oid::ObjectIdentifier;
-use core::fmt;
+use core::{fmt, ops::Range};
 use once_cell::race::OnceBox;
 use sealog_crypto::{KeyError, PublicKey, Scheme, SignatureError};
 
@@ -77,24 +77,39 @@ pub enum CertificateSignatureError {
 #[derive(Clone)]
 pub struct Certificate(Arc<Parts>);
 
+/// Ranges are of `der`.
 struct Parts {
     der: Vec<u8>,
-    tbs: Vec<u8>,
+    tbs: Range<usize>,
     /// Content of the TBSCertificate up to its extensions.
-    tbs_head: Vec<u8>,
-    serial: Vec<u8>,
-    issuer: Vec<u8>,
-    subject: Vec<u8>,
+    tbs_head: Range<usize>,
+    serial: Range<usize>,
+    issuer: Range<usize>,
+    subject: Range<usize>,
     not_before: i64,
     not_after: i64,
-    spki: Vec<u8>,
+    spki: Range<usize>,
     /// Parsed when it is first asked for.
     key: OnceBox<Result<PublicKey, KeyError>>,
     extensions: Vec<Extension>,
     known: Known,
+    /// Collected when they are first asked for.
+    fulcio: OnceBox<ExtensionValues>,
     signature_algorithm: ObjectIdentifier,
     scheme: Option<Scheme>,
-    signature: Vec<u8>,
+    signature: Range<usize>,
+}
+
+impl Parts {
+    fn at(&self, range: &Range<usize>) -> &[u8] {
+        self.der.get(range.clone()).unwrap_or_default()
+    }
+}
+
+/// Where in `whole` a part of it lies.
+fn place_of(part: &[u8], whole: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start.saturating_add(part.len())
 }
 
 impl Certificate {
@@ -140,29 +155,34 @@ impl Certificate {
             Some(_) if version < 2 => return Err(CertificateError::Version(version.saturating_add(1))),
             Some(explicit) => {
                 let head = tbs.value.len().saturating_sub(explicit.raw.len());
-                (tbs.value.get(..head).unwrap_or_default(), extension::parse_all(&explicit)?)
+                (
+                    tbs.value.get(..head).unwrap_or_default(),
+                    extension::parse_all(&explicit, |raw| place_of(raw, der))?,
+                )
             }
             None => (tbs.value, Vec::new()),
         };
         fields.finish()?;
 
         let algorithm = Algorithm::parse(&algorithm)?;
+        let place = |part: &[u8]| place_of(part, der);
         Ok(Self(Arc::new(Parts {
             der: der.to_vec(),
-            tbs: tbs.raw.to_vec(),
-            tbs_head: tbs_head.to_vec(),
-            serial: serial.to_vec(),
-            issuer: issuer.raw.to_vec(),
-            subject: subject.raw.to_vec(),
+            tbs: place(tbs.raw),
+            tbs_head: place(tbs_head),
+            serial: place(serial),
+            issuer: place(issuer.raw),
+            subject: place(subject.raw),
             not_before,
             not_after,
-            spki: spki.raw.to_vec(),
+            spki: place(spki.raw),
             key: OnceBox::new(),
             known: extension::read_known(&extensions)?,
+            fulcio: OnceBox::new(),
             extensions,
             signature_algorithm: algorithm.oid,
             scheme: algorithm.scheme(),
-            signature: signature.to_vec(),
+            signature: place(signature),
         })))
     }
 
@@ -219,7 +239,7 @@ impl Certificate {
     /// The signed part, TBSCertificate, as it was encoded.
     #[must_use]
     pub fn tbs_der(&self) -> &[u8] {
-        &self.0.tbs
+        self.0.at(&self.0.tbs)
     }
 
     /// The signed part with one extension cut out and every other byte but the lengths unchanged:
@@ -227,46 +247,44 @@ impl Certificate {
     #[must_use]
     pub fn tbs_without(&self, oid: &ObjectIdentifier) -> Vec<u8> {
         let kept = self.0.extensions.iter().filter(|extension| extension.oid != *oid);
-        tbs_with(
-            &self.0.tbs_head,
-            &kept.map(|extension| extension.raw.as_slice()).collect::<Vec<_>>().concat(),
-        )
+        let kept = kept.map(|extension| self.0.at(&extension.place)).collect::<Vec<_>>().concat();
+        tbs_with(self.0.at(&self.0.tbs_head), &kept)
     }
 
     /// Content of the serial number's INTEGER.
     #[must_use]
     pub fn serial(&self) -> &[u8] {
-        &self.0.serial
+        self.0.at(&self.0.serial)
     }
 
     /// The issuer's name in DER.
     #[must_use]
     pub fn issuer_name(&self) -> &[u8] {
-        &self.0.issuer
+        self.0.at(&self.0.issuer)
     }
 
     /// The subject's name in DER.
     #[must_use]
     pub fn subject_name(&self) -> &[u8] {
-        &self.0.subject
+        self.0.at(&self.0.subject)
     }
 
     /// Whether the subject's name has no attribute at all.
     #[must_use]
     pub fn has_empty_subject(&self) -> bool {
-        self.0.subject.len() == 2
+        self.subject_name().len() == 2
     }
 
     /// The subject's common name.
     #[must_use]
     pub fn common_name(&self) -> Option<String> {
-        name::attribute(&self.0.subject, &oids::COMMON_NAME)
+        name::attribute(self.subject_name(), &oids::COMMON_NAME)
     }
 
     /// The subject's organisation.
     #[must_use]
     pub fn organization(&self) -> Option<String> {
-        name::attribute(&self.0.subject, &oids::ORGANIZATION)
+        name::attribute(self.subject_name(), &oids::ORGANIZATION)
     }
 
     /// First and last second of validity, both inclusive, in Unix time.
@@ -284,7 +302,7 @@ impl Certificate {
     /// SubjectPublicKeyInfo as it was encoded.
     #[must_use]
     pub fn spki_der(&self) -> &[u8] {
-        &self.0.spki
+        self.0.at(&self.0.spki)
     }
 
     /// The subject's key.
@@ -297,7 +315,7 @@ impl Certificate {
 
     /// The subject's key, parsed once for all clones.
     fn key(&self) -> Result<&PublicKey, KeyError> {
-        let parsed = self.0.key.get_or_init(|| Box::new(PublicKey::from_spki_der(&self.0.spki)));
+        let parsed = self.0.key.get_or_init(|| Box::new(PublicKey::from_spki_der(self.spki_der())));
         parsed.as_ref().map_err(KeyError::clone)
     }
 
@@ -363,7 +381,7 @@ impl Certificate {
     /// The Fulcio extensions.
     #[must_use]
     pub fn fulcio(&self) -> &ExtensionValues {
-        &self.0.known.fulcio
+        self.0.fulcio.get_or_init(|| Box::new(extension::fulcio_values(&self.0.extensions)))
     }
 
     /// Whether it carries the CT poison: a precertificate is never a certificate.
@@ -399,13 +417,13 @@ impl Certificate {
     /// The signature.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
-        &self.0.signature
+        self.0.at(&self.0.signature)
     }
 
     /// Whether the names say that `issuer` issued it. Only the signature proves it.
     #[must_use]
     pub fn names_issuer(&self, issuer: &Self) -> bool {
-        self.0.issuer == issuer.0.subject
+        self.issuer_name() == issuer.subject_name()
     }
 
     /// Verifies the signature with `issuer`'s key, and nothing else.
@@ -415,7 +433,7 @@ impl Certificate {
     pub fn verify_signed_by(&self, issuer: &Self) -> Result<(), CertificateSignatureError> {
         let scheme =
             self.0.scheme.ok_or(CertificateSignatureError::UnknownAlgorithm(self.0.signature_algorithm))?;
-        issuer.key()?.verify(scheme, &self.0.tbs, &self.0.signature)?;
+        issuer.key()?.verify(scheme, self.tbs_der(), self.signature())?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use const_oid::ObjectIdentifier;
+use core::ops::Range;
 
 /// More extensions than this in one certificate are refused.
 const MAX_EXTENSIONS: usize = 128;
@@ -24,8 +25,8 @@ pub struct Extension {
     pub critical: bool,
     /// Content of its OCTET STRING.
     pub value: Vec<u8>,
-    /// The whole element, for cutting it out of what was signed.
-    pub(crate) raw: Vec<u8>,
+    /// Where in the certificate the whole element is, for cutting it out of what was signed.
+    pub(crate) place: Range<usize>,
 }
 
 /// keyUsage.
@@ -57,11 +58,13 @@ pub(crate) struct Known {
     pub(crate) subject_key_id: Option<Vec<u8>>,
     pub(crate) authority_key_id: Option<Vec<u8>>,
     pub(crate) names: Vec<San>,
-    pub(crate) fulcio: ExtensionValues,
 }
 
-/// The extensions of a `[3] EXPLICIT Extensions`, each at most once.
-pub(crate) fn parse_all(explicit: &Element<'_>) -> Result<Vec<Extension>, CertificateError> {
+/// The extensions of a `[3] EXPLICIT Extensions`, each at most once. `place_of` finds an element in the certificate.
+pub(crate) fn parse_all(
+    explicit: &Element<'_>,
+    place_of: impl Fn(&[u8]) -> Range<usize>,
+) -> Result<Vec<Extension>, CertificateError> {
     let mut outer = explicit.elements()?;
     let mut list = outer.next(SEQUENCE)?.elements()?;
     outer.finish()?;
@@ -70,7 +73,7 @@ pub(crate) fn parse_all(explicit: &Element<'_>) -> Result<Vec<Extension>, Certif
     }
     let mut extensions: Vec<Extension> = Vec::new();
     while !list.is_empty() {
-        let extension = parse(&mut list)?;
+        let extension = parse(&mut list, &place_of)?;
         if extensions.len() >= MAX_EXTENSIONS {
             return Err(CertificateError::TooManyExtensions { limit: MAX_EXTENSIONS });
         }
@@ -83,7 +86,7 @@ pub(crate) fn parse_all(explicit: &Element<'_>) -> Result<Vec<Extension>, Certif
     Ok(extensions)
 }
 
-fn parse(list: &mut Elements<'_>) -> Result<Extension, DerError> {
+fn parse(list: &mut Elements<'_>, place_of: impl Fn(&[u8]) -> Range<usize>) -> Result<Extension, DerError> {
     let element = list.next(SEQUENCE)?;
     let mut fields = element.elements()?;
     let oid = fields.next_any()?.oid()?;
@@ -94,7 +97,7 @@ fn parse(list: &mut Elements<'_>) -> Result<Extension, DerError> {
     };
     let value = fields.next(OCTET_STRING)?.value.to_vec();
     fields.finish()?;
-    Ok(Extension { oid, critical, value, raw: element.raw.to_vec() })
+    Ok(Extension { oid, critical, value, place: place_of(element.raw) })
 }
 
 /// One extension in DER.
@@ -118,14 +121,26 @@ pub(crate) fn read_known(extensions: &[Extension]) -> Result<Known, CertificateE
             oids::AUTHORITY_KEY_ID => known.authority_key_id = authority_key_id(value)?,
             oids::SUBJECT_ALT_NAME => known.names = san::parse_all(value)?,
             other => {
-                if let Some(row) = FulcioExtension::by_oid(&other) {
-                    let text = row.decode(value).ok_or(CertificateError::MalformedExtension(other))?;
-                    known.fulcio.set_row(row, text);
+                if FulcioExtension::by_oid(&other).is_some_and(|row| row.text(value).is_none()) {
+                    return Err(CertificateError::MalformedExtension(other));
                 }
             }
         }
     }
     Ok(known)
+}
+
+/// The values of those of the one table.
+pub(crate) fn fulcio_values(extensions: &[Extension]) -> ExtensionValues {
+    let mut values = ExtensionValues::new();
+    for Extension { oid, value, .. } in extensions {
+        if let Some(row) = FulcioExtension::by_oid(oid)
+            && let Some(text) = row.text(value)
+        {
+            values.set_row(row, text);
+        }
+    }
+    values
 }
 
 fn key_usage(value: &[u8]) -> Result<KeyUsage, DerError> {

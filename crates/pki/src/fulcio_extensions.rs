@@ -99,7 +99,10 @@ impl FulcioExtension {
     /// The row of that object identifier.
     #[must_use]
     pub fn by_oid(oid: &ObjectIdentifier) -> Option<&'static Self> {
-        TABLE.iter().find(|row| row.is(oid))
+        match oid.as_bytes().strip_prefix(oids::FULCIO_ARC.as_bytes())? {
+            [number] => Self::by_number(*number),
+            _ => None,
+        }
     }
 
     /// The whole object identifier in dotted form.
@@ -120,20 +123,21 @@ impl FulcioExtension {
     /// The text in the content of the extension's OCTET STRING; none when it is malformed.
     #[must_use]
     pub fn decode(&self, value: &[u8]) -> Option<String> {
+        self.text(value).map(str::to_owned)
+    }
+
+    /// The same, where it stands.
+    pub(crate) fn text<'a>(&self, value: &'a [u8]) -> Option<&'a str> {
         let text = match self.encoding {
             Encoding::Raw => value,
             Encoding::Utf8 => Element::only(value, UTF8_STRING, "the extension").ok()?.value,
         };
-        core::str::from_utf8(text).ok().map(|text| text.to_owned())
+        core::str::from_utf8(text).ok()
     }
 
     /// The content octets of the object identifier: all numbers of the table fit one octet.
     pub(crate) fn oid_content(&self) -> Vec<u8> {
         [oids::FULCIO_ARC.as_bytes(), &[self.number]].concat()
-    }
-
-    fn is(&self, oid: &ObjectIdentifier) -> bool {
-        oid.as_bytes().strip_prefix(oids::FULCIO_ARC.as_bytes()) == Some(&[self.number])
     }
 }
 
