@@ -5,17 +5,24 @@
 //! sent. The kinds of Rekor v1 are read so that they can be shown and told apart.
 
 use crate::{
-    json::{Fields, JsonError, JsonFault, Unknown, Value, encode_base64, fields},
+    json::{
+        Fields, JsonError, JsonFault, Unknown, Value,
+        engine::{base64_len, put_base64},
+        fields,
+    },
     key_details::{self, KeyDetails},
     log_entry::KindVersion,
 };
-use alloc::{format, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use sealog_crypto::{Digest, HashAlgorithm};
 
 /// The longest entry a tiled log can hold: entry bundles give lengths in two bytes.
 pub const MAX_ENTRY_BYTES: usize = 65_535;
 /// Bytes in an entry of Rekor v1, which had no such bound.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// Room for everything of a canonical entry that is not base64.
+const AROUND: usize = 256;
 
 /// A hashedrekord of version 0.0.2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,16 +124,30 @@ impl HashedRekord {
             Verifier::Certificate(der) => ("x509Certificate", der),
             Verifier::PublicKey(der) => ("publicKey", der),
         };
+        let digest = self.digest.as_bytes();
+        let in_base64: usize =
+            [digest, &self.signature, key].map(|bytes| base64_len(bytes.len())).into_iter().sum();
+        let mut out = Vec::with_capacity(in_base64 + AROUND);
+        let mut put = |text: &str, bytes: &[u8]| {
+            out.extend_from_slice(text.as_bytes());
+            put_base64(&mut out, bytes);
+        };
+        let nothing = [].as_slice();
+        put(
+            r#"{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":{"algorithm":""#,
+            nothing,
+        );
+        put(key_details::hash_name(self.digest.algorithm()), nothing);
+        put(r#"","digest":""#, digest);
+        put(r#""},"signature":{"content":""#, &self.signature);
         // For a public key `keyDetails` sorts before the key as well: k < p < x.
-        format!(
-            r#"{{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{{"hashedRekordV002":{{"data":{{"algorithm":"{}","digest":"{}"}},"signature":{{"content":"{}","verifier":{{"keyDetails":"{}","{arm}":{{"rawBytes":"{}"}}}}}}}}}}}}"#,
-            key_details::hash_name(self.digest.algorithm()),
-            encode_base64(self.digest.as_bytes()),
-            encode_base64(&self.signature),
-            self.key_details.name(),
-            encode_base64(key),
-        )
-        .into_bytes()
+        put(r#"","verifier":{"keyDetails":""#, nothing);
+        put(self.key_details.name(), nothing);
+        put(r#"",""#, nothing);
+        put(arm, nothing);
+        put(r#"":{"rawBytes":""#, key);
+        put(r#""}}}}}}"#, nothing);
+        out
     }
 
     /// Reads a leaf's bytes. What is read need not be in canonical form; compare

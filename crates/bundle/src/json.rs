@@ -8,11 +8,12 @@
 //! Writing: field order is the order of insertion, no optional white space unless asked for.
 
 mod encode;
+pub(crate) mod engine;
 pub(crate) mod fields;
 mod skim;
 
 pub use encode::object;
-pub use fields::{Fields, Unknown, decode_base64, encode_base64};
+pub use fields::{Fields, Unknown, decode_base64, decode_padded_base64, encode_base64};
 
 use alloc::{
     borrow::Cow,
@@ -308,8 +309,15 @@ fn room_for_one<T>(list: &mut Vec<T>) {
     }
 }
 
+/// So few names are compared each with each: quicker than sorting them.
+const FEW: usize = 8;
+
 /// Refuses a name that occurs twice; sorts, so that many names do not cost their square.
-fn repeated<'f, E: serde::de::Error>(names: impl Iterator<Item = &'f str>) -> Result<(), E> {
+fn repeated<'f, E: serde::de::Error>(names: impl ExactSizeIterator<Item = &'f str> + Clone) -> Result<(), E> {
+    let differ = |(at, name): (usize, &str)| names.clone().take(at).all(|earlier| earlier != name);
+    if names.len() <= FEW && names.clone().enumerate().all(differ) {
+        return Ok(());
+    }
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     match names.iter().zip(names.iter().skip(1)).find(|(a, b)| a == b) {

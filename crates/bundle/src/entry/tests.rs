@@ -1,4 +1,5 @@
 use super::*;
+use crate::json::encode_base64;
 
 fn entry(verifier: Verifier) -> HashedRekord {
     HashedRekord {

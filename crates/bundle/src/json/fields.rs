@@ -3,7 +3,10 @@
 //! As ProtoJSON asks: both `lowerCamelCase` and `snake_case` names, `null` for absent, 64-bit integers
 //! as strings or numbers, bytes in either base64 alphabet with or without padding.
 
-use super::{JsonError, JsonFault, Value};
+use super::{
+    JsonError, JsonFault, Value,
+    engine::{URL_SAFE, padded, standard},
+};
 use crate::time::UnixTime;
 use alloc::{
     borrow::Cow,
@@ -11,32 +14,33 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
-
-const CONFIG: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
+use base64::Engine as _;
 
 /// Decodes base64 in either alphabet, padded or not, on one line or several (as the `base64` command
 /// breaks it, and other readers take it); `None` when it is neither.
 #[must_use]
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    if let Ok(bytes) = STANDARD.decode(text) {
+    if let Ok(bytes) = standard().decode(text) {
         return Some(bytes);
     }
     // Not as nearly everybody writes it: only now is asked what else it may be.
-    let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    engine.decode(text.replace(['\n', '\r'], "")).ok()
+    let on_one_line = text.replace(['\n', '\r'], "");
+    match text.contains(['-', '_']) {
+        true => URL_SAFE.decode(on_one_line).ok(),
+        false => standard().decode(on_one_line).ok(),
+    }
+}
+
+/// Decodes padded standard base64 on one line, and nothing else.
+#[must_use]
+pub fn decode_padded_base64(text: &str) -> Option<Vec<u8>> {
+    padded().decode(text).ok()
 }
 
 /// Padded standard base64.
 #[must_use]
 pub fn encode_base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
+    standard().encode(bytes)
 }
 
 /// What becomes of fields nobody asked for.
@@ -94,8 +98,9 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`JsonFault::Repeated`] when both spellings are there.
     pub fn take(&mut self, name: &str) -> Result<Option<Value<'a>>, JsonError> {
-        let camel = self.remove(name);
-        let snake = snake_case(name).and_then(|snake| self.remove(&snake));
+        let camel = self.remove(|found| found == name);
+        let two_spellings = name.bytes().any(|b| b.is_ascii_uppercase());
+        let snake = if two_spellings { self.remove(|found| is_snake_case_of(found, name)) } else { None };
         match (camel, snake) {
             (Some(_), Some(_)) => Err(JsonError::here(JsonFault::Repeated).at(name)),
             (Some(Value::Null) | None, None) | (None, Some(Value::Null)) => Ok(None),
@@ -103,8 +108,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn remove(&mut self, name: &str) -> Option<Value<'a>> {
-        let at = self.rest.iter().position(|(n, _)| n == name)?;
+    fn remove(&mut self, is_it: impl Fn(&str) -> bool) -> Option<Value<'a>> {
+        let at = self.rest.iter().position(|(name, _)| is_it(name))?;
         Some(self.rest.swap_remove(at).1)
     }
 
@@ -330,17 +335,12 @@ fn decimal(text: &str) -> Option<i128> {
     text.parse().ok()
 }
 
-/// `logIndex` as `log_index`; `None` when that is the same.
-fn snake_case(name: &str) -> Option<String> {
-    if !name.bytes().any(|b| b.is_ascii_uppercase()) {
-        return None;
-    }
-    let mut snake = String::with_capacity(name.len() + 4);
-    for c in name.chars() {
-        if c.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    Some(snake)
+/// Whether `found` is `log_index` where `name` is `logIndex`.
+pub(super) fn is_snake_case_of(found: &str, name: &str) -> bool {
+    let mut found = found.bytes();
+    let spelled = name.bytes().all(|b| {
+        (!b.is_ascii_uppercase() || found.next() == Some(b'_'))
+            && found.next() == Some(b.to_ascii_lowercase())
+    });
+    spelled && found.next().is_none()
 }

@@ -82,3 +82,25 @@ fn writing_keeps_order_and_escapes() {
     );
     assert_eq!(parse(&pretty).unwrap(), value);
 }
+
+#[test]
+fn the_second_spelling_is_known() {
+    let is = |found, name| fields::is_snake_case_of(found, name);
+    assert!(is("log_index", "logIndex") && is("hashed_rekord_request_v002", "hashedRekordRequestV002"));
+    for other in
+        ["", "logIndex", "log_Index", "logindex", "log_inde", "log_index_", "_log_index", "log__index"]
+    {
+        assert!(!is(other, "logIndex"), "{other}");
+    }
+}
+
+#[test]
+fn few_names_and_many_are_held_to_the_same() {
+    for count in 1..2 * FEW {
+        let names: Vec<String> = (0..count).map(|n| format!(r#""f{n}":1"#)).collect();
+        assert!(parse(&format!("{{{}}}", names.join(","))).is_ok());
+        let twice = format!("{{{},{}}}", names.join(","), names[count / 2]);
+        let JsonFault::Syntax(said) = parse(&twice).unwrap_err().fault else { panic!("{twice}") };
+        assert!(said.starts_with(&format!("field `f{}` is there twice", count / 2)), "{said}");
+    }
+}

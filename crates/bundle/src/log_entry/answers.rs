@@ -3,13 +3,12 @@
 //! Byte for byte what [`TransparencyLogEntry::to_json`](super::TransparencyLogEntry::to_json) writes for the same entry.
 
 use super::KindVersion;
-use crate::json::{Value, encode_base64, object};
+use crate::json::{Value, encode_base64, engine::put_base64, object};
 use alloc::{
     format,
     string::{String, ToString as _},
     vec::Vec,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 const AFTER_INDEX: &str = r#"","logId":"#;
 const BEFORE_PROOF: &str = r#","integratedTime":"0","inclusionPromise":null,"inclusionProof":{"logIndex":""#;
@@ -80,14 +79,6 @@ impl Answers {
         out.extend_from_slice(br#""}"#);
         out
     }
-}
-
-fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    let from = out.len();
-    out.resize(from + bytes.len().div_ceil(3) * 4, 0);
-    let written = out.get_mut(from..).and_then(|room| STANDARD.encode_slice(bytes, room).ok());
-    // The room is what the padded encoding takes.
-    debug_assert_eq!(written, Some(out.len() - from));
 }
 
 #[cfg(test)]
