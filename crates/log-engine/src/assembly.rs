@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use sealog_tlog::tile::TILE_WIDTH;
-use sealog_tlog::{Edge, Leaf, SignedCheckpoint};
+use sealog_tlog::{Edge, Leaf, SideObject, SignedCheckpoint};
 
 use crate::disk::Disk;
 use crate::error::{IoContext, OpenError};
@@ -164,9 +164,15 @@ pub(crate) fn found<L: Leaf>(
     let tree = Tree::new(Edge::new(), Vec::new(), L::BUNDLE_DIR);
     let placed = seed.map(|seed| L::place(seed, 0, time_ms)).transpose().map_err(OpenError::Seed)?;
     let objects = storage.objects();
-    let side_objects = seed.map(L::side_objects).unwrap_or_default();
-    let files: Vec<_> =
-        side_objects.into_iter().map(|(path, bytes)| FullFile { path, bytes: bytes.into() }).collect();
+    let side_objects = match seed.zip(placed.as_ref()) {
+        Some((seed, placed)) => L::side_objects(seed, &placed.encoded).map_err(OpenError::Seed)?,
+        None => Vec::new(),
+    };
+    let file = |object: &SideObject<'_>| FullFile {
+        path: object.path(),
+        bytes: Bytes::copy_from_slice(object.bytes),
+    };
+    let files: Vec<_> = side_objects.iter().map(file).collect();
     objects.write(&files).at("write under", &objects.name(""))?;
     let leaf_hash = placed.as_ref().map(|placed| placed.leaf_hash);
     let entries: Vec<Bytes> = placed.map(|placed| placed.encoded.into()).into_iter().collect();

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use sealog_crypto::SignError;
 use sealog_tlog::note::NoteSignature;
-use sealog_tlog::{Checkpoint, Hash, InclusionProof, Leaf, SignedNote};
+use sealog_tlog::{Checkpoint, Hash, InclusionProof, Leaf, SideObject, SignedNote};
 use tokio::sync::oneshot;
 
 use crate::error::{AppendError, Cause};
@@ -91,7 +91,7 @@ pub(crate) struct Sequencer<L: Leaf> {
     /// No leaf gets an earlier time.
     pub(crate) last_time_ms: u64,
     pub(crate) cosigners: Box<dyn Cosigners>,
-    pub(crate) known_objects: std::collections::HashSet<String>,
+    pub(crate) known_objects: std::collections::HashSet<[u8; 32]>,
     /// The last batch could not be made durable, and that was said.
     pub(crate) refusing: bool,
     pub(crate) queue: Arc<Queue<Item<L::Pending>>>,
@@ -265,21 +265,24 @@ impl<L: Leaf> Sequencer<L> {
         if size > limit {
             return Err(AppendError::TooLarge { size, limit });
         }
-        for (path, bytes) in L::side_objects(&item.pending) {
-            self.write_side_object(path, &bytes)?;
-        }
+        let side_objects = L::side_objects(&item.pending, &placed.encoded).map_err(AppendError::Entry)?;
+        side_objects.iter().try_for_each(|object| self.write_side_object(object))?;
         Ok(Place::New { leaf_hash: placed.leaf_hash, encoded: placed.encoded.into() })
     }
 
     /// Durable before the commit that needs it: a published entry's side objects can always be read. One too many,
     /// left by a batch that was refused, harms nobody.
-    fn write_side_object(&mut self, path: String, bytes: &[u8]) -> Result<(), AppendError> {
-        if self.known_objects.contains(&path) || !is_side_object(&path) {
+    fn write_side_object(&mut self, object: &SideObject<'_>) -> Result<(), AppendError> {
+        if self.known_objects.contains(&object.sha256) {
+            return Ok(());
+        }
+        let path = object.path();
+        if !is_side_object(&path) {
             debug_assert!(is_side_object(&path), "{path} cannot be read back");
             return Ok(());
         }
         let objects = self.store.objects();
-        match objects.write(&[FullFile { path: path.clone(), bytes: Bytes::copy_from_slice(bytes) }]) {
+        match objects.write(&[FullFile { path, bytes: Bytes::copy_from_slice(object.bytes) }]) {
             Ok(()) => {}
             Err(error) if objects.passes(&error) => {
                 return Err(AppendError::StorageFull { retry_after: RETRY_AFTER });
@@ -292,7 +295,7 @@ impl<L: Leaf> Sequencer<L> {
         if self.known_objects.len() >= MAX_KNOWN_OBJECTS {
             self.known_objects.clear();
         }
-        self.known_objects.insert(path);
+        self.known_objects.insert(object.sha256);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealog_log_engine::{AppendError, Cause, Log, OpenError};
-use sealog_tlog::{EntryBytes, EntryLeaf, Hash, Leaf, LeafError, Placed, SignedCheckpoint};
+use sealog_tlog::{EntryBytes, EntryLeaf, Hash, Leaf, LeafError, Placed, SideObject, SignedCheckpoint};
 use support::{Owner, append_all, check_receipt, entry, naive_paths, read_public, read_through, runtime};
 
 #[test]
@@ -325,8 +325,8 @@ impl Leaf for FalseLeaf {
     fn dedup_key_of(encoded: &[u8]) -> Result<[u8; 32], LeafError> {
         EntryLeaf::dedup_key_of(encoded)
     }
-    fn side_objects(_: &EntryBytes) -> Vec<(String, Vec<u8>)> {
-        Vec::new()
+    fn side_objects<'a>(_: &'a EntryBytes, _: &[u8]) -> Result<Vec<SideObject<'a>>, LeafError> {
+        Ok(Vec::new())
     }
     fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError> {
         EntryLeaf::side_paths(encoded)

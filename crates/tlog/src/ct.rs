@@ -10,21 +10,28 @@ pub use sct::{
     tree_head_signature_input,
 };
 
-use crate::leaf::{Leaf, LeafError, Placed};
+use crate::leaf::{Leaf, LeafError, Placed, SideObject, path_of_side_object};
 use crate::merkle::{self, Hash};
 use crate::tile::DATA_DIR;
-use crate::wire::{Reader, Short, put_vec16, put_vec24};
-use alloc::{format, string::String, vec::Vec};
-use sealog_crypto::sha256;
+use crate::wire::{Reader, Short, put_vec16};
+use alloc::{string::String, vec::Vec};
+use sealog_crypto::{sha256, sha256_of_parts};
 
 /// Largest leaf index that fits the extension: 40 bits.
 pub const MAX_LEAF_INDEX: u64 = (1 << 40) - 1;
+
+/// Where issuers' certificates are served, by their fingerprints.
+const ISSUER_DIR: &str = "issuer";
 
 /// Longest certificate: its length prefix has three bytes.
 const MAX_CERTIFICATE_LEN: usize = (1 << 24) - 1;
 
 /// Most issuers of a chain: the list's length prefix has two bytes.
 const MAX_ISSUERS_LEN: usize = 65_535;
+
+/// Bytes of an issuer's fingerprint, and of a leaf's time, extensions and lengths.
+const FINGERPRINT: usize = 32;
+const OTHER_PARTS: usize = 24;
 
 /// `LogEntryType` of RFC 6962 §3.1.
 const X509_ENTRY: u16 = 0;
@@ -64,35 +71,36 @@ pub struct CtSubmission {
 /// Where the log serves an issuer's certificate.
 #[must_use]
 pub fn issuer_path(der: &[u8]) -> String {
-    path_of_issuer(&sha256(der))
-}
-
-fn path_of_issuer(fingerprint: &[u8; 32]) -> String {
-    format!("issuer/{}", Hash(*fingerprint))
+    path_of_side_object(ISSUER_DIR, &sha256(der))
 }
 
 impl CtEntry {
     /// Entry type and the entry as the log signs it.
     fn encode(&self) -> Result<Vec<u8>, LeafError> {
-        let mut out = Vec::new();
-        match self {
-            Self::X509 { cert } => {
-                out.extend_from_slice(&X509_ENTRY.to_be_bytes());
-                put_certificate(&mut out, "a certificate", cert)?;
-            }
+        let (head, der) = self.parts()?;
+        Ok([head.as_slice(), der].concat())
+    }
+
+    /// The same: all before the certificate, and the certificate.
+    fn parts(&self) -> Result<(Vec<u8>, &[u8]), LeafError> {
+        let (entry_type, issuer_key_hash, part, der) = match self {
+            Self::X509 { cert } => (X509_ENTRY, [].as_slice(), "a certificate", cert.as_slice()),
             Self::Precert { issuer_key_hash, tbs, .. } => {
-                out.extend_from_slice(&PRECERT_ENTRY.to_be_bytes());
-                out.extend_from_slice(issuer_key_hash);
-                put_certificate(&mut out, "a TBSCertificate", tbs)?;
+                (PRECERT_ENTRY, issuer_key_hash.as_slice(), "a TBSCertificate", tbs.as_slice())
             }
-        }
-        Ok(out)
+        };
+        let length = certificate_length(part, der)?;
+        let head = [entry_type.to_be_bytes().as_slice(), issuer_key_hash, &length].concat();
+        Ok((head, der))
     }
 }
 
-fn put_certificate(out: &mut Vec<u8>, part: &'static str, der: &[u8]) -> Result<(), LeafError> {
-    let too_long = LeafError::TooLong { part, limit: MAX_CERTIFICATE_LEN, found: der.len() };
-    put_vec24(out, der).ok_or(too_long)
+/// The three bytes that stand before it.
+fn certificate_length(part: &'static str, der: &[u8]) -> Result<[u8; 3], LeafError> {
+    match u32::try_from(der.len()).map(u32::to_be_bytes) {
+        Ok([0, length @ ..]) => Ok(length),
+        _ => Err(LeafError::TooLong { part, limit: MAX_CERTIFICATE_LEN, found: der.len() }),
+    }
 }
 
 /// The extension by which an SCT says where its leaf stands.
@@ -248,19 +256,28 @@ impl Leaf for CtLeaf {
     /// own signature.
     fn dedup_key(pending: &CtSubmission) -> [u8; 32] {
         // What cannot be encoded is refused by `place`; until then its key need only be its own.
-        pending.entry.encode().map_or([0; 32], |entry| sha256(&entry))
+        pending.entry.parts().map_or([0; 32], |(head, der)| sha256_of_parts([head.as_slice(), der]))
     }
 
     fn place(pending: &CtSubmission, index: u64, time_ms: u64) -> Result<Placed, LeafError> {
-        let mut encoded = Vec::new();
+        let (head, der) = pending.entry.parts()?;
+        let precert = match &pending.entry {
+            CtEntry::Precert { precert, .. } => Some(precert),
+            CtEntry::X509 { .. } => None,
+        };
+        let lengths =
+            [head.len(), der.len(), precert.map_or(0, Vec::len), pending.issuers.len() * FINGERPRINT];
+        let mut encoded = Vec::with_capacity(lengths.into_iter().sum::<usize>() + OTHER_PARTS);
         encoded.extend_from_slice(&time_ms.to_be_bytes());
-        encoded.extend_from_slice(&pending.entry.encode()?);
+        encoded.extend_from_slice(&head);
+        encoded.extend_from_slice(der);
         put_vec16(&mut encoded, &leaf_index_extension(index)?).ok_or(LeafError::Index(index))?;
         let leaf_hash = merkle::leaf_hash_of_parts(&[&[0, 0], &encoded]);
-        if let CtEntry::Precert { precert, .. } = &pending.entry {
-            put_certificate(&mut encoded, "a precertificate", precert)?;
+        if let Some(precert) = precert {
+            encoded.extend_from_slice(&certificate_length("a precertificate", precert)?);
+            encoded.extend_from_slice(precert);
         }
-        let issuers: Vec<u8> = pending.issuers.iter().flat_map(|der| sha256(der)).collect();
+        let issuers: Vec<u8> = pending.issuers.iter().map(|der| sha256(der)).collect::<Vec<_>>().concat();
         let too_long =
             LeafError::TooLong { part: "an issuer list", limit: MAX_ISSUERS_LEN, found: issuers.len() };
         put_vec16(&mut encoded, &issuers).ok_or(too_long)?;
@@ -280,13 +297,24 @@ impl Leaf for CtLeaf {
         TileLeaf::parse(encoded).map(|leaf| sha256(leaf.signed))
     }
 
-    fn side_objects(pending: &CtSubmission) -> Vec<(String, Vec<u8>)> {
-        pending.issuers.iter().map(|der| (issuer_path(der), der.clone())).collect()
+    fn side_objects<'a>(pending: &'a CtSubmission, encoded: &[u8]) -> Result<Vec<SideObject<'a>>, LeafError> {
+        // Their fingerprints were made when it was placed.
+        let fingerprints = TileLeaf::parse(encoded)?.issuers.iter();
+        let object = |(sha256, der): (&[u8; 32], &'a Vec<u8>)| SideObject {
+            dir: ISSUER_DIR,
+            sha256: *sha256,
+            bytes: der,
+        };
+        Ok(fingerprints.zip(&pending.issuers).map(object).collect())
     }
 
     fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError> {
         let leaf = TileLeaf::parse(encoded)?;
-        Ok(leaf.issuers.iter().map(|fingerprint| (path_of_issuer(fingerprint), *fingerprint)).collect())
+        Ok(leaf
+            .issuers
+            .iter()
+            .map(|fingerprint| (path_of_side_object(ISSUER_DIR, fingerprint), *fingerprint))
+            .collect())
     }
 }
 

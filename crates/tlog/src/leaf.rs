@@ -6,7 +6,7 @@
 use crate::merkle::{self, Hash};
 use crate::tile::ENTRIES_DIR;
 use crate::wire::{Reader, Short, put_vec16};
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use sealog_crypto::sha256;
 
 /// Longest opaque entry: its length prefix has two bytes.
@@ -47,8 +47,12 @@ pub trait Leaf: Send + Sync + 'static {
     /// When it is not exactly one element.
     fn dedup_key_of(encoded: &[u8]) -> Result<[u8; 32], LeafError>;
 
-    /// What else the log must serve for this submission: paths and contents.
-    fn side_objects(pending: &Self::Pending) -> Vec<(String, Vec<u8>)>;
+    /// What else the log must serve for this submission, which became this element.
+    ///
+    /// # Errors
+    /// When it is not exactly one element.
+    fn side_objects<'a>(pending: &'a Self::Pending, encoded: &[u8])
+    -> Result<Vec<SideObject<'a>>, LeafError>;
 
     /// The paths of what else must be served for the submission that became this element, and the SHA-256 of each.
     ///
@@ -64,6 +68,29 @@ pub struct Placed {
     pub leaf_hash: Hash,
     /// Its element of an entry bundle, framing included.
     pub encoded: Vec<u8>,
+}
+
+/// What a log serves beside its leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SideObject<'a> {
+    /// Where such things are.
+    pub dir: &'static str,
+    /// Its name there.
+    pub sha256: [u8; 32],
+    /// What it is.
+    pub bytes: &'a [u8],
+}
+
+impl SideObject<'_> {
+    /// Where it is served.
+    #[must_use]
+    pub fn path(&self) -> String {
+        path_of_side_object(self.dir, &self.sha256)
+    }
+}
+
+pub(crate) fn path_of_side_object(dir: &str, sha256: &[u8; 32]) -> String {
+    format!("{dir}/{}", Hash(*sha256))
 }
 
 /// Why bytes are no leaf.
@@ -162,8 +189,8 @@ impl Leaf for EntryLeaf {
         Self::entry(encoded).map(sha256)
     }
 
-    fn side_objects(_pending: &EntryBytes) -> Vec<(String, Vec<u8>)> {
-        Vec::new()
+    fn side_objects<'a>(_: &'a EntryBytes, encoded: &[u8]) -> Result<Vec<SideObject<'a>>, LeafError> {
+        Self::entry(encoded).map(|_| Vec::new())
     }
 
     fn side_paths(encoded: &[u8]) -> Result<Vec<(String, [u8; 32])>, LeafError> {

@@ -36,7 +36,7 @@ pub mod tile;
 mod wire;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
-pub use leaf::{EntryBytes, EntryLeaf, Leaf, LeafError, Placed};
+pub use leaf::{EntryBytes, EntryLeaf, Leaf, LeafError, Placed, SideObject};
 pub use merkle::{Edge, Hash, InclusionProof};
 pub use note::{NoteSigner, NoteVerifier, SignedNote};
 pub use tile::Tile;

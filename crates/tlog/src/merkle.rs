@@ -18,7 +18,7 @@ pub use verify::{ProofError, root_from_inclusion, verify_consistency, verify_inc
 
 use alloc::vec::Vec;
 use core::fmt;
-use sealog_crypto::{HashAlgorithm, Hasher, sha256};
+use sealog_crypto::{sha256, sha256_of_parts};
 
 /// Bytes of a hash.
 pub const HASH_LEN: usize = 32;
@@ -85,13 +85,7 @@ pub fn leaf_hash(leaf: &[u8]) -> Hash {
 /// [`leaf_hash`] of the concatenation of `parts`.
 #[must_use]
 pub fn leaf_hash_of_parts(parts: &[&[u8]]) -> Hash {
-    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-    hasher.update(&[0]);
-    parts.iter().for_each(|part| hasher.update(part));
-    let digest = hasher.finish();
-    let mut hash = [0; HASH_LEN];
-    hash.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-    Hash(hash)
+    Hash(sha256_of_parts([[0].as_slice()].into_iter().chain(parts.iter().copied())))
 }
 
 /// The hash of an inner node: `SHA-256(0x01 ‖ left ‖ right)`.

@@ -55,14 +55,3 @@ pub(crate) fn put_vec16(out: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
     out.extend_from_slice(bytes);
     Some(())
 }
-
-/// Appends `bytes` behind a three-byte length; `None` and nothing written when they do not fit.
-pub(crate) fn put_vec24(out: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
-    let [zero, length @ ..] = u32::try_from(bytes.len()).ok()?.to_be_bytes();
-    if zero != 0 {
-        return None;
-    }
-    out.extend_from_slice(&length);
-    out.extend_from_slice(bytes);
-    Some(())
-}

@@ -9,9 +9,7 @@ use sealog_tlog::ct::{Sct, TileLeaf};
 
 /// The promise for what this receipt is of.
 pub(super) fn make(receipt: &Receipt, key: &dyn Signer) -> anyhow::Result<Vec<u8>> {
-    let leaf = TileLeaf::parse(&receipt.encoded)?;
-    let sct = Sct::sign(leaf.timestamp_ms, &leaf.entry.to_owned(), leaf.extensions.to_vec(), key)?;
-    Ok(sct.encode()?)
+    Ok(Sct::sign_leaf(&TileLeaf::parse(&receipt.encoded)?, key)?.encode()?)
 }
 
 /// Whether it is one, by this log.

@@ -1,6 +1,6 @@
 //! Signed certificate timestamps and tree heads: what a CT log signs (RFC 6962 §3.2, §3.3, §3.5).
 
-use super::CtEntry;
+use super::{CtEntry, TileLeaf};
 use crate::leaf::LeafError;
 use crate::merkle::Hash;
 use crate::wire::{Reader, put_vec16};
@@ -185,6 +185,23 @@ impl Sct {
         let message = sct_signature_input(timestamp_ms, entry, &extensions)?;
         let signed = DigitallySigned::sign(&message, signer)?;
         Ok(Self { version: V1, log_id: log_id(signer.public_key()), timestamp_ms, extensions, signed })
+    }
+
+    /// Makes the promise for a leaf, of its time and place.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn sign_leaf(leaf: &TileLeaf<'_>, signer: &dyn Signer) -> Result<Self, SignError> {
+        // Time, entry and extensions stand behind each other in the leaf as well (RFC 6962 §3.4).
+        let message = [&[V1, CERTIFICATE_TIMESTAMP], leaf.timestamped].concat();
+        let signed = DigitallySigned::sign(&message, signer)?;
+        Ok(Self {
+            version: V1,
+            log_id: log_id(signer.public_key()),
+            timestamp_ms: leaf.timestamp_ms,
+            extensions: leaf.extensions.to_vec(),
+            signed,
+        })
     }
 
     /// Reads exactly one.

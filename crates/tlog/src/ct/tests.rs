@@ -1,6 +1,6 @@
 use super::*;
 use crate::leaf::split;
-use alloc::vec;
+use alloc::{format, vec};
 use proptest::prelude::*;
 use sealog_crypto::{KeyKind, PrivateKey, Signer as _};
 
@@ -84,6 +84,10 @@ fn a_promise_holds_for_its_entry_only() {
     let entry = precert().entry;
     let sct = Sct::sign(5, &entry, leaf_index_extension(9).unwrap(), &key).unwrap();
     assert_eq!(sct.verify(&entry, key.public_key()), Ok(()));
+    let placed = CtLeaf::place(&precert(), 9, 5).unwrap();
+    let of_leaf = Sct::sign_leaf(&TileLeaf::parse(&placed.encoded).unwrap(), &key).unwrap();
+    assert_eq!(of_leaf.verify(&entry, key.public_key()), Ok(()));
+    assert_eq!((of_leaf.timestamp_ms, &of_leaf.extensions), (5, &sct.extensions));
     let mut changed = [sct.clone(), sct.clone(), sct.clone(), sct.clone()];
     changed[0].timestamp_ms += 1;
     changed[1].extensions.clear();
@@ -137,8 +141,9 @@ proptest! {
             prop_assert_eq!(leaf.index(), Ok(index + u64::try_from(n).unwrap()));
             prop_assert_eq!(leaf.timestamp_ms, time);
             let paths: Vec<_> = leaf.issuers.iter().map(|hash| format!("issuer/{}", hex::encode(hash))).collect();
-            let objects: Vec<_> = CtLeaf::side_objects(&submissions[n]).into_iter().map(|(path, _)| path).collect();
-            prop_assert_eq!(paths, objects);
+            let objects = CtLeaf::side_objects(&submissions[n], element).unwrap();
+            prop_assert_eq!(paths, objects.iter().map(SideObject::path).collect::<Vec<_>>());
+            prop_assert_eq!(&submissions[n].issuers, &objects.iter().map(|o| o.bytes.to_vec()).collect::<Vec<_>>());
         }
     }
 
