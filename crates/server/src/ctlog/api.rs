@@ -17,12 +17,12 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::StatusCode;
+use sealog_bundle::json::{decode_padded_base64, encode_base64};
 use sealog_pki::Certificate;
-use sealog_tlog::ct::{CtLeaf, Sct};
-use serde::Deserialize;
-use std::sync::Arc;
+use sealog_tlog::ct::{CtLeaf, CtSubmission, Sct};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, sync::Arc};
 
 /// Sunlight's bound; our chains have three certificates of 1 KB.
 const MAX_BODY: usize = 128 * 1024;
@@ -56,8 +56,35 @@ pub(super) fn router(api: Arc<CtApi>) -> Router {
 }
 
 #[derive(Deserialize)]
-struct AddChain {
-    chain: Vec<String>,
+struct AddChain<'a> {
+    #[serde(borrow)]
+    chain: Vec<Element<'a>>,
+}
+
+/// One certificate, where it stands in the request.
+#[derive(Deserialize)]
+struct Element<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The answer (RFC 6962 §4.1), its fields in the order of their names.
+#[derive(Serialize)]
+struct AddChainResponse {
+    extensions: String,
+    id: String,
+    sct_version: u8,
+    signature: String,
+    timestamp: u64,
+}
+
+impl From<&Sct> for AddChainResponse {
+    fn from(sct: &Sct) -> Self {
+        Self {
+            extensions: encode_base64(&sct.extensions),
+            id: encode_base64(&sct.log_id),
+            sct_version: sct.version,
+            signature: encode_base64(&sct.signed.encode()),
+            timestamp: sct.timestamp_ms,
+        }
+    }
 }
 
 async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
@@ -69,37 +96,77 @@ async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Re
         Some(SignedHere) => Leaf::Ours,
         None => Leaf::Unknown,
     };
-    let body = read_body(request.into_body(), MAX_BODY).await?;
-    let AddChain { chain } = serde_json::from_slice(&body)
+    let submission = {
+        let body = read_body(request.into_body(), MAX_BODY).await?;
+        admit(&api.roots, &body, endpoint, whose)?
+    };
+    let (_, promise) = api.log.append(submission, OVERLOADED).await?;
+    let sct = Sct::parse(&promise).map_err(|e| ApiError::internal("the log failed").because(e))?;
+    let sct = serde_json::to_vec(&AddChainResponse::from(&sct))
+        .map_err(|e| ApiError::internal("the log failed").because(e))?;
+    Ok(json(StatusCode::OK, sct))
+}
+
+/// What is to be logged of this request, if it may be.
+fn admit(roots: &Accepted, body: &[u8], endpoint: Endpoint, whose: Leaf) -> Result<CtSubmission, ApiError> {
+    let AddChain { chain } = serde_json::from_slice(body)
         .map_err(|e| ApiError::invalid(format!("the request is not an add-chain document: {e}")))?;
     let chain: Vec<Vec<u8>> = chain
         .iter()
-        .map(|element| BASE64.decode(element))
-        .collect::<Result<_, _>>()
-        .map_err(|_| ApiError::invalid("an element of the chain is not base64"))?;
-    let known = api.roots.known();
+        .map(|Element(text)| decode_padded_base64(text))
+        .collect::<Option<_>>()
+        .ok_or_else(|| ApiError::invalid("an element of the chain is not base64"))?;
+    let known = roots.known();
     let admitted = match known.admit(&chain, endpoint, whose) {
-        Err(AdmissionError::UnknownRoot) => match api.roots.newer_than(&known) {
-            Some(roots) => roots.admit(&chain, endpoint, whose),
+        Err(AdmissionError::UnknownRoot) => match roots.newer_than(&known) {
+            Some(newer) => newer.admit(&chain, endpoint, whose),
             None => Err(AdmissionError::UnknownRoot),
         },
         admitted => admitted,
     };
-    let submission = admitted.map_err(|e| ApiError::invalid(e.to_string()))?;
-    let (_, promise) = api.log.append(submission, OVERLOADED).await?;
-    let sct = Sct::parse(&promise).map_err(|e| ApiError::internal("the log failed").because(e))?;
-    let sct = serde_json::json!({
-        "sct_version": sct.version,
-        "id": BASE64.encode(sct.log_id),
-        "timestamp": sct.timestamp_ms,
-        "extensions": BASE64.encode(&sct.extensions),
-        "signature": BASE64.encode(sct.signed.encode()),
-    });
-    Ok(json(StatusCode::OK, sct.to_string()))
+    admitted.map_err(|e| ApiError::invalid(e.to_string()))
 }
 
 async fn get_roots(State(api): State<Arc<CtApi>>) -> Response {
     let known = api.roots.known();
-    let roots: Vec<String> = known.iter().map(Certificate::der).map(|der| BASE64.encode(der)).collect();
+    let roots: Vec<String> = known.iter().map(Certificate::der).map(encode_base64).collect();
     json(StatusCode::OK, serde_json::json!({ "certificates": roots }).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealog_tlog::ct::DigitallySigned;
+
+    #[test]
+    fn the_answer_is_written_as_it_always_was() {
+        let signed = DigitallySigned { hash_alg: 4, sig_alg: 3, signature: vec![9; 70] };
+        let sct = Sct {
+            version: 0,
+            log_id: [7; 32],
+            timestamp_ms: 1_800_000_000_123,
+            extensions: vec![0, 0, 5, 0, 0, 0, 0, 3],
+            signed,
+        };
+        let value = serde_json::json!({
+            "sct_version": 0,
+            "id": encode_base64(&[7; 32]),
+            "timestamp": 1_800_000_000_123_u64,
+            "extensions": "AAAFAAAAAAM=",
+            "signature": encode_base64(&sct.signed.encode()),
+        });
+        assert_eq!(serde_json::to_string(&AddChainResponse::from(&sct)).unwrap(), value.to_string());
+    }
+
+    #[test]
+    fn an_element_of_a_chain_may_be_escaped_and_must_be_a_string() {
+        let read =
+            |text: &'static str| serde_json::from_str::<AddChain<'_>>(text).map(|read| read.chain.len());
+        assert_eq!(read(r#"{"chain":["\u0041AAA","AAAA"],"other":1}"#).unwrap(), 2);
+        assert_eq!(
+            read(r#"{"chain":[1]}"#).unwrap_err().to_string(),
+            "invalid type: integer `1`, expected a string at line 1 column 11"
+        );
+        assert!(read("{}").is_err());
+    }
 }

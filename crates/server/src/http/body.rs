@@ -5,7 +5,9 @@
 
 use super::{ApiError, Code};
 use axum::body::Body;
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use std::{ops::Deref, time::Duration};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -55,7 +57,7 @@ impl From<BodyError> for ApiError {
 /// A request's body. Keep it no longer than it is needed: it holds room that others wait for.
 #[derive(Debug)]
 pub struct Received {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _room: Option<SemaphorePermit<'static>>,
 }
 
@@ -110,9 +112,13 @@ async fn read(body: &mut Body, limit: usize, shared: &'static Semaphore) -> Resu
                 None => room = Some(more),
             }
         }
+        // Most bodies come in one piece. One that is waited for must not hold what the connection reads into.
+        if bytes.is_empty() && body.is_end_stream() {
+            return Ok(Received { bytes: data, _room: room });
+        }
         bytes.extend_from_slice(&data);
     }
-    Ok(Received { bytes, _room: room })
+    Ok(Received { bytes: bytes.into(), _room: room })
 }
 
 #[cfg(test)]
