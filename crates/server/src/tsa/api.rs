@@ -3,7 +3,7 @@
 //! Errors are HTTP errors, never a TimeStampResp with status rejection: clients show the former.
 
 use super::stamp::{StampError, Stamper};
-use crate::http::{ApiError, BodyError, content, read_body, with_cors};
+use crate::http::{ApiError, BodyError, Direct, content, read_body, with_cors};
 use axum::{
     Router,
     extract::{Request, State},
@@ -39,9 +39,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+const TIMESTAMP: &str = "/api/v1/timestamp";
+
+pub(super) fn direct(stamper: Arc<Stamper>) -> Direct {
+    Direct::default().post(TIMESTAMP, move |request| timestamp(State(Arc::clone(&stamper)), request))
+}
+
 pub(super) fn router(stamper: Arc<Stamper>) -> Router {
     let router = Router::new()
-        .route("/api/v1/timestamp", post(timestamp))
+        .route(TIMESTAMP, post(timestamp))
         .route("/api/v1/timestamp/certchain", get(chain))
         .route("/ping", get(async || content(StatusCode::OK, "text/plain", ".")))
         .with_state(stamper);

@@ -38,6 +38,7 @@ pub fn check(instance: &Instance) -> anyhow::Result<Vec<String>> {
 /// When they cannot be loaded.
 pub fn start(instance: &Instance, config: &Config) -> anyhow::Result<Service> {
     let authority = Authority::open(instance, &TIMESTAMPING)?;
-    let stamper = stamp::Stamper::new(authority, instance.clock.clone());
-    Ok(Service::new("tsa", config.url.clone(), api::router(Arc::new(stamper))))
+    let stamper = Arc::new(stamp::Stamper::new(authority, instance.clock.clone()));
+    let direct = api::direct(Arc::clone(&stamper));
+    Ok(Service { direct, ..Service::new("tsa", config.url.clone(), api::router(stamper)) })
 }
