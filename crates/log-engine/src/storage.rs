@@ -88,6 +88,16 @@ pub(crate) trait Objects: Send + Sync {
     /// The content, or `None` where nothing is.
     fn read(&self, path: &str) -> io::Result<Option<Bytes>>;
 
+    /// The content, if it need not be waited for and `may` agrees to its length in bytes.
+    fn read_at_once(&self, _path: &str, _may: &mut dyn FnMut(u64) -> bool) -> Option<Bytes> {
+        None
+    }
+
+    /// How many bytes [`read`](Self::read) would give, where that costs less than to read them.
+    fn length(&self, _path: &str) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Many at a time, in the order asked for.
     fn read_many(&self, paths: &[String]) -> io::Result<Vec<Option<Bytes>>> {
         paths.iter().map(|path| self.read(path)).collect()
