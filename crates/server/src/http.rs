@@ -11,10 +11,12 @@ mod connection;
 mod deadline;
 mod direct;
 pub mod grpc;
+mod room;
 mod stall;
 
 pub use body::{BodyError, Received, read_body};
 pub use direct::Direct;
+pub(crate) use room::Room;
 
 use crate::{
     config::PublicUrl,

@@ -9,12 +9,11 @@
 mod compressed;
 mod ledger;
 mod local;
-mod room;
 
 pub use ledger::Ledger;
 
 use crate::{
-    http::{ApiError, Code, Direct, Service, chain, content},
+    http::{ApiError, Code, Direct, Room, Service, chain, content},
     relay::{Carried, Listener, sequencer},
 };
 use axum::{
@@ -26,7 +25,6 @@ use axum::{
 use bytes::Bytes;
 use compressed::{Compressed, wants_gzip};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use room::Room;
 use sealog_log_engine::AppendError;
 use sealog_tlog::tile::CHECKPOINT_PATH;
 use std::{future::Future, pin::Pin, sync::Arc};

@@ -1,9 +1,9 @@
 //! A log as the services of this process have it: kept here, still held by another sequencer, handed on to one, or frozen.
 
-use super::{FROZEN, local, refuse, room::Room};
+use super::{FROZEN, local, refuse};
 use crate::{
     clock::Clock,
-    http::{ApiError, Code, Service, chain},
+    http::{ApiError, Code, Room, Service, chain},
     kept::Kept,
     periods::Period,
     relay::{Carried, FrontEnd, Refusal, Vouch},

@@ -2,8 +2,8 @@
 //!
 //! A cold disk must hold up nobody else, and nobody gets more memory than there is ([`Room`]).
 
-use super::{STORAGE_FAILED, room::Room};
-use crate::http::{ApiError, chain};
+use super::STORAGE_FAILED;
+use crate::http::{ApiError, Room, chain};
 use bytes::Bytes;
 use sealog_log_engine::{ReadError, View};
 use std::sync::{Arc, LazyLock};

@@ -3,7 +3,7 @@
 //! An answer is held until its last byte is in the kernel's hands, and an entry bundle may have megabytes. Its bytes are
 //! counted before they are read, and for as long as anything refers to them. Small answers are always given.
 
-use crate::http::{ApiError, Code};
+use super::{ApiError, Code};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -22,11 +22,11 @@ static ROOM: Semaphore = Semaphore::const_new(SHARED);
 
 /// Room for so many bytes, until it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Room(Option<SemaphorePermit<'static>>);
+pub(crate) struct Room(Option<SemaphorePermit<'static>>);
 
 impl Room {
     /// If there is room now.
-    pub(super) fn at_once(length: u64) -> Option<Self> {
+    pub(crate) fn at_once(length: u64) -> Option<Self> {
         Self::at_once_in(&ROOM, length)
     }
 
@@ -34,7 +34,7 @@ impl Room {
     ///
     /// # Errors
     /// 503 when there is none for long.
-    pub(super) async fn wait(length: Option<u64>) -> Result<Self, ApiError> {
+    pub(crate) async fn wait(length: Option<u64>) -> Result<Self, ApiError> {
         let wanted = counted(length.unwrap_or(USUAL));
         if wanted == 0 {
             return Ok(Self(None));
@@ -56,7 +56,7 @@ impl Room {
     ///
     /// # Errors
     /// 503 when they are more than the room is for, and there is no more.
-    pub(super) fn hold(self, bytes: Bytes) -> Result<Bytes, ApiError> {
+    pub(crate) fn hold(self, bytes: Bytes) -> Result<Bytes, ApiError> {
         self.hold_in(&ROOM, bytes)
     }
 
