@@ -27,7 +27,8 @@ pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Opt
         return fill(&mut bytes).then(|| bytes.into());
     }
     let mut lent = SPARE.lend(length);
-    (lent.bytes.get_mut(..length).is_some_and(fill)).then(|| Bytes::from_owner(lent))
+    let is_filled = lent.bytes.get_mut(..length).is_some_and(fill);
+    is_filled.then(|| Bytes::from_owner(lent))
 }
 
 impl Spare {
