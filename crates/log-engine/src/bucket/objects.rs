@@ -107,21 +107,22 @@ impl Objects for BucketObjects {
 
     /// Lists only the first of each row, which an earlier process may have begun: a list costs as much as a write.
     fn drop_partials(&self, full: &[FullFile]) -> io::Result<()> {
+        let (mut keys, mut rows) = (BTreeSet::new(), BTreeSet::new());
         for file in full {
             let row = file.path.split('/').take(2).collect::<Vec<_>>().join("/");
             let mut partials = self.lock();
-            let own = partials.own.remove(&file.path).unwrap_or_default();
-            let first = !partials.swept.contains(&row);
+            keys.extend(partials.own.remove(&file.path).unwrap_or_default().into_keys());
+            let first = !partials.swept.contains(&row) && !rows.contains(&row);
             drop(partials);
-            let mut keys: Vec<_> = own.into_keys().collect();
             if first {
                 keys.extend(self.bucket.list(&format!("{}.p/", key(&file.path)))?);
             }
-            if !keys.is_empty() {
-                self.bucket.delete_many(&keys)?;
-            }
-            self.lock().swept.insert(row);
+            rows.insert(row);
         }
+        if !keys.is_empty() {
+            self.bucket.delete_many(&keys.into_iter().collect::<Vec<_>>())?;
+        }
+        self.lock().swept.append(&mut rows);
         Ok(())
     }
 

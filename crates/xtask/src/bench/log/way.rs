@@ -59,6 +59,7 @@ impl Asked {
             "GET" if query.contains("list-type=") => Self::List,
             "GET" | "HEAD" => Self::Get,
             "DELETE" => Self::Delete,
+            "POST" if query == "delete" => Self::Delete,
             _ => bail!("{method} of {target} is not among the requests that are counted"),
         })
     }
@@ -311,7 +312,7 @@ mod tests {
             ("GET", "/bucket/rekor/head"),
             ("HEAD", "/bucket/rekor/head"),
             ("GET", "/bucket?list-type=2&prefix=rekor%2Fwal%2F"),
-            ("DELETE", "/bucket/rekor/wal/000-1-1"),
+            ("POST", "/bucket?delete"),
         ] {
             assert!(ask(&mut stream, method, target, b"").starts_with("HTTP/1.1 200"));
         }
