@@ -17,6 +17,8 @@ use sealog_log_engine::{Log, Settings};
 use sealog_tlog::note::KeySigner;
 use sealog_tlog::{EntryBytes, EntryLeaf};
 
+type Failed = Box<dyn Error + Send + Sync>;
+
 const CALLERS: usize = 2048;
 /// Base64 of 32 bytes, without its one `=`.
 const DIGEST: usize = 43;
@@ -30,7 +32,7 @@ struct Bodies {
 }
 
 impl Bodies {
-    fn read(path: &str, entries: u64) -> Result<Self, Box<dyn Error>> {
+    fn read(path: &str, entries: u64) -> Result<Self, Failed> {
         let given: Vec<Vec<u8>> =
             std::fs::read(path)?.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         let first = given.first().ok_or("no bodies")?;
@@ -57,7 +59,23 @@ impl Bodies {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// Appends the next entry until there are so many.
+async fn append_all(
+    log: Log<EntryLeaf>,
+    bodies: Arc<Bodies>,
+    next: Arc<AtomicU64>,
+    entries: u64,
+) -> Result<(), Failed> {
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= entries {
+            return Ok(());
+        }
+        log.append(EntryBytes(bodies.number(number).ok_or("no such body")?)).await?;
+    }
+}
+
+fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [dir, key, seen, origin, entries, bodies] = arguments.as_slice() else {
         return Err("fill DIR KEY SEEN ORIGIN ENTRIES BODIES".into());
@@ -73,27 +91,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let log = Log::<EntryLeaf>::open(Path::new(dir), settings)?;
     let bodies = Arc::new(Bodies::read(bodies, entries)?);
     let before = log.view().size();
+    let entries = entries.max(before);
     let (next, begun) = (Arc::new(AtomicU64::new(0)), Instant::now());
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     runtime.block_on(async {
         let caller = |_| {
-            let (log, bodies, next) = (log.clone(), Arc::clone(&bodies), Arc::clone(&next));
-            tokio::spawn(async move {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if before + number >= entries {
-                        return Ok(());
-                    }
-                    let body = bodies.number(number).ok_or("no such body")?;
-                    log.append(EntryBytes(body)).await?;
-                }
-            })
+            tokio::spawn(append_all(log.clone(), Arc::clone(&bodies), Arc::clone(&next), entries - before))
         };
         let callers: Vec<_> = (0..CALLERS).map(caller).collect();
         for caller in callers {
-            caller.await?.map_err(|error: Box<dyn Error + Send + Sync>| error)?;
+            caller.await??;
         }
-        Ok::<_, Box<dyn Error + Send + Sync>>(())
+        Ok::<(), Failed>(())
     })?;
     let seconds = begun.elapsed().as_secs_f64();
     let size = log.view().size();
