@@ -55,6 +55,11 @@ pub(crate) trait CommitPoint: Send {
     /// durable, and everything under a checkpoint of `published` entries.
     fn retire(&mut self, full: u64, published: u64) -> io::Result<()>;
 
+    /// Whether a commit takes so long that a batch gathers meanwhile, and need not be waited for.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// How often others must be shown that the log is not abandoned, where they can see that.
     fn beat_interval(&self) -> Option<Duration> {
         None
