@@ -54,11 +54,23 @@ impl Reader {
     /// # Errors
     /// When the store cannot be asked, or there is no log in it.
     pub fn sequencer(&self) -> Result<Option<SequencerAt>, ReadError> {
+        let Head { epoch, holder, .. } = self.head()?;
+        Ok(holder.map(|holder| SequencerAt { epoch, url: holder.at, token: holder.token }))
+    }
+
+    /// Whether everything that was committed until now can be read here.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or there is no log in it.
+    pub fn all_is_published(&self) -> Result<bool, ReadError> {
+        Ok(self.head()?.segments.is_empty())
+    }
+
+    fn head(&self) -> Result<Head, ReadError> {
         let path = || PathBuf::from(format!("{}/{HEAD}", self.bucket.name()));
         let object = self.bucket.get(HEAD).map_err(|source| ReadError::Io { path: path(), source })?;
         let head = object.and_then(|object| Head::parse(&object.bytes).ok());
-        let Head { epoch, holder, .. } = head.ok_or_else(|| ReadError::Damaged { path: path() })?;
-        Ok(holder.map(|holder| SequencerAt { epoch, url: holder.at, token: holder.token }))
+        head.ok_or_else(|| ReadError::Damaged { path: path() })
     }
 
     /// Whether a log can have anything under this path.

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::disk::RealDisk;
+use crate::place::BucketPlace;
 use crate::sim::bucket::SimBucket;
 use crate::storage::{Commit, Storage};
+use crate::support::{EntryLog, Owner, entry, runtime};
+use sealog_tlog::EntryBytes;
+use std::time::Instant;
 
 const LEASE: Duration = Duration::from_secs(1);
 
@@ -56,4 +60,32 @@ fn a_record_that_is_there_stays() {
     assert_eq!(bucket.look(&name).unwrap(), "another's");
     // The next attempt has another name.
     begun.commit.commit(&commit(0, b"log\n1\n\n", &entries)).unwrap();
+}
+
+/// Whoever looks on sees that it lives, also while all it does is to refuse.
+#[test]
+fn it_shows_itself_whatever_it_is_asked() {
+    let (owner, bucket) = (Owner::new(), Arc::new(SimBucket::new(1)));
+    let place = BucketPlace {
+        bucket: Arc::clone(&bucket) as _,
+        local: owner.dir(),
+        at: String::new(),
+        token: String::new(),
+        stand_by: false,
+        given_up: Arc::default(),
+    };
+    let mut settings = owner.settings();
+    settings.lease = LEASE;
+    let log = EntryLog::create(place, settings, Some(entry("seed"))).unwrap();
+    let beat = || Head::parse(&bucket.look(HEAD).unwrap()).unwrap().beat;
+    let (before, begun) = (beat(), Instant::now());
+    runtime().block_on(async {
+        while begun.elapsed() < LEASE {
+            // No leaf is so long, which the sequencer finds.
+            log.append(EntryBytes(vec![7; 70_000])).await.unwrap_err();
+        }
+    });
+    let beats = beat() - before;
+    assert!((2..=5).contains(&beats), "{beats} beats within a lease");
+    log.close().unwrap();
 }

@@ -35,6 +35,10 @@ pub enum Outcome {
     StorageFull(Duration),
     /// Not here, or not any more: whoever has the log now must be asked.
     Elsewhere,
+    /// Not known yet, and no reason to let the others wait: it is to be asked for again.
+    Later,
+    /// The log takes no more.
+    Ended,
 }
 
 /// A receipt without what its checkpoint says.
@@ -160,6 +164,8 @@ const INVALID: u8 = 1;
 const OVERLOADED: u8 = 2;
 const STORAGE_FULL: u8 = 3;
 const ELSEWHERE: u8 = 4;
+const LATER: u8 = 5;
+const ENDED: u8 = 6;
 /// Bits of a receipt.
 const DUPLICATE: u8 = 1;
 const TIMED: u8 = 2;
@@ -193,6 +199,8 @@ impl Outcome {
                 writer.raw(&millis(after).to_be_bytes());
             }
             Self::Elsewhere => writer.u8(ELSEWHERE),
+            Self::Later => writer.u8(LATER),
+            Self::Ended => writer.u8(ENDED),
         }
         Some(())
     }
@@ -227,6 +235,8 @@ impl Outcome {
             OVERLOADED => Self::Overloaded(after(reader)?),
             STORAGE_FULL => Self::StorageFull(after(reader)?),
             ELSEWHERE => Self::Elsewhere,
+            LATER => Self::Later,
+            ENDED => Self::Ended,
             _ => return None,
         })
     }
