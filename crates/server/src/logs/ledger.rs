@@ -194,7 +194,10 @@ impl<L: Carried> Ledger<L> {
             }
             let error = match taken {
                 Ok(Ok(frozen)) => {
-                    tracing::info!(entries = frozen.view().size(), "the log that has ended is nobody's any more");
+                    tracing::info!(
+                        entries = frozen.view().size(),
+                        "the log that has ended is nobody's any more"
+                    );
                     let _ = ended.frozen.set(frozen);
                     return;
                 }

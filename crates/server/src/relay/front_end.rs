@@ -392,10 +392,12 @@ impl<L: Carried> Inner<L> {
             None => self.unpublished(&path).await,
         };
         match asked {
-            Err(error) if error.status() != StatusCode::NOT_FOUND && !ended => match self.settled(&path).await? {
-                Some(settled) => settled.ok_or_else(ApiError::not_found),
-                None => Err(error),
-            },
+            Err(error) if error.status() != StatusCode::NOT_FOUND && !ended => {
+                match self.settled(&path).await? {
+                    Some(settled) => settled.ok_or_else(ApiError::not_found),
+                    None => Err(error),
+                }
+            }
             asked => asked,
         }
     }

@@ -1,7 +1,7 @@
 //! A sequencer as front ends ask it, over a bucket whose old entries take long to be read.
 
 use super::*;
-use crate::{clock::Clock, kept::Kept, relay::memory::Memory, rekor};
+use crate::{clock::Clock, kept::Kept, rekor, relay::memory::Memory};
 use sealog_crypto::{KeyKind, PrivateKey};
 use sealog_log_engine::{BucketPlace, Settings};
 use sealog_tlog::{EntryBytes, EntryLeaf, note::KeySigner};
