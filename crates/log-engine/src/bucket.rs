@@ -572,7 +572,10 @@ impl CommitPoint for HeadCommit {
     fn release(&mut self) -> Result<(), CommitError> {
         let mut head = self.head.clone();
         head.holder = None;
-        self.replace(head)
+        self.replace(head)?;
+        // What is left of it, whoever opens the log next removes.
+        let _ = self.garbage.tidy();
+        Ok(())
     }
 }
 

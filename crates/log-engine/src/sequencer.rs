@@ -195,9 +195,11 @@ impl<L: Leaf> Sequencer<L> {
 
     /// Nothing was committed for a while: others are shown that the log has a sequencer, and this one learns whether it still is it.
     pub(crate) fn beat(&mut self) {
-        if self.health.failure().is_none()
-            && let Err(error) = self.commit_point.beat()
-        {
+        if self.health.failure().is_some() {
+            return;
+        }
+        self.retire();
+        if let Err(error) = self.commit_point.beat() {
             let (cause, error) = match error {
                 CommitError::Superseded => (Cause::Superseded, None),
                 CommitError::Refused(error) | CommitError::Unknown(error) => (Cause::Commit, Some(error)),
@@ -384,6 +386,10 @@ impl<L: Leaf> Sequencer<L> {
         if self.commit_point.wants_preparation() {
             self.outbox.want_segment();
         }
+        self.retire();
+    }
+
+    fn retire(&mut self) {
         if let Err(error) = self.commit_point.retire(self.outbox.durable(), self.outbox.published()) {
             tracing::warn!(%error, "an old write-ahead segment could not be removed");
         }

@@ -87,5 +87,12 @@ fn it_shows_itself_whatever_it_is_asked() {
     });
     let beats = beat() - before;
     assert!((2..=5).contains(&beats), "{beats} beats within a lease");
+    // What was published meanwhile need not be named any more.
+    let head = || Head::parse(&bucket.look(HEAD).unwrap()).unwrap();
+    assert_eq!((head().base, head().segments), (1, Vec::new()));
+    runtime().block_on(log.append(entry("last"))).unwrap();
     log.close().unwrap();
+    let head = head();
+    assert_eq!((head.base, head.segments, head.holder), (2, Vec::new(), None));
+    assert_eq!(bucket.list(WAL).unwrap(), Vec::<String>::new());
 }

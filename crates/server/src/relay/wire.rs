@@ -136,19 +136,20 @@ impl Answer {
     /// See [`WireError`].
     pub fn parse(bytes: &Bytes, entries: usize) -> Result<Self, WireError> {
         let mut reader = open(bytes, ANSWER)?;
-        let answer = Self::read(&mut reader, bytes).ok_or(WireError::Malformed)?;
-        match reader.is_empty() && answer.outcomes.len() == entries {
+        let answer = Self::read(&mut reader, bytes, entries).ok_or(WireError::Malformed)?;
+        match reader.is_empty() {
             true => Ok(answer),
             false => Err(WireError::Malformed),
         }
     }
 
-    fn read(reader: &mut Reader<'_>, all: &Bytes) -> Option<Self> {
+    fn read(reader: &mut Reader<'_>, all: &Bytes, entries: usize) -> Option<Self> {
         let mut answer = Self::default();
-        for _ in 0..reader.u32()? {
+        // An outcome of one byte takes a hundred here: no more of them than there can be.
+        for _ in 0..reader.length().filter(|checkpoints| *checkpoints <= entries)? {
             answer.checkpoints.push(all.slice_ref(reader.bytes()?));
         }
-        for _ in 0..reader.u32()? {
+        for _ in 0..reader.length().filter(|outcomes| *outcomes == entries)? {
             let outcome = Outcome::read(reader, all)?;
             if matches!(&outcome, Outcome::Logged(logged) if logged.checkpoint >= answer.checkpoints.len()) {
                 return None;

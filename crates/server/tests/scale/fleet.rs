@@ -117,7 +117,9 @@ impl Fleet {
         }
         let before = fs::read_to_string(&machine.config).unwrap();
         fs::write(&machine.config, before + &text).unwrap();
-        init(machine);
+        if like.is_none() {
+            init(machine);
+        }
         let (config, dir) = (machine.config.clone(), machine.dir.clone());
         Machine { config, url: format!("http://127.0.0.1:{port}"), internal: internal_url, dir }
     }
@@ -159,8 +161,12 @@ impl Machine {
 
     /// Gives the machine's log an end that is over.
     pub(crate) fn ends(&self) {
+        self.ends_at("2026-01-02T00:00:00Z");
+    }
+
+    pub(crate) fn ends_at(&self, end: &str) {
         let text = fs::read_to_string(&self.config).unwrap();
-        let ended = text.replacen("[rekor]\n", "[rekor]\nend = \"2026-01-02T00:00:00Z\"\n", 1);
+        let ended = text.replacen("[rekor]\n", &format!("[rekor]\nend = \"{end}\"\n"), 1);
         assert_ne!(text, ended);
         fs::write(&self.config, ended).unwrap();
     }

@@ -88,7 +88,8 @@ async fn a_front_end_speaks_grpc_and_refuses_when_the_sequencer_is_away() {
     grpc.call(CREATE, &forged).await.refused("3", "");
     let checkpoint = async || {
         let called = grpc.call(CHECKPOINT, &[]).await;
-        String::from_utf8(fields(called.message())[0].1.clone()).unwrap()
+        let body = fields(called.message());
+        String::from_utf8(body.iter().find(|(tag, _)| *tag == 2).unwrap().1.clone()).unwrap()
     };
     let begun = Instant::now();
     while !checkpoint().await.starts_with("localhost\n2\n") {

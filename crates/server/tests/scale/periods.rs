@@ -101,6 +101,32 @@ async fn an_ended_log_is_read_whoever_has_it() {
     client.is_frozen(&front.url).await;
 }
 
+/// By the sequencer's clock, while the front end's says that there is time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sequencer_says_that_the_log_has_ended() {
+    let Some(s3) = S3::versitygw() else { return };
+    let (fleet, client) = (Fleet::new(), Client::new());
+    let machine = fleet.sequencer("one", &s3.endpoint(), false, None);
+    let front = fleet.front_end("two", &s3.endpoint(), &machine);
+    let end = sealog_server::clock::Clock::system().unix_seconds() + 5;
+    machine.ends_at(&sealog_bundle::UnixTime::from_seconds(end).to_string());
+    let (mut one, _two) = (machine.start(), front.start());
+    assert_eq!(client.log(&front.url, "in time").await.0, 201);
+    let begun = Instant::now();
+    while client.log(&machine.url, "in time").await.0 != 405 {
+        assert!(begun.elapsed() < LIMIT, "{}", one.said());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let begun = Instant::now();
+    client.is_frozen(&front.url).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // Once it is gone, and took leave, nobody need be asked what is there.
+    one.signal("-TERM");
+    assert_eq!(one.ends_within(LIMIT).await, Some(0));
+    assert_eq!(client.get(&front.url, "tile/0/000.p/200").await.0, 404);
+    assert_eq!(client.get(&front.url, "tile/0/000.p/2").await.0, 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_and_its_successor_have_front_ends_and_sequencers() {
     let Some(s3) = S3::versitygw() else { return };
