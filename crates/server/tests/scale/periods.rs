@@ -47,7 +47,7 @@ impl Client {
         assert_eq!(self.log(url, "too late").await, (405, format!("{FROZEN}\n")));
         assert_eq!(self.get(url, "checkpoint").await.0, 200);
         assert_eq!(self.get(url, "tile/0/000.p/1").await.0, 200);
-        assert_eq!(self.get(url, "tile/0/000.p/200").await.0, 404);
+        assert_eq!(self.get(url, "tile/0/900").await.0, 404);
     }
 }
 
