@@ -8,7 +8,7 @@ use crate::place::BucketPlace;
 use crate::sim::bucket::SimBucket;
 use crate::storage::{Commit, Storage};
 use crate::support::{EntryLog, Owner, entry, runtime};
-use sealog_tlog::EntryBytes;
+use sealog_tlog::{EntryBytes, EntryLeaf};
 use std::time::Instant;
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -60,6 +60,34 @@ fn a_record_that_is_there_stays() {
     assert_eq!(bucket.look(&name).unwrap(), "another's");
     // The next attempt has another name.
     begun.commit.commit(&commit(0, b"log\n1\n\n", &entries)).unwrap();
+}
+
+/// Readers ask for what any checkpoint promised, and not every checkpoint was published.
+#[test]
+fn what_was_never_published_is_cut_from_what_is() {
+    let bucket = Arc::new(SimBucket::new(1));
+    let hashes: Vec<u8> = (0..5).flat_map(|n| [n; 32]).collect();
+    let elements: Vec<u8> = (0..5).flat_map(|n| [0, 2, n, n]).collect();
+    let put = |path: &str, bytes: &[u8]| {
+        bucket.put_many(&[(format!("public/{path}"), Bytes::copy_from_slice(bytes))]).unwrap();
+    };
+    put("tile/0/001.p/5", &hashes);
+    put("tile/entries/001.p/5", &elements);
+    let reader = Reader::of::<EntryLeaf>(Arc::clone(&bucket) as _);
+    for (kind, all, each) in [("tile/0", &hashes, 32), ("tile/entries", &elements, 4)] {
+        let read = |width: usize, size| reader.read_at(&format!("{kind}/001.p/{width}"), size).unwrap();
+        for width in 1..5 {
+            assert_eq!(read(width, 261).unwrap(), &all[..width * each]);
+            assert_eq!(read(width, 0), None);
+        }
+        assert_eq!(read(5, 261).unwrap(), all);
+        assert_eq!(read(6, 261), None);
+        assert_eq!(reader.read_at(&format!("{kind}/000.p/5"), 261).unwrap(), None);
+        assert_eq!(reader.read_at(&format!("{kind}/002.p/5"), u64::MAX).unwrap(), None);
+    }
+    assert_eq!(reader.read_at("tile/63/001.p/5", u64::MAX).unwrap(), None);
+    put("tile/0/001.p/5", &hashes[..40]);
+    assert!(reader.read_at("tile/0/001.p/3", 261).is_err());
 }
 
 /// Whoever looks on sees that it lives, also while all it does is to refuse.

@@ -90,6 +90,10 @@ struct Left {
     later: Vec<Waiting>,
 }
 
+fn not_the_logs() -> ApiError {
+    ApiError::internal("the log failed").because("the checkpoint in the bucket is not the log's")
+}
+
 fn queue_up(queue: &mpsc::Sender<Waiting>, waiting: Waiting) {
     if let Err(mpsc::error::TrySendError::Full(waiting)) = queue.try_send(waiting) {
         // Whoever asked may have gone.
@@ -367,9 +371,7 @@ impl<L: Carried> Inner<L> {
         }
         let now = Instant::now();
         let found = self.published(CHECKPOINT_PATH.to_owned()).await?.ok_or_else(ApiError::not_found)?;
-        let (size, _) = self.signed(&found).ok_or_else(|| {
-            ApiError::internal("the log failed").because("the checkpoint in the bucket is not the log's")
-        })?;
+        let (size, _) = self.signed(&found).ok_or_else(not_the_logs)?;
         // Stores may answer with what was there a moment ago; a log does not become shorter.
         let (size, bytes) = match held.take() {
             Some((_, known, bytes)) if known > size => (known, bytes),
@@ -404,11 +406,14 @@ impl<L: Carried> Inner<L> {
 
     /// What is under this path, or that nothing is, if all that was committed is published by now.
     async fn settled(&self, path: &str) -> Result<Option<Option<Bytes>>, ApiError> {
-        match self.from_bucket(Reader::all_is_published).await? {
-            // It may have been published since it was looked for.
-            true => self.published(path.to_owned()).await.map(Some),
-            false => Ok(None),
+        if !self.from_bucket(Reader::all_is_published).await? {
+            return Ok(None);
         }
+        // Under that checkpoint everything is that any receipt ever promised.
+        let checkpoint = self.published(CHECKPOINT_PATH.to_owned()).await?.unwrap_or_default();
+        let (size, _) = self.signed(&checkpoint).ok_or_else(not_the_logs)?;
+        let path = path.to_owned();
+        self.from_bucket(move |reader| reader.read_at(&path, size)).await.map(Some)
     }
 
     async fn published(&self, path: String) -> Result<Option<Bytes>, ApiError> {

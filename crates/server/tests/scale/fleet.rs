@@ -225,10 +225,11 @@ impl Process {
         }
     }
 
-    /// Waits until it listens.
-    pub(crate) async fn listens_within(&mut self, limit: Duration) {
+    /// Waits until it answers: the socket is there before it does.
+    pub(crate) async fn answers_within(&mut self, limit: Duration) {
         let begun = Instant::now();
-        while tokio::net::TcpStream::connect(self.url.strip_prefix("http://").unwrap()).await.is_err() {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build().unwrap();
+        while client.get(format!("{}/readyz", self.url)).send().await.is_err() {
             assert!(begun.elapsed() < limit && self.runs(), "not up after {limit:?}: {}", self.said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -65,17 +65,17 @@ async fn an_ended_log_is_read_whoever_has_it() {
     second.ends();
     front.ends();
     let mut three = front.spawn();
-    three.listens_within(LIMIT).await;
+    three.answers_within(LIMIT).await;
     client.is_frozen(&front.url).await;
     let mut two = second.spawn();
-    two.listens_within(LIMIT).await;
+    two.answers_within(LIMIT).await;
     assert_eq!(two.readiness().await.0, 200);
     client.is_frozen(&second.url).await;
     // It waits for the log, and does not wait when it is to stop.
     two.signal("-TERM");
     assert_eq!(two.ends_within(LIMIT).await, Some(0));
     let mut two = second.spawn();
-    two.listens_within(LIMIT).await;
+    two.answers_within(LIMIT).await;
 
     // What was acknowledged last is published by whoever has the key, once the other one is gone.
     for n in 0..20 {
@@ -164,7 +164,7 @@ async fn a_log_and_its_successor_have_front_ends_and_sequencers() {
         process.signal("-TERM");
         assert_eq!(process.ends_within(LIMIT).await, Some(0), "{}", process.said());
         *process = machine.spawn();
-        process.listens_within(LIMIT).await;
+        process.answers_within(LIMIT).await;
     }
     for url in [&first.url, &front.url] {
         client.is_frozen(url).await;

@@ -361,6 +361,9 @@ async fn only_what_is_not_known_yet_is_asked_for_again() {
 async fn nothing_is_said_not_to_be_there_that_may_be() {
     let (key, bucket) = (Key::new(), Arc::new(Memory::default()));
     let front_end = front_end(&key, &bucket, 1);
+    let mut edge = Edge::new();
+    edge.push(Hash([1; 32]));
+    *bucket.checkpoint.lock().unwrap() = key.sign(ORIGIN, &edge).to_vec();
     for ended in [false, true] {
         let status = async |path: &str| front_end.read(path.to_owned(), ended).await.unwrap_err().status();
         // Nobody who could be asked, and one that does not answer.

@@ -19,6 +19,13 @@ struct World {
     _home: tempfile::TempDir,
 }
 
+/// Whoever waits for an object would keep the process from ending.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.bucket.hold_up(None);
+    }
+}
+
 fn entry(n: usize) -> EntryBytes {
     EntryBytes(format!("entry {n}").into_bytes())
 }
