@@ -14,7 +14,7 @@
 //! A swap whose answer was lost is settled by reading the head again: it is ours, or still the old one (then the same
 //! swap is tried again: of the same bytes it does not matter which attempt arrives), or another's.
 
-mod head;
+pub(crate) mod head;
 mod objects;
 mod probe;
 mod reader;
@@ -576,7 +576,10 @@ impl CommitPoint for HeadCommit {
     fn release(&mut self) -> Result<(), CommitError> {
         let mut head = self.head.clone();
         head.holder = None;
-        self.replace(head)
+        self.replace(head)?;
+        // What is left of it, whoever opens the log next removes.
+        let _ = self.garbage.tidy();
+        Ok(())
     }
 }
 

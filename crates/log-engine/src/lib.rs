@@ -28,6 +28,7 @@ mod layout;
 mod log;
 mod logged;
 mod outbox;
+pub mod outside;
 mod place;
 mod queue;
 mod reading;

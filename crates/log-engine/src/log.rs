@@ -17,6 +17,7 @@ use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError}
 use crate::health::Health;
 use crate::index::Index;
 use crate::logged;
+use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::queue::{Queue, Refused};
 use crate::receipt::Receipt;
@@ -55,6 +56,7 @@ struct Threads {
     sequencing: JoinHandle<Box<dyn CommitPoint>>,
     flushing: JoinHandle<()>,
     indexing: JoinHandle<()>,
+    outbox: Arc<Outbox>,
 }
 
 /// Entries logged before are read back from their bundles, up to 16 MiB each: only so many at once, and only so many
@@ -135,7 +137,7 @@ impl<L: Leaf> Log<L> {
             let indexing = spawn("sealog-indexer", &place, || indexer.run())?;
             let flushing = spawn("sealog-flusher", &place, || flusher.run())?;
             let sequencing = spawn("sealog-sequencer", &place, || sequencer.run())?;
-            Ok(Threads { sequencing, flushing, indexing })
+            Ok(Threads { sequencing, flushing, indexing, outbox: Arc::clone(&outbox) })
         })();
         let threads = Mutex::new(Some(spawned.inspect_err(|_| {
             index.close();
@@ -269,7 +271,7 @@ impl<L: Leaf> Inner<L> {
             index.close();
         }
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Threads { sequencing, flushing, indexing }) = threads.take() {
+        if let Some(Threads { sequencing, flushing, indexing, outbox }) = threads.take() {
             let commit_point = sequencing.join();
             if flushing.join().is_err() | indexing.join().is_err() | commit_point.is_err() {
                 self.health.fail(Cause::Thread, None);
@@ -277,9 +279,17 @@ impl<L: Leaf> Inner<L> {
             // Others may have the log once everything is published, and only if nothing is in doubt.
             if self.health.failure().is_none()
                 && let Ok(mut commit_point) = commit_point
-                && let Err(error) = commit_point.release()
             {
-                tracing::warn!(?error, "the log could not be let go; others will wait for its lease to end");
+                // Whoever looks at it afterwards sees that all is published.
+                if let Err(error) = commit_point.retire(outbox.durable(), outbox.published()) {
+                    tracing::warn!(%error, "an old write-ahead segment could not be removed");
+                }
+                if let Err(error) = commit_point.release() {
+                    tracing::warn!(
+                        ?error,
+                        "the log could not be let go; others will wait for its lease to end"
+                    );
+                }
             }
         }
         self.index.store(None);

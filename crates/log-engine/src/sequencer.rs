@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -102,6 +102,28 @@ pub(crate) struct Sequencer<L: Leaf> {
     pub(crate) health: Arc<Health>,
 }
 
+/// When others last saw that the log has a sequencer.
+struct Pulse {
+    /// How often they want to, if they can.
+    interval: Option<Duration>,
+    last: Instant,
+}
+
+impl Pulse {
+    fn felt(&mut self) {
+        self.last = Instant::now();
+    }
+
+    /// Until the next beat.
+    fn left(&self) -> Option<Duration> {
+        self.interval.map(|interval| interval.saturating_sub(self.last.elapsed()))
+    }
+
+    fn is_due(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+}
+
 type Waiter = oneshot::Sender<Result<Answer, AppendError>>;
 
 /// Entries that have a place in a batch not yet committed.
@@ -130,22 +152,30 @@ impl<L: Leaf> Sequencer<L> {
         let mut arrived = Vec::new();
         let mut waiting: VecDeque<Item<L::Pending>> = VecDeque::new();
         let mut last_len = 0;
+        let mut pulse = Pulse { interval: self.commit_point.beat_interval(), last: Instant::now() };
         loop {
             if waiting.is_empty() {
                 let linger = if last_len >= LOADED { self.settings.linger } else { Duration::ZERO };
-                let idle = self.commit_point.beat_interval();
-                if !self.queue.take(&mut arrived, idle, linger, last_len) {
+                if !self.queue.take(&mut arrived, pulse.left(), linger, last_len) {
                     return self.commit_point;
-                }
-                if arrived.is_empty() {
-                    self.beat();
-                    continue;
                 }
             } else {
                 self.queue.take_more(&mut arrived);
             }
             waiting.extend(arrived.drain(..));
-            let room = self.outbox.wait_for_room();
+            let room = loop {
+                // Whatever comes in, and if all of it is refused: only a commit shows as much.
+                if pulse.is_due() {
+                    self.beat();
+                    pulse.felt();
+                }
+                if let Some(room) = self.outbox.wait_for_room(pulse.left()) {
+                    break room;
+                }
+            };
+            if waiting.is_empty() {
+                continue;
+            }
             let refusal = match (self.health.failure(), room) {
                 (Some(failure), _) => Some(AppendError::Stopped(failure.clone())),
                 (None, Room::DiskFull) => Some(AppendError::StorageFull { retry_after: RETRY_AFTER }),
@@ -155,15 +185,21 @@ impl<L: Leaf> Sequencer<L> {
                 refuse(waiting.drain(..).map(|item| item.answer), &error);
                 continue;
             }
+            let size = self.tree.size();
             last_len = self.make_batch(&mut waiting);
+            if self.tree.size() > size {
+                pulse.felt();
+            }
         }
     }
 
-    /// Nothing to commit: others are shown that the log has a sequencer, and this one learns whether it still is it.
+    /// Nothing was committed for a while: others are shown that the log has a sequencer, and this one learns whether it still is it.
     pub(crate) fn beat(&mut self) {
-        if self.health.failure().is_none()
-            && let Err(error) = self.commit_point.beat()
-        {
+        if self.health.failure().is_some() {
+            return;
+        }
+        self.retire();
+        if let Err(error) = self.commit_point.beat() {
             let (cause, error) = match error {
                 CommitError::Superseded => (Cause::Superseded, None),
                 CommitError::Refused(error) | CommitError::Unknown(error) => (Cause::Commit, Some(error)),
@@ -350,6 +386,10 @@ impl<L: Leaf> Sequencer<L> {
         if self.commit_point.wants_preparation() {
             self.outbox.want_segment();
         }
+        self.retire();
+    }
+
+    fn retire(&mut self) {
         if let Err(error) = self.commit_point.retire(self.outbox.durable(), self.outbox.published()) {
             tracing::warn!(%error, "an old write-ahead segment could not be removed");
         }

@@ -65,7 +65,7 @@ pub(crate) trait CommitPoint: Send {
         None
     }
 
-    /// Shows it, while there is nothing to commit.
+    /// Shows it, while nothing is committed.
     fn beat(&mut self) -> Result<(), CommitError> {
         Ok(())
     }

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::disk::RealDisk;
+use crate::place::BucketPlace;
 use crate::sim::bucket::SimBucket;
 use crate::storage::{Commit, Objects as _, Storage};
+use crate::support::{EntryLog, Owner, entry, runtime};
 use crate::tree::FullFile;
+use sealog_tlog::{EntryBytes, EntryLeaf};
+use std::time::Instant;
 
 const LEASE: Duration = Duration::from_secs(1);
 
@@ -124,4 +128,67 @@ fn a_partial_is_written_once_and_one_that_may_be_missing_again() {
     }
     objects.drop_partials(&[file(full)]).unwrap();
     assert_eq!(bucket.list("public/tile/1/000.p/").unwrap(), Vec::<String>::new());
+}
+
+/// Readers ask for what any checkpoint promised, and not every checkpoint was published.
+#[test]
+fn what_was_never_published_is_cut_from_what_is() {
+    let bucket = Arc::new(SimBucket::new(1));
+    let hashes: Vec<u8> = (0..5).flat_map(|n| [n; 32]).collect();
+    let elements: Vec<u8> = (0..5).flat_map(|n| [0, 2, n, n]).collect();
+    let put = |path: &str, bytes: &[u8]| {
+        bucket.put_many(&[(format!("public/{path}"), Bytes::copy_from_slice(bytes))]).unwrap();
+    };
+    put("tile/0/001.p/5", &hashes);
+    put("tile/entries/001.p/5", &elements);
+    let reader = Reader::of::<EntryLeaf>(Arc::clone(&bucket) as _);
+    for (kind, all, each) in [("tile/0", &hashes, 32), ("tile/entries", &elements, 4)] {
+        let read = |width: usize, size| reader.read_at(&format!("{kind}/001.p/{width}"), size).unwrap();
+        for width in 1..5 {
+            assert_eq!(read(width, 261).unwrap(), &all[..width * each]);
+            assert_eq!(read(width, 0), None);
+        }
+        assert_eq!(read(5, 261).unwrap(), all);
+        assert_eq!(read(6, 261), None);
+        assert_eq!(reader.read_at(&format!("{kind}/000.p/5"), 261).unwrap(), None);
+        assert_eq!(reader.read_at(&format!("{kind}/002.p/5"), u64::MAX).unwrap(), None);
+    }
+    assert_eq!(reader.read_at("tile/63/001.p/5", u64::MAX).unwrap(), None);
+    put("tile/0/001.p/5", &hashes[..40]);
+    assert!(reader.read_at("tile/0/001.p/3", 261).is_err());
+}
+
+/// Whoever looks on sees that it lives, also while all it does is to refuse.
+#[test]
+fn it_shows_itself_whatever_it_is_asked() {
+    let (owner, bucket) = (Owner::new(), Arc::new(SimBucket::new(1)));
+    let place = BucketPlace {
+        bucket: Arc::clone(&bucket) as _,
+        local: owner.dir(),
+        at: String::new(),
+        token: String::new(),
+        stand_by: false,
+        given_up: Arc::default(),
+    };
+    let mut settings = owner.settings();
+    settings.lease = LEASE;
+    let log = EntryLog::create(place, settings, Some(entry("seed"))).unwrap();
+    let beat = || Head::parse(&bucket.look(HEAD).unwrap()).unwrap().beat;
+    let (before, begun) = (beat(), Instant::now());
+    runtime().block_on(async {
+        while begun.elapsed() < LEASE {
+            // No leaf is so long, which the sequencer finds.
+            log.append(EntryBytes(vec![7; 70_000])).await.unwrap_err();
+        }
+    });
+    let beats = beat() - before;
+    assert!((2..=5).contains(&beats), "{beats} beats within a lease");
+    // What was published meanwhile need not be named any more.
+    let head = || Head::parse(&bucket.look(HEAD).unwrap()).unwrap();
+    assert_eq!((head().base, head().segments), (1, Vec::new()));
+    runtime().block_on(log.append(entry("last"))).unwrap();
+    log.close().unwrap();
+    let head = head();
+    assert_eq!((head.base, head.segments, head.holder), (2, Vec::new(), None));
+    assert_eq!(bucket.list(WAL).unwrap(), Vec::<String>::new());
 }
