@@ -118,6 +118,16 @@ pub(crate) fn remember(disk: &dyn Disk, first_seen: &Path, checkpoint: &[u8]) ->
     files::write_durable(disk, first_seen, checkpoint)
 }
 
+/// The directory of the memory. A process that was killed may have made it, and its name may not be durable.
+fn ensure_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    files::ensure_dir(disk, dir)?;
+    match disk.sync_dir(files::parent(dir)?) {
+        // Where we may not even look, we have made nothing.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
+}
+
 /// A process that signs with a key, for as long as this lives.
 pub(crate) struct Signing {
     disk: Arc<dyn Disk>,
@@ -131,7 +141,7 @@ impl Signing {
     /// its head decides between them, so there they may wait for each other.
     pub(crate) fn begin(disk: Arc<dyn Disk>, first_seen: &Path, place: &Mark) -> Result<Self, OpenError> {
         let dir = files::parent(first_seen).at("find the directory of", first_seen)?;
-        files::ensure_dir(disk.as_ref(), dir).at("create the directory", dir)?;
+        ensure_dir(disk.as_ref(), dir).at("create the directory", dir)?;
         let path = first_seen.with_extension("lock");
         let lock = disk.lock(&path).at("lock", &path)?;
         if lock.is_none() {
