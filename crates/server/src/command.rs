@@ -260,7 +260,10 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             reports.iter().try_for_each(|report| data(&report.to_string()))
         }
         Command::Export { config, log, to, store } => {
-            data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::Out, &to, &store).await?)
+            data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::Out, &to, &store).await?)?;
+            talk(
+                "where it was it takes no more entries: name the new place in the configuration before it runs again",
+            )
         }
         Command::Import { config, log, from, store } => {
             data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::In, &from, &store).await?)
