@@ -113,7 +113,7 @@ fn a_log_is_exported_imported_and_goes_on() {
 
     // Where it was it is read, and takes no more; nor is a second copy made of it.
     let moved = format!("takes no more entries: it was moved to {}", copy.display());
-    for (command, more) in [("run", &[][..]), ("export", &["--log", "rekor", "--to", text(&other)])] {
+    for (command, more) in [("run", &[][..]), ("export", &["--log", "rekor", "--to", text(&other)][..])] {
         let words = said(&stopped.sealogd(command, more), 2);
         assert!(words.contains(&moved) && words.contains("hint: run the log where it went"), "{words}");
     }
