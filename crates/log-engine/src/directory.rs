@@ -14,7 +14,9 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{Evidence, IoContext, OpenError};
 use crate::files::{self, passes};
 use crate::layout::Layout;
-use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Torn, Upkeep, Visit};
+use crate::storage::{
+    Begun, CLOSED, Commit, CommitError, CommitPoint, Objects, Storage, Torn, Upkeep, Visit,
+};
 use crate::tree::FullFile;
 use crate::wal::{self, BLOCK, Closed, Damage, ScanError, Scanned, Segments, Wal};
 
@@ -85,6 +87,34 @@ impl Storage for Directory {
 
     fn name(&self) -> PathBuf {
         self.layout.wal()
+    }
+
+    fn place(&self) -> PathBuf {
+        let root = self.layout.root();
+        std::path::absolute(root).unwrap_or_else(|_| root.to_owned())
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn closed(&self) -> Result<Option<(PathBuf, String)>, OpenError> {
+        let path = self.layout.root().join(CLOSED);
+        let words = files::read_if_there(self.disk.as_ref(), &path).at("read", &path)?;
+        Ok(words.map(|words| (path, String::from_utf8_lossy(&words).trim_end().to_owned())))
+    }
+
+    fn close(&self, words: &str) -> Result<(), OpenError> {
+        let path = self.layout.root().join(CLOSED);
+        files::write_durable(self.disk.as_ref(), &path, format!("{words}\n").as_bytes()).at("write", &path)
+    }
+
+    fn reopen(&self) -> Result<(), OpenError> {
+        let path = self.layout.root().join(CLOSED);
+        match self.disk.remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &path),
+            _ => self.disk.sync_dir(self.layout.root()).at("sync", self.layout.root()),
+        }
     }
 
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {

@@ -17,6 +17,7 @@ use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError}
 use crate::health::Health;
 use crate::index::Index;
 use crate::logged;
+use crate::memory::Signing;
 use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::queue::{Queue, Refused};
@@ -49,8 +50,11 @@ struct Inner<L: Leaf> {
     lookups: Lookups,
     threads: Mutex<Option<Threads>>,
     /// Held until the threads have ended: another process may only then have the place.
-    hold: Mutex<Option<Box<dyn Send>>>,
+    hold: Mutex<Option<Hold>>,
 }
+
+/// What keeps others out: of the key, and of the place.
+type Hold = (Signing, Box<dyn Send>);
 
 struct Threads {
     sequencing: JoinHandle<Box<dyn CommitPoint>>,
@@ -130,7 +134,7 @@ impl<L: Leaf> Log<L> {
     fn start(storage: Box<dyn Storage>, settings: Settings) -> Result<Self, OpenError> {
         let lookups = Lookups::new(settings.max_pending.min(Semaphore::MAX_PERMITS));
         let place = storage.name();
-        let Parts { sequencer, flusher, indexer, queue, view, index, health, hold } =
+        let Parts { sequencer, flusher, indexer, queue, view, index, health, signing, hold } =
             assemble::<L>(storage, settings)?;
         let outbox = Arc::clone(&sequencer.outbox);
         let spawned = (|| {
@@ -143,7 +147,7 @@ impl<L: Leaf> Log<L> {
             index.close();
             outbox.close();
         })?));
-        let hold = Mutex::new(Some(hold));
+        let hold = Mutex::new(Some((signing, hold)));
         let index = ArcSwapOption::new(Some(index));
         Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, hold }) })
     }
@@ -293,7 +297,12 @@ impl<L: Leaf> Inner<L> {
             }
         }
         self.index.store(None);
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((signing, _)) = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && self.health.failure().is_none()
+            && let Err(error) = signing.ended(self.view.load().checkpoint())
+        {
+            tracing::warn!(%error, "the mark of a running log could not be removed; a restore will ask for more than it needs");
+        }
         self.health.failure().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 }

@@ -41,6 +41,10 @@ const LOADED: usize = 16;
 /// Side objects remembered as written; forgetting them costs a look at the disk.
 const MAX_KNOWN_OBJECTS: usize = 1 << 16;
 
+/// A log of timed leaves gives its last time again while the clock is behind it by no more than this, as after a small
+/// correction. Further on, whoever trusts the log would be told times that have not come.
+const MAX_AHEAD_MS: u64 = 60_000;
+
 /// An entry on its way to a place.
 pub(crate) struct Item<P> {
     pub(crate) pending: P,
@@ -94,6 +98,8 @@ pub(crate) struct Sequencer<L: Leaf> {
     pub(crate) known_objects: std::collections::HashSet<String>,
     /// The last batch could not be made durable, and that was said.
     pub(crate) refusing: bool,
+    /// The clock is far behind the last leaf, and that was said.
+    pub(crate) clock_behind: bool,
     pub(crate) queue: Arc<Queue<Item<L::Pending>>>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) view: Arc<ArcSwap<View>>,
@@ -256,7 +262,10 @@ impl<L: Leaf> Sequencer<L> {
     /// Gives waiting entries their places, up to the size of a batch.
     fn stage(&mut self, waiting: &mut VecDeque<Item<L::Pending>>) -> Batch {
         let first = self.tree.size();
-        let time_ms = (self.settings.clock)().max(self.last_time_ms);
+        let now_ms = (self.settings.clock)();
+        let time_ms = now_ms.max(self.last_time_ms);
+        let behind = clock_behind::<L>(self.last_time_ms, now_ms);
+        self.tell_of_clock(behind.as_ref());
         let mut batch = Batch {
             first,
             time_ms,
@@ -270,7 +279,8 @@ impl<L: Leaf> Sequencer<L> {
         while batch.bytes < self.settings.max_batch_bytes
             && let Some(item) = waiting.pop_front()
         {
-            match self.place(&item, first + batch.entries.len() as u64, time_ms) {
+            let index = first + batch.entries.len() as u64;
+            match self.place(&item, index, time_ms, behind.as_ref()) {
                 Ok(Place::Logged(index)) => batch.duplicates.push((index, item.answer)),
                 Ok(Place::New { leaf_hash, encoded }) => {
                     batch.keys.push((item.key, first + batch.entries.len() as u64));
@@ -286,7 +296,29 @@ impl<L: Leaf> Sequencer<L> {
         batch
     }
 
-    fn place(&mut self, item: &Item<L::Pending>, index: u64, time_ms: u64) -> Result<Place, AppendError> {
+    /// Says at once what the first entry would meet.
+    pub(crate) fn look_at_clock(&mut self) {
+        let behind = clock_behind::<L>(self.last_time_ms, (self.settings.clock)());
+        self.tell_of_clock(behind.as_ref());
+    }
+
+    fn tell_of_clock(&mut self, behind: Option<&AppendError>) {
+        match (behind, std::mem::replace(&mut self.clock_behind, behind.is_some())) {
+            (Some(error), false) => tracing::error!(%error, "entries are refused: {CLOCK_HINT}"),
+            (None, true) => {
+                tracing::info!("the clock has reached the log's last entry: entries are taken again")
+            }
+            _ => {}
+        }
+    }
+
+    fn place(
+        &mut self,
+        item: &Item<L::Pending>,
+        index: u64,
+        time_ms: u64,
+        behind: Option<&AppendError>,
+    ) -> Result<Place, AppendError> {
         if let Some(index) = self.recent.find(&item.key) {
             return Ok(Place::Logged(index));
         }
@@ -295,6 +327,9 @@ impl<L: Leaf> Sequencer<L> {
                 .map_err(|error| AppendError::Read(Arc::new(error)))?
         {
             return Ok(Place::Logged(index));
+        }
+        if let Some(behind) = behind {
+            return Err(behind.clone());
         }
         let placed = L::place(&item.pending, index, time_ms).map_err(AppendError::Entry)?;
         let (size, limit) = (placed.encoded.len(), self.settings.max_batch_bytes);
@@ -403,6 +438,21 @@ impl<L: Leaf> Sequencer<L> {
         refuse(batch.waiters.into_iter().chain(of_this_batch.into_iter().map(|(_, waiter)| waiter)), error);
         answer_duplicates(of_earlier);
     }
+}
+
+/// What to do about it.
+const CLOCK_HINT: &str =
+    "correct this machine's clock; if it was the last entry's that was wrong, wait, or begin a successor";
+
+/// Why no entry is taken, if the clock is too far behind the last leaf.
+fn clock_behind<L: Leaf>(last_ms: u64, now_ms: u64) -> Option<AppendError> {
+    let behind_ms = last_ms.saturating_sub(now_ms);
+    let retry_after = Duration::from_millis(behind_ms.min(MAX_AHEAD_MS));
+    (L::TIMED && behind_ms > MAX_AHEAD_MS).then_some(AppendError::ClockBehind {
+        last_ms,
+        now_ms,
+        retry_after,
+    })
 }
 
 enum Place {

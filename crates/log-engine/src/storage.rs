@@ -132,6 +132,9 @@ pub(crate) trait Objects: Send + Sync {
     fn name(&self, path: &str) -> PathBuf;
 }
 
+/// The file or object that says that nothing may be committed any more.
+pub(crate) const CLOSED: &str = "closed";
+
 /// What each committed record is shown to.
 pub(crate) type Visit<'a> = dyn FnMut(&Record<'_>) -> Result<(), OpenError> + 'a;
 
@@ -156,6 +159,21 @@ pub(crate) trait Storage: Send {
 
     /// How a person finds the committed records.
     fn name(&self) -> PathBuf;
+
+    /// The place itself, by a name that is the same from wherever it is asked.
+    fn place(&self) -> PathBuf;
+
+    /// Whether other machines may commit to it as well.
+    fn is_shared(&self) -> bool;
+
+    /// Why nothing may be committed here any more, if that was said; and where.
+    fn closed(&self) -> Result<Option<(PathBuf, String)>, OpenError>;
+
+    /// Says so, durably.
+    fn close(&self, words: &str) -> Result<(), OpenError>;
+
+    /// Takes it back.
+    fn reopen(&self) -> Result<(), OpenError>;
 
     /// Makes an empty place a log: its first record. A crash before the end leaves none.
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError>;

@@ -71,6 +71,10 @@ pub fn refuse(error: AppendError, overloaded: &'static str) -> ApiError {
                 .retry_after(retry_after)
                 .because(reason)
         }
+        AppendError::ClockBehind { retry_after, .. } => {
+            let words = "the log's clock is behind its last entry";
+            ApiError::new(Code::Unavailable, words).retry_after(retry_after).because(reason)
+        }
         AppendError::TooLarge { .. } | AppendError::Entry(_) => ApiError::invalid(reason),
         AppendError::Closed => ApiError::new(Code::Unavailable, "the log is being stopped"),
         _ => ApiError::internal("the log failed").because(reason),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sealog_tlog::{EntryBytes, EntryLeaf, Leaf};
+use sealog_tlog::{EntryBytes, EntryLeaf, Leaf, SignedCheckpoint};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -20,6 +20,7 @@ use crate::disk::Disk;
 use crate::error::{AppendError, OpenError};
 use crate::flusher::Next;
 use crate::logged;
+use crate::memory;
 use crate::queue::Refused;
 use crate::receipt::Receipt;
 use crate::sequencer::{Answer, Item};
@@ -238,9 +239,31 @@ impl Node {
             engine.parts.sequencer.outbox.close();
             engine.parts.flusher.step(now + Duration::from_secs(1));
             let sound = engine.parts.health.failure().is_none();
-            return Ok(sound && engine.parts.sequencer.commit_point.release().is_ok());
+            let released = sound && engine.parts.sequencer.commit_point.release().is_ok();
+            if sound {
+                let checkpoint = engine.parts.view.load().checkpoint().clone();
+                // Failing, it leaves the mark where it is.
+                let _ = engine.parts.signing.ended(&checkpoint);
+            }
+            return Ok(released);
         }
         Ok(false)
+    }
+
+    /// What the key remembers on this machine is all that it has signed, unless the mark beside it stands.
+    pub(super) fn check_memory(&self, model: &Model) -> Outcome {
+        let seen = &self.settings.first_seen;
+        let Kept::Directory = self.kept else { return Ok(()) };
+        if self.disk.look(&memory::mark_path(seen)).is_some() {
+            return Ok(());
+        }
+        let remembered = self.disk.look(seen).and_then(|bytes| SignedCheckpoint::parse(&bytes).ok());
+        let (remembered, signed) =
+            (remembered.map_or(0, |signed| signed.checkpoint.size), model.entries.len() as u64);
+        match remembered < signed {
+            true => broken!("{signed} entries were signed, {remembered} are remembered, and no mark stands"),
+            false => Ok(()),
+        }
     }
 
     /// What somebody reads who has only what is published.

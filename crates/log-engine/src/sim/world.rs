@@ -271,6 +271,7 @@ impl World {
     }
 
     fn open(&mut self, n: usize) -> Outcome {
+        self.nodes[n].check_memory(&self.model)?;
         let node = &mut self.nodes[n];
         // It may be killed again while it reads the log back, or have bad luck with what it reads.
         let killed = self.random.one_in(4);

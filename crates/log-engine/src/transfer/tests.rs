@@ -7,8 +7,9 @@ use sealog_tlog::EntryLeaf;
 
 use super::*;
 use crate::disk::DiskFile;
+use crate::storage::CLOSED;
 use crate::support::{Owner, append_all, entry, runtime};
-use crate::{Log, inspect};
+use crate::{Log, inspect, nothing_beside};
 
 /// A disk on which so many more changes can be made, and then none.
 struct Limited {
@@ -141,13 +142,16 @@ fn a_copy_to_a_full_or_read_only_disk_is_no_log_until_it_is_whole() {
         loop {
             let to = owner.home.path().join(format!("copy {then} {changes}"));
             let place = Place::from(&to);
-            let done = transfer_on::<EntryLeaf>(Limited::new(changes, then), &from, &place, &identity);
+            // Of the copy before.
+            let _ = std::fs::remove_file(owner.dir().join(CLOSED));
+            let disk = Limited::new(changes, then);
+            let done = transfer_on::<EntryLeaf>(disk, &from, &place, &identity, &nothing_beside);
             if let Err(error) = done {
                 failures += 1;
                 assert!(is_refused_by_disk(&error, then), "after {changes} changes: {error}");
                 let there = Log::<EntryLeaf>::open(&to, owner.settings());
                 assert!(matches!(there, Err(OpenError::NotALog { .. })), "after {changes} changes");
-                let again = transfer::<EntryLeaf>(&from, &place, &identity).unwrap();
+                let again = transfer::<EntryLeaf>(&from, &place, &identity, &nothing_beside).unwrap();
                 assert_eq!(again.sound.size, 300);
             }
             let whole = inspect::<EntryLeaf>(&place, &identity, true).unwrap();
@@ -169,16 +173,28 @@ fn a_backup_on_a_full_or_read_only_disk_stays_what_it_was() {
         let owner = log_of(250);
         let to = owner.home.path().join("backup");
         let from = public_files(&Place::from(&owner.dir()));
-        back_up::<EntryLeaf>(from.as_ref(), &to, &owner.verifier()).unwrap();
+        back_up::<EntryLeaf>(from.as_ref(), &to, &owner.verifier(), &nothing_beside).unwrap();
         grow(&owner, 250..300);
         let mut failures = 0;
         for changes in 0.. {
-            let done =
-                back_up_on::<EntryLeaf>(Limited::new(changes, then), from.as_ref(), &to, &owner.verifier());
+            let done = back_up_on::<EntryLeaf>(
+                Limited::new(changes, then),
+                from.as_ref(),
+                &to,
+                &owner.verifier(),
+                &nothing_beside,
+            );
             let there = public_files(&Place::from(&to));
             let (signed, _) = read_checkpoint(there.as_ref(), Some(&owner.verifier())).unwrap();
-            let sound =
-                read_log::<EntryLeaf>(there.as_ref(), &signed, Edge::new(), &[], &mut |_| Ok(())).unwrap();
+            let sound = read_log::<EntryLeaf>(
+                there.as_ref(),
+                &signed,
+                Edge::new(),
+                &[],
+                &nothing_beside,
+                &mut |_| Ok(()),
+            )
+            .unwrap();
             match done {
                 Err(error) => {
                     failures += 1;
@@ -201,14 +217,16 @@ fn a_restore_to_a_full_disk_is_begun_again() {
     let (key, seen) = (owner.verifier(), owner.first_seen());
     let identity = Identity { key: &key, first_seen: &seen };
     let backup = owner.home.path().join("backup");
-    back_up::<EntryLeaf>(public_files(&Place::from(&owner.dir())).as_ref(), &backup, &key).unwrap();
+    back_up::<EntryLeaf>(public_files(&Place::from(&owner.dir())).as_ref(), &backup, &key, &nothing_beside)
+        .unwrap();
     std::fs::remove_dir_all(owner.dir()).unwrap();
     let from = public_files(&Place::from(&backup));
     let to = Place::from(&owner.dir());
     let disk = Limited::new(9, io::ErrorKind::StorageFull);
-    let refused = restore_on::<EntryLeaf>(disk, from.as_ref(), &to, &identity, 1, false).unwrap_err();
+    let with = Restoring { identity, frozen: false, newest: &[], beside: &nothing_beside };
+    let refused = restore_on::<EntryLeaf>(disk, from.as_ref(), &to, &with).unwrap_err();
     assert!(is_refused_by_disk(&refused, io::ErrorKind::StorageFull), "{refused}");
     assert!(matches!(owner.try_open(), Err(OpenError::NotALog { .. })));
-    restore::<EntryLeaf>(from.as_ref(), &to, &identity, 1, false).unwrap();
+    restore::<EntryLeaf>(from.as_ref(), &to, &with).unwrap();
     grow(&owner, 300..310);
 }
