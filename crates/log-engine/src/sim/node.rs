@@ -87,7 +87,11 @@ impl Node {
 
     /// Starts the process, which reads the log back.
     pub(super) fn open(&mut self, sabotage: Option<&Sabotage>) -> Result<(), OpenError> {
-        let mut parts = assemble::<EntryLeaf>(self.storage(false)?, self.settings.clone())?;
+        let mut storage = self.storage(false)?;
+        if let Some(Sabotage::NoEpoch) = sabotage {
+            storage = Box::new(super::sabotage::Timid(storage));
+        }
+        let mut parts = assemble::<EntryLeaf>(storage, self.settings.clone())?;
         if let Some(sabotage) = sabotage {
             let honest =
                 std::mem::replace(&mut parts.sequencer.commit_point, Box::new(super::sabotage::Nothing));
@@ -98,16 +102,17 @@ impl Node {
     }
 
     fn set_calm(&self, calm: bool) {
+        self.disk.set_calm(calm);
         if let Kept::Bucket(bucket) = &self.kept {
             bucket.set_calm(calm);
         }
     }
 
-    /// The recovered log holds all that was ever seen of it.
-    pub(super) fn check_opened(&self, model: &mut Model) -> Outcome {
+    /// The recovered log holds all that was seen of it when it was taken: so many entries.
+    pub(super) fn check_opened(&self, model: &mut Model, known: usize) -> Outcome {
         let Some(engine) = &self.engine else { return Ok(()) };
         self.set_calm(true);
-        let opened = model.opened(&engine.parts.view.load());
+        let opened = model.opened(&engine.parts.view.load(), known);
         self.set_calm(false);
         opened
     }
@@ -148,9 +153,9 @@ impl Node {
         Ok(())
     }
 
-    /// One batch, and what callers are told of it.
-    pub(super) fn sequence(&mut self, model: &mut Model) -> Outcome {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
+    /// One batch, or a sign of life.
+    pub(super) fn make_batch(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
         let mut arrived = Vec::new();
         engine.parts.queue.take_more(&mut arrived);
         engine.waiting.extend(arrived);
@@ -161,14 +166,17 @@ impl Node {
                 false => drop(sequencer.make_batch(&mut engine.waiting)),
             }
         }
+    }
+
+    /// What callers hear, and what readers of the process see.
+    pub(super) fn listen(&mut self, model: &mut Model) -> Outcome {
         self.set_calm(true);
-        let heard = self.listen(model);
+        let heard = self.hear(model);
         self.set_calm(false);
         heard
     }
 
-    /// What callers hear, and what readers of the process see.
-    fn listen(&mut self, model: &mut Model) -> Outcome {
+    fn hear(&mut self, model: &mut Model) -> Outcome {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let view = engine.parts.view.load_full();
         model.saw(view.checkpoint(), Some(&view))?;
@@ -224,30 +232,24 @@ impl Node {
     }
 
     /// An orderly end: what was accepted is answered, everything is written, the log is let go. True if it was one.
-    pub(super) fn close(&mut self, now: Instant, model: &mut Model) -> Outcome<bool> {
-        let Some(engine) = &mut self.engine else { return Ok(false) };
+    pub(super) fn finish(&mut self, now: Instant) -> bool {
+        let Some(engine) = &mut self.engine else { return false };
         engine.parts.queue.close();
         for _ in 0..100 {
-            self.sequence(model)?;
+            self.make_batch();
             match &self.engine {
                 Some(engine) if !engine.waiting.is_empty() && engine.parts.health.failure().is_none() => {}
                 _ => break,
             }
         }
-        if let Some(mut engine) = self.engine.take() {
-            engine.parts.sequencer.outbox.close();
-            engine.parts.flusher.step(now + Duration::from_secs(1));
-            let sound = engine.parts.health.failure().is_none();
-            return Ok(sound && engine.parts.sequencer.commit_point.release().is_ok());
-        }
-        Ok(false)
+        let Some(Engine { parts, .. }) = &mut self.engine else { return false };
+        parts.sequencer.outbox.close();
+        parts.flusher.step(now + Duration::from_secs(1));
+        parts.health.failure().is_none() && parts.sequencer.commit_point.release().is_ok()
     }
 
-    /// What somebody reads who has only what is published.
+    /// What somebody reads who has only what is published in its directory.
     pub(super) fn public(&self, path: &str) -> Option<Vec<u8>> {
-        match &self.kept {
-            Kept::Directory => self.disk.look(&self.root.join("log/public").join(path)),
-            Kept::Bucket(bucket) => bucket.look(&format!("public/{path}")).map(|bytes| bytes.to_vec()),
-        }
+        self.disk.look(&self.root.join("log/public").join(path))
     }
 }
