@@ -130,7 +130,9 @@ impl Storage for Directory {
             }
             if segment.torn {
                 let what = match last {
-                    Some(last) if n < last => "bytes that are none of a record were cut off: the file is damaged",
+                    Some(last) if n < last => {
+                        "bytes that are none of a record were cut off: the file is damaged"
+                    }
                     _ => "an incomplete last record was dropped",
                 };
                 tracing::warn!(path = %path.display(), at = segment.end, "{what}");

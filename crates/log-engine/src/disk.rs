@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+#[cfg(test)]
+pub(crate) mod around;
+
 /// A file system.
 pub(crate) trait Disk: Send + Sync {
     /// The whole file.

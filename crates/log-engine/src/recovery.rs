@@ -155,10 +155,7 @@ fn refuse_unsigned(checkpoint: &[u8], name: &Path, settings: &Settings) -> Resul
             path: name.to_owned(),
             evidence: Evidence::Signature,
             expected: format!("one that {} made", key_text(key.name(), key.key_id())),
-            found: format!(
-                "other bytes, at tree size {}",
-                signed.map_or(0, |signed| signed.checkpoint.size)
-            ),
+            found: format!("other bytes, at tree size {}", signed.map_or(0, |signed| signed.checkpoint.size)),
         }),
     }
 }

@@ -89,6 +89,16 @@ fn nothing_that_was_said_is_ever_untrue() {
     }
 }
 
+/// Threads or not, nothing but the number decides.
+#[test]
+fn a_run_is_the_same_again() {
+    for seed in 0..40 {
+        let home = tempfile::tempdir().unwrap();
+        let [once, again] = ["once", "again"].map(|name| run(seed, None, &home.path().join(name)).unwrap());
+        assert_eq!(once, again, "seed {seed}");
+    }
+}
+
 #[test]
 fn engines_that_are_wrong_are_found_out() {
     let wrong = [

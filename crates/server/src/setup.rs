@@ -184,3 +184,6 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
     }
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests;
