@@ -16,6 +16,8 @@
 
 mod head;
 mod objects;
+#[cfg(test)]
+mod overtaken;
 mod probe;
 mod reader;
 mod store;

@@ -280,7 +280,10 @@ pub(crate) fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
         return Ok(hashes);
     }
     if tile.level() == 0 {
-        return store.first_nodes(tile, tile).map_err(from_read)?.ok_or_else(|| not_there(tile));
+        let partial = store.first_nodes(tile, tile).map_err(from_read)?;
+        // Another sequencer at work may have filled the tile meanwhile; only then does the partial one go.
+        let filled = || store.first_nodes(tile, tile.full()).map_err(from_read);
+        return partial.map_or_else(filled, |hashes| Ok(Some(hashes)))?.ok_or_else(|| not_there(tile));
     }
     let first = tile.index() * u64::from(TILE_WIDTH);
     let below: Vec<Tile> = (first..first + u64::from(tile.width()))

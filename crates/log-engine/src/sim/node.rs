@@ -87,11 +87,7 @@ impl Node {
 
     /// Starts the process, which reads the log back.
     pub(super) fn open(&mut self, sabotage: Option<&Sabotage>) -> Result<(), OpenError> {
-        let mut storage = self.storage(false)?;
-        if let Some(Sabotage::NoEpoch) = sabotage {
-            storage = Box::new(super::sabotage::Timid(storage));
-        }
-        let mut parts = assemble::<EntryLeaf>(storage, self.settings.clone())?;
+        let mut parts = assemble::<EntryLeaf>(self.storage(false)?, self.settings.clone())?;
         if let Some(sabotage) = sabotage {
             let honest =
                 std::mem::replace(&mut parts.sequencer.commit_point, Box::new(super::sabotage::Nothing));

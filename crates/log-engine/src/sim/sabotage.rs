@@ -1,14 +1,11 @@
 //! Engines that are wrong on purpose: each must be found out, or the simulator proves nothing.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use crate::disk::Disk;
-use crate::error::OpenError;
-use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Visit};
+use crate::storage::{Commit, CommitError, CommitPoint};
 
 /// Checkpoints that were seen outside before their time.
 pub(super) type Leaks = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -20,8 +17,6 @@ pub(super) enum Sabotage {
     AnswerBeforeCommit,
     /// The signed checkpoint is shown to somebody before the sync.
     SignatureBeforeSync(Leaks),
-    /// Whoever opens the log goes on in the epoch it finds.
-    NoEpoch,
 }
 
 impl Sabotage {
@@ -29,7 +24,6 @@ impl Sabotage {
         match self {
             Self::AnswerBeforeCommit => Box::new(Late { honest, owed: None }),
             Self::SignatureBeforeSync(leaks) => Box::new(Leaky { honest, leaks: Arc::clone(leaks) }),
-            Self::NoEpoch => honest,
         }
     }
 }
@@ -118,46 +112,5 @@ impl CommitPoint for Leaky {
 
     fn release(&mut self) -> Result<(), CommitError> {
         self.honest.release()
-    }
-}
-
-/// A log's place that is not taken from whoever else has it.
-pub(super) struct Timid(pub(super) Box<dyn Storage>);
-
-impl Storage for Timid {
-    fn objects(&self) -> Arc<dyn Objects> {
-        self.0.objects()
-    }
-
-    fn disk(&self) -> Arc<dyn Disk> {
-        self.0.disk()
-    }
-
-    fn index(&self) -> PathBuf {
-        self.0.index()
-    }
-
-    fn name(&self) -> PathBuf {
-        self.0.name()
-    }
-
-    fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {
-        self.0.found(first)
-    }
-
-    fn scan(&mut self, visit: &mut Visit<'_>) -> Result<(), OpenError> {
-        self.0.scan(visit)
-    }
-
-    fn take(&mut self) -> Result<(), OpenError> {
-        Ok(())
-    }
-
-    fn changed_by(&self) -> Option<String> {
-        self.0.changed_by()
-    }
-
-    fn begin(self: Box<Self>) -> Result<Begun, OpenError> {
-        self.0.begin()
     }
 }

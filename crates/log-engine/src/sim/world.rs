@@ -34,14 +34,12 @@ pub(super) enum Wrong {
     NoFence,
     /// Whoever opens the log puts its head in the place of whatever is there by then.
     LateFence,
-    /// Whoever opens the log goes on in the epoch of the one before, whose head stays as it is.
-    NoEpoch,
 }
 
 impl Wrong {
     /// Only several processes over one bucket get into this trouble.
     fn of_many(self) -> bool {
-        matches!(self, Self::NoFence | Self::LateFence | Self::NoEpoch)
+        matches!(self, Self::NoFence | Self::LateFence)
     }
 }
 
@@ -175,7 +173,6 @@ pub(super) fn run(seed: u64, wrong: Option<Wrong>, home: &Path) -> Result<Summar
     let sabotage = match wrong {
         Some(Wrong::AnswerBeforeCommit) => Some(Sabotage::AnswerBeforeCommit),
         Some(Wrong::SignatureBeforeSync) => Some(Sabotage::SignatureBeforeSync(Arc::clone(&leaks))),
-        Some(Wrong::NoEpoch) => Some(Sabotage::NoEpoch),
         Some(Wrong::NoFence | Wrong::LateFence) | None => None,
     };
     let mut world = World {
