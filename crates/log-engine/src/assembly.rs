@@ -3,6 +3,7 @@
 //! Nothing here starts a thread: [`Parts`] can as well be driven step by step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -73,6 +74,8 @@ pub(crate) fn assemble<L: Leaf>(
     let disk = storage.disk();
     remember(disk.as_ref(), &view, &settings)?;
     let Begun { commit, upkeep, hold } = storage.begin()?;
+    let linger = if commit.is_slow() { Duration::ZERO } else { settings.linger };
+    let settings = Settings { linger, ..settings };
 
     let queue = Arc::new(Queue::new(settings.max_pending));
     let size = view.size();

@@ -561,6 +561,10 @@ impl CommitPoint for HeadCommit {
         false
     }
 
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     fn beat_interval(&self) -> Option<Duration> {
         Some(self.beat_interval)
     }

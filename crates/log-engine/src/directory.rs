@@ -235,6 +235,14 @@ impl Objects for Files {
         Ok(files::read_if_there(self.disk.as_ref(), &self.name(path))?.map(Bytes::from))
     }
 
+    fn read_at_once(&self, path: &str, may: &mut dyn FnMut(u64) -> bool) -> Option<Bytes> {
+        self.disk.read_at_once(&self.name(path), may)
+    }
+
+    fn length(&self, path: &str) -> io::Result<Option<u64>> {
+        files::if_there(self.disk.length(&self.name(path)))
+    }
+
     fn is_there(&self, path: &str) -> io::Result<bool> {
         Ok(self.disk.is_file(&self.name(path)))
     }

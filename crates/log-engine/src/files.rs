@@ -83,8 +83,13 @@ pub(crate) fn ensure_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 
 /// The content of `path`, or `None` where no such file is.
 pub(crate) fn read_if_there(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match disk.read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+    if_there(disk.read(path))
+}
+
+/// What was found, or `None` where no such file is.
+pub(crate) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
         // `NotADirectory`: a partial's `N.p/W` asked for where `N.p` is no directory.
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e),

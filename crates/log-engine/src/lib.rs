@@ -13,6 +13,8 @@
 
 mod assembly;
 mod bucket;
+#[cfg(target_os = "linux")]
+mod buffers;
 mod directory;
 mod disk;
 mod error;

@@ -55,6 +55,11 @@ pub(crate) trait CommitPoint: Send {
     /// durable, and everything under a checkpoint of `published` entries.
     fn retire(&mut self, full: u64, published: u64) -> io::Result<()>;
 
+    /// Whether a commit takes so long that a batch gathers meanwhile, and need not be waited for.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// How often others must be shown that the log is not abandoned, where they can see that.
     fn beat_interval(&self) -> Option<Duration> {
         None
@@ -87,6 +92,16 @@ pub(crate) trait Upkeep: Send + Sync {
 pub(crate) trait Objects: Send + Sync {
     /// The content, or `None` where nothing is.
     fn read(&self, path: &str) -> io::Result<Option<Bytes>>;
+
+    /// The content, if it need not be waited for and `may` agrees to its length in bytes.
+    fn read_at_once(&self, _path: &str, _may: &mut dyn FnMut(u64) -> bool) -> Option<Bytes> {
+        None
+    }
+
+    /// How many bytes [`read`](Self::read) would give, where that costs less than to read them.
+    fn length(&self, _path: &str) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// Many at a time, in the order asked for.
     fn read_many(&self, paths: &[String]) -> io::Result<Vec<Option<Bytes>>> {

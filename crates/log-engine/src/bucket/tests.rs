@@ -1,11 +1,13 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::*;
 use crate::disk::RealDisk;
 use crate::sim::bucket::SimBucket;
-use crate::storage::{Commit, Storage};
+use crate::storage::{Commit, Objects as _, Storage};
+use crate::tree::FullFile;
 
 const LEASE: Duration = Duration::from_secs(1);
 
@@ -96,4 +98,70 @@ fn a_head_of_too_many_records_takes_no_more() {
     commit_point.beat().unwrap();
     commit_point.commit(&batch).unwrap();
     assert_eq!(Head::parse(&bucket.look(HEAD).unwrap()).unwrap().segments.len(), 2);
+}
+
+/// A bucket that can be told not to write.
+struct Stubborn {
+    bucket: SimBucket,
+    refuses: AtomicBool,
+}
+
+impl Bucket for Stubborn {
+    fn get(&self, key: &str) -> io::Result<Option<Object>> {
+        self.bucket.get(key)
+    }
+    fn get_many(&self, keys: &[String]) -> io::Result<Vec<Option<Bytes>>> {
+        self.bucket.get_many(keys)
+    }
+    fn is_there(&self, key: &str) -> io::Result<bool> {
+        self.bucket.is_there(key)
+    }
+    fn put_many(&self, objects: &[(String, Bytes)]) -> io::Result<()> {
+        match self.refuses.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("no")),
+            false => self.bucket.put_many(objects),
+        }
+    }
+    fn put_if(&self, key: &str, bytes: &Bytes, state: Option<&Version>) -> Result<Version, PutError> {
+        self.bucket.put_if(key, bytes, state)
+    }
+    fn delete_many(&self, keys: &[String]) -> io::Result<()> {
+        self.bucket.delete_many(keys)
+    }
+    fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        self.bucket.list(prefix)
+    }
+    fn name(&self) -> String {
+        self.bucket.name()
+    }
+}
+
+/// Each write is paid for; but only what is there for certain is left out.
+#[test]
+fn a_partial_is_written_once_and_one_that_may_be_missing_again() {
+    let refuses = AtomicBool::new(true);
+    let bucket = Arc::new(Stubborn { bucket: SimBucket::new(1), refuses });
+    let objects = BucketObjects::new(Arc::clone(&bucket) as _);
+    let file = |path: &str| FullFile { path: path.to_owned(), bytes: Bytes::from_static(b"hashes") };
+    let (partial, full) = ("tile/1/000.p/7", "tile/1/000");
+    let key = |path: &str| format!("public/{path}");
+
+    objects.write(&[file(partial)]).unwrap_err();
+    bucket.refuses.store(false, Ordering::Relaxed);
+    objects.write(&[file(partial)]).unwrap();
+    assert!(bucket.is_there(&key(partial)).unwrap());
+
+    // Were it written a second time, it would be there again.
+    bucket.delete_many(&[key(partial)]).unwrap();
+    objects.write(&[file("tile/1/000.p/8"), file(partial)]).unwrap();
+    assert!(!bucket.is_there(&key(partial)).unwrap() && bucket.is_there(&key("tile/1/000.p/8")).unwrap());
+
+    // What is full is always written, and its partials go.
+    for _ in 0..2 {
+        objects.write(&[file(full)]).unwrap();
+        assert!(bucket.is_there(&key(full)).unwrap());
+        bucket.delete_many(&[key(full)]).unwrap();
+    }
+    objects.drop_partials(&[file(full)]).unwrap();
+    assert_eq!(bucket.list("public/tile/1/000.p/").unwrap(), Vec::<String>::new());
 }

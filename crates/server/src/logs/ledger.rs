@@ -1,9 +1,9 @@
 //! A log as the services of this process have it: kept here, still held by another sequencer, handed on to one, or frozen.
 
-use super::{FROZEN, STORAGE_FAILED, refuse};
+use super::{FROZEN, local, refuse};
 use crate::{
     clock::Clock,
-    http::{ApiError, Code, Service, chain},
+    http::{ApiError, Code, Room, Service, chain},
     kept::Kept,
     periods::Period,
     relay::{Carried, FrontEnd, Refusal, Vouch},
@@ -19,16 +19,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::{Mutex, Semaphore},
-    task::JoinHandle,
-};
+use tokio::{sync::Mutex, task::JoinHandle};
 
 /// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
 const MAX_PATH: usize = 128;
-/// Reads from disk at one time, in this process: each takes a thread, and a thread takes megabytes.
-const DISK_READS: usize = 16;
-static DISK: Semaphore = Semaphore::const_new(DISK_READS);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A handle on a log; clones are of the same one.
@@ -230,11 +224,39 @@ impl<L: Carried> Ledger<L> {
         if path.len() > MAX_PATH {
             return Err(ApiError::not_found());
         }
-        match self.inner.as_ref() {
-            Inner::Here(here) => of_view(here.held()?.view(), path).await,
-            Inner::Elsewhere(front_end) => front_end.read(path).await,
-            Inner::Frozen(frozen) => of_view(frozen.view(), path).await,
+        if let Inner::Elsewhere(front_end) = self.inner.as_ref() {
+            let is_bundle = path.strip_prefix("tile/").is_some_and(|rest| rest.starts_with(L::BUNDLE_DIR));
+            let room = if is_bundle { Room::wait(None).await? } else { Room::default() };
+            return room.hold(front_end.read(path).await?);
         }
+        match self.view_here()? {
+            Some(view) => match local::at_once(&view, &path) {
+                Some(answer) => answer,
+                None => local::read(view, path).await,
+            },
+            None => Err(ApiError::not_found()),
+        }
+    }
+
+    /// The same, if it need not be waited for.
+    #[must_use]
+    pub fn read_at_once(&self, path: &str) -> Option<Result<Bytes, ApiError>> {
+        if path.len() > MAX_PATH {
+            return Some(Err(ApiError::not_found()));
+        }
+        match self.view_here() {
+            Ok(view) => local::at_once(&*view?, path),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The newest state, if the log is kept where this process reads.
+    fn view_here(&self) -> Result<Option<Arc<View>>, ApiError> {
+        Ok(match self.inner.as_ref() {
+            Inner::Here(here) => Some(here.held()?.view()),
+            Inner::Frozen(frozen) => Some(frozen.view()),
+            Inner::Elsewhere(_) => None,
+        })
     }
 
     /// Makes a service as sound as its log, and closes the log when the service has ended.
@@ -279,22 +301,4 @@ impl<L: Carried> Ledger<L> {
             Err(error) => tracing::error!(service = name, %error, "the log did not close cleanly"),
         }
     }
-}
-
-async fn of_view(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
-    if let Some(found) = view.read_held(&path) {
-        return found.ok_or_else(ApiError::not_found);
-    }
-    // A cold disk must not hold up the others.
-    let turn = DISK.acquire().await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
-    if let Some(found) = view.read_held(&path) {
-        return found.ok_or_else(ApiError::not_found);
-    }
-    let reading = tokio::task::spawn_blocking(move || {
-        // Not given up when the client is: the thread is busy until the end.
-        let _turn = turn;
-        view.read(&path)
-    });
-    let found = reading.await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
-    found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
 }
