@@ -50,17 +50,31 @@ pub(crate) fn assemble<L: Leaf>(
     let mark = Mark::of(storage.as_ref());
     let signing = Signing::begin(storage.disk(), &settings.first_seen, &mark)?;
     let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
-    let recovered = recovery::recover::<L>(storage.as_mut(), &store, &settings).map_err(|error| {
-        // Another sequencer at work looks like damage to whoever reads meanwhile.
+    // Another sequencer at work looks like damage to whoever reads meanwhile.
+    let overtaken = |storage: &dyn Storage, error| {
         let changed = matches!(error, OpenError::Disagreement { .. }).then(|| storage.changed_by()).flatten();
         changed.map_or(error, |by| OpenError::Held { place: storage.name(), by })
-    });
-    let Recovered { tree, view, last_time_ms } = recovered?;
+    };
+    let recovered = recovery::recover::<L>(storage.as_mut(), &store, &settings);
+    let Recovered { tree, view, last_time_ms } =
+        recovered.map_err(|error| overtaken(storage.as_ref(), error))?;
     let shape = settings.index_shape;
-    let indexer = recovery::open_index::<L>(storage.disk(), &storage.index(), shape, &store, &view)?;
+    let indexer = recovery::open_index::<L>(storage.disk(), &storage.index(), shape, &store, &view)
+        .map_err(|error| overtaken(storage.as_ref(), error))?;
     let index = Arc::clone(indexer.index());
-    if !is_published(&view).map_err(recovery::from_read)? {
-        publish(&view).map_err(not_published).at("publish under", &store.path_of(""))?;
+    let published = is_published(&view).map_err(recovery::from_read);
+    if !published.map_err(|error| overtaken(storage.as_ref(), error))? {
+        match publish(&view) {
+            Ok(()) => {}
+            // Whoever has published more has taken the log since.
+            Err(CommitError::Superseded) => {
+                let by = storage.changed_by().unwrap_or_default();
+                return Err(OpenError::Held { place: storage.name(), by });
+            }
+            Err(CommitError::Refused(error) | CommitError::Unknown(error)) => {
+                return Err(error).at("publish under", &store.path_of(""));
+            }
+        }
     }
     // Where the log is shared, somebody may have put it elsewhere while it was not taken yet.
     refuse_closed(storage.as_ref())?;
@@ -114,15 +128,6 @@ pub(crate) fn assemble<L: Leaf>(
     };
     sequencer.look_at_clock();
     Ok(Parts { sequencer, flusher, indexer, queue, view, index, health, signing, hold })
-}
-
-fn not_published(error: CommitError) -> std::io::Error {
-    match error {
-        CommitError::Refused(error) | CommitError::Unknown(error) => error,
-        CommitError::Superseded => {
-            std::io::Error::other("another sequencer has published a newer checkpoint")
-        }
-    }
 }
 
 /// Settings that cannot work are refused before anything is touched.

@@ -17,6 +17,8 @@
 
 pub(crate) mod head;
 mod objects;
+#[cfg(test)]
+mod overtaken;
 mod probe;
 mod reader;
 mod store;

@@ -134,12 +134,15 @@ impl Storage for Directory {
         Ok(())
     }
 
+    /// Where the records before it are there, the later ones were found to continue them (`wal::scan`): then the bytes are
+    /// only in the room that is left over.
     fn torn(&self) -> Option<Torn> {
         let segments = self.scanned.iter().flat_map(|scanned| &scanned.segments);
         let mut behind = segments.skip_while(|segment| !segment.torn);
         let torn = behind.next()?;
         let followed = behind.any(|segment| segment.size.is_some());
-        Some(Torn { path: torn.path.clone(), at: torn.end, followed })
+        let was_record = followed && torn.size.is_none();
+        Some(Torn { path: torn.path.clone(), at: torn.end, followed, was_record })
     }
 
     /// The last record may have been written but never synced (the process was killed), or synced in vain (the device
@@ -156,7 +159,13 @@ impl Storage for Directory {
                 continue;
             }
             if segment.torn {
-                tracing::warn!(path = %path.display(), at = segment.end, "an incomplete last record was dropped");
+                let what = match last {
+                    Some(last) if n < last => {
+                        "bytes that are none of a record were cut off: the file is damaged"
+                    }
+                    _ => "an incomplete last record was dropped",
+                };
+                tracing::warn!(path = %path.display(), at = segment.end, "{what}");
             }
             let settle = || -> io::Result<()> {
                 let mut file = disk.open(path)?;

@@ -20,6 +20,9 @@ use rustix::{
 #[cfg(target_os = "linux")]
 use crate::buffers;
 
+#[cfg(test)]
+pub(crate) mod around;
+
 /// A file system.
 pub(crate) trait Disk: Send + Sync {
     /// The whole file.

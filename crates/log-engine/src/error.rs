@@ -177,6 +177,9 @@ pub enum Evidence {
     /// The key that signed is not the configured one.
     #[error("the log's key")]
     SignerKey,
+    /// The newest record's checkpoint is not signed by the key it names.
+    #[error("the signature of the newest record's checkpoint")]
+    Signature,
     /// A tile or entry bundle that must be there is not, or has other content.
     #[error("a full tile or entry bundle")]
     Tile,

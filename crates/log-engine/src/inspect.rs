@@ -17,7 +17,7 @@ use crate::error::{Evidence, OpenError};
 use crate::memory;
 use crate::place::{BucketPlace, Place};
 use crate::reading::{Kept, PublicFiles, verify_checkpoint};
-use crate::recovery::{ReadBack, read_back};
+use crate::recovery::{ReadBack, damaged_record, read_back};
 use crate::settings::Settings;
 use crate::storage::{Begun, Commit, Objects, Storage, Torn, Visit};
 use crate::view::{LeafKind, Store, View};
@@ -135,15 +135,6 @@ fn damaged_end(error: OpenError, storage: &Verifying) -> OpenError {
             Some(torn),
         ) => damaged_record(torn, &expected),
         (error, _) => error,
-    }
-}
-
-fn damaged_record(Torn { path, at, .. }: Torn, because: &str) -> OpenError {
-    OpenError::Disagreement {
-        path,
-        evidence: Evidence::Record,
-        expected: format!("a whole record at byte {at} ({because})"),
-        found: "other bytes".to_owned(),
     }
 }
 

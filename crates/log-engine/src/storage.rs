@@ -144,6 +144,8 @@ pub(crate) struct Torn {
     pub(crate) at: u64,
     /// There are records in a later file: then it can only be damage, as every start cuts off what is torn.
     pub(crate) followed: bool,
+    /// And they stand where a record must have been: where none was lost, the later ones would continue what is before.
+    pub(crate) was_record: bool,
 }
 
 /// A log's place, before the log is running.

@@ -160,10 +160,15 @@ impl Store {
     pub(crate) fn first_elements(&self, bundle: EntryBundle) -> Result<Vec<Bytes>, ReadError> {
         let path = bundle.path(self.kind.bundle_dir);
         let damaged = || ReadError::Damaged { path: self.path_of(&path) };
-        let full = self.kept(&bundle.full().path(self.kind.bundle_dir))?;
-        let bytes = match full {
+        let full = || self.kept(&bundle.full().path(self.kind.bundle_dir));
+        let mut found = full()?;
+        if found.is_none() {
+            found = self.kept(&path)?;
+        }
+        // Another sequencer at work may have filled it meanwhile; only then does the partial one go.
+        let bytes = match found {
             Some(bytes) => bytes,
-            None => self.kept(&path)?.ok_or_else(damaged)?,
+            None => full()?.ok_or_else(damaged)?,
         };
         let mut elements = Vec::with_capacity(usize::from(bundle.width()));
         let mut rest: &[u8] = &bytes;

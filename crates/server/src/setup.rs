@@ -191,3 +191,6 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
     }
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests;

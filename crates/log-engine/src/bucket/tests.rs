@@ -64,6 +64,46 @@ fn a_record_that_is_there_stays() {
     begun.commit.commit(&commit(0, b"log\n1\n\n", &entries)).unwrap();
 }
 
+/// What cannot be published for long makes the head no longer than can be read again.
+#[test]
+fn a_head_of_too_many_records_takes_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = Arc::new(SimBucket::new(1));
+    let last = MAX_SEGMENTS as u64;
+    // The longest names there are.
+    let name = |n: u64| format!("{n:012}-{}-{}", u64::MAX, u64::MAX - n);
+    let segments = (1..last).map(|n| Segment { size: u64::MAX - last + n, name: name(n) }).collect();
+    let head = Head {
+        epoch: 1,
+        holder: None,
+        beat: 0,
+        sequence: last,
+        time_ms: 7,
+        base: 0,
+        segments,
+        checkpoint: b"log\n9999\n\n".to_vec(),
+    };
+    bucket.put_if(HEAD, &head.encode().into(), None).unwrap();
+    let mut log = InBucket::open(Arc::clone(&bucket) as _, local(dir.path()), LEASE, false).unwrap();
+    log.take().unwrap();
+    let mut commit_point = Box::new(log).begin().unwrap().commit;
+    let entries = [Bytes::from_static(b"entry")];
+    let batch = commit(u64::MAX - 1, b"log\n10000\n\n", &entries);
+    commit_point.commit(&batch).unwrap();
+    let full = bucket.look(HEAD).unwrap();
+    assert_eq!(Head::parse(&full).unwrap().segments.len(), MAX_SEGMENTS);
+
+    assert!(matches!(commit_point.commit(&batch), Err(CommitError::Refused(_))));
+    assert_eq!(bucket.look(HEAD).unwrap(), full);
+    assert_eq!(bucket.list(WAL).unwrap().len(), 1, "a record was written in vain");
+    // It still shows itself, and takes more once what is there has been published.
+    commit_point.beat().unwrap();
+    commit_point.retire(0, u64::MAX - 1).unwrap();
+    commit_point.beat().unwrap();
+    commit_point.commit(&batch).unwrap();
+    assert_eq!(Head::parse(&bucket.look(HEAD).unwrap()).unwrap().segments.len(), 2);
+}
+
 /// A bucket that can be told not to write.
 struct Stubborn {
     bucket: SimBucket,

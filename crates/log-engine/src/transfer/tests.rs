@@ -1,107 +1,47 @@
 //! Copies to a disk that is full, or may not be written to.
 
-use std::any::Any;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use sealog_tlog::EntryLeaf;
 
 use super::*;
 use crate::disk::DiskFile;
+use crate::disk::around::{Around, Between, Change};
 use crate::storage::CLOSED;
 use crate::support::{Owner, append_all, entry, runtime};
 use crate::{Log, inspect, nothing_beside};
 
 /// A disk on which so many more changes can be made, and then none.
+#[derive(Clone)]
 struct Limited {
     changes: Arc<AtomicI64>,
     then: io::ErrorKind,
 }
 
-struct LimitedFile {
-    file: Box<dyn DiskFile>,
-    changes: Arc<AtomicI64>,
-    then: io::ErrorKind,
-}
-
-fn change(changes: &AtomicI64, then: io::ErrorKind) -> io::Result<()> {
-    match changes.fetch_sub(1, Ordering::SeqCst) > 0 {
-        true => Ok(()),
-        false => Err(then.into()),
-    }
-}
-
 impl Limited {
-    fn new(changes: i64, then: io::ErrorKind) -> Arc<Self> {
-        Arc::new(Self { changes: Arc::new(AtomicI64::new(changes)), then })
+    fn new(changes: i64, then: io::ErrorKind) -> Arc<Around<Self>> {
+        Arc::new(Around(Self { changes: Arc::new(AtomicI64::new(changes)), then }))
     }
 
-    fn change(&self) -> io::Result<()> {
-        change(&self.changes, self.then)
-    }
-
-    fn limited(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(LimitedFile { file, changes: Arc::clone(&self.changes), then: self.then })
+    fn spend(&self) -> io::Result<()> {
+        match self.changes.fetch_sub(1, Ordering::SeqCst) > 0 {
+            true => Ok(()),
+            false => Err(self.then.into()),
+        }
     }
 }
 
-impl Disk for Limited {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.change()?;
-        RealDisk.create(path).map(|file| self.limited(file))
+impl Between for Limited {
+    fn change(&self, what: Change, _: &Path) -> io::Result<()> {
+        match what {
+            Change::Create | Change::Rename | Change::CreateDir => self.spend(),
+            Change::Remove | Change::SyncDir => Ok(()),
+        }
     }
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        RealDisk.read(path)
-    }
-    fn is_file(&self, path: &Path) -> bool {
-        RealDisk.is_file(path)
-    }
-    fn is_dir(&self, path: &Path) -> bool {
-        RealDisk.is_dir(path)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(dir)
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path).map(|file| self.limited(file))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change()?;
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_file(path)
-    }
-    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.remove_dir_all(dir)
-    }
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change()?;
-        RealDisk.create_dir(dir)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
-        RealDisk.lock(path)
-    }
-}
 
-impl DiskFile for LimitedFile {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        change(&self.changes, self.then)?;
-        self.file.write_all_at(bytes, offset)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
+    fn write(&self, file: &mut dyn DiskFile, _: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.spend()?;
+        file.write_all_at(bytes, offset)
     }
 }
 
