@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sealog_tlog::SignedCheckpoint;
@@ -28,8 +28,8 @@ pub(crate) struct BucketObjects {
 /// Partial tiles and bundles that are to go once they are full.
 #[derive(Default)]
 struct Partials {
-    /// Keys written by this process, by the path of the full one.
-    own: BTreeMap<String, BTreeSet<String>>,
+    /// Keys that this process has begun to write, by the path of the full one, and whether they are there for certain.
+    own: BTreeMap<String, BTreeMap<String, bool>>,
     /// Rows (`tile/0`, `tile/entries`) whose first tile to become full here is done: what comes behind it no earlier
     /// process has begun.
     swept: BTreeSet<String>,
@@ -38,6 +38,10 @@ struct Partials {
 impl BucketObjects {
     pub(crate) fn new(bucket: Arc<dyn Bucket>) -> Self {
         Self { bucket, checkpoint: Mutex::default(), partials: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Partials> {
+        self.partials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Is it an earlier state of the log that `new` is a checkpoint of?
@@ -75,36 +79,50 @@ impl Objects for BucketObjects {
         self.bucket.is_there(&key(path))
     }
 
+    /// A partial that is there already is not written again: those of the upper levels stay as they are through many
+    /// publications, and each write is paid for.
     fn write(&self, files: &[FullFile]) -> io::Result<()> {
-        let objects: Vec<_> = files.iter().map(|file| (key(&file.path), file.bytes.clone())).collect();
+        let mut objects = Vec::with_capacity(files.len());
         // Noted first: one that may have been written must be found again when it is to go.
-        let mut partials = self.partials.lock().unwrap_or_else(PoisonError::into_inner);
-        for (file, (key, _)) in files.iter().zip(&objects) {
-            if let Some(full) = full_of(&file.path) {
-                partials.own.entry(full.to_owned()).or_default().insert(key.clone());
+        let mut partials = self.lock();
+        for file in files {
+            let key = key(&file.path);
+            let is_there = full_of(&file.path).is_some_and(|full| {
+                *partials.own.entry(full.to_owned()).or_default().entry(key.clone()).or_default()
+            });
+            if !is_there {
+                objects.push((key, file.bytes.clone()));
             }
         }
         drop(partials);
-        self.bucket.put_many(&objects)
+        self.bucket.put_many(&objects)?;
+        let mut partials = self.lock();
+        for file in files {
+            if let Some(own) = full_of(&file.path).and_then(|full| partials.own.get_mut(full)) {
+                own.insert(key(&file.path), true);
+            }
+        }
+        Ok(())
     }
 
     /// Lists only the first of each row, which an earlier process may have begun: a list costs as much as a write.
     fn drop_partials(&self, full: &[FullFile]) -> io::Result<()> {
+        let (mut keys, mut rows) = (BTreeSet::new(), BTreeSet::new());
         for file in full {
             let row = file.path.split('/').take(2).collect::<Vec<_>>().join("/");
-            let mut partials = self.partials.lock().unwrap_or_else(PoisonError::into_inner);
-            let own = partials.own.remove(&file.path).unwrap_or_default();
-            let first = !partials.swept.contains(&row);
+            let mut partials = self.lock();
+            keys.extend(partials.own.remove(&file.path).unwrap_or_default().into_keys());
+            let first = !partials.swept.contains(&row) && !rows.contains(&row);
             drop(partials);
-            let mut keys: Vec<_> = own.into_iter().collect();
             if first {
                 keys.extend(self.bucket.list(&format!("{}.p/", key(&file.path)))?);
             }
-            if !keys.is_empty() {
-                self.bucket.delete_many(&keys)?;
-            }
-            self.partials.lock().unwrap_or_else(PoisonError::into_inner).swept.insert(row);
+            rows.insert(row);
         }
+        if !keys.is_empty() {
+            self.bucket.delete_many(&keys.into_iter().collect::<Vec<_>>())?;
+        }
+        self.lock().swept.append(&mut rows);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
@@ -294,14 +295,22 @@ impl Bucket for StoreBucket {
     }
 
     fn delete_many(&self, keys: &[String]) -> io::Result<()> {
-        let paths = keys.iter().map(|key| self.path(key)).collect();
-        let deleted = self.each(paths, |store, path: Path| async move {
-            match store.delete(&path).await {
-                Err(Error::NotFound { .. }) => Ok(()),
-                deleted => deleted,
+        let store = Arc::clone(&self.store);
+        let paths: Vec<_> = keys.iter().map(|key| Ok(self.path(key))).collect();
+        // As few requests as the store can do it with.
+        let deleted = self.wait(async move {
+            let mut answers = store.delete_stream(stream::iter(paths).boxed());
+            let mut failed = None;
+            while let Some(answer) = answers.next().await {
+                if let Err(error) = answer
+                    && !matches!(error, Error::NotFound { .. })
+                {
+                    failed = Some(error);
+                }
             }
+            failed.map_or(Ok(()), Err)
         });
-        Ok(deleted.map(drop)?)
+        Ok(deleted?)
     }
 
     fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
@@ -310,7 +319,7 @@ impl Bucket for StoreBucket {
         let found = self.wait(async move {
             let mut found = Vec::new();
             let mut listing = store.list(Some(&path));
-            while let Some(meta) = std::future::poll_fn(|context| listing.as_mut().poll_next(context)).await {
+            while let Some(meta) = listing.next().await {
                 found.push(meta?.location);
             }
             Ok(found)

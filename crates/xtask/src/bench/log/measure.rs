@@ -1,11 +1,13 @@
 //! One side, measured: alone, in closed loops, in open loops; verified after each; then its memory and disk.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::time::ClockId;
 use sealog_crypto::{HashAlgorithm, KeyKind, PrivateKey, PublicKey, Signer as _};
 
+use super::large::forget_files;
 use super::load::{self, Outcome, Pace, Run};
 use super::requests::Requests;
 use super::servers::Server;
@@ -64,6 +66,21 @@ impl<'a> Side<'a> {
         Ok(Self { server, requests, next: 0, answered: 0, disk_before })
     }
 
+    /// Over a log that was filled with so many entries before, all of which count, and so does what they take on the disk.
+    pub(super) fn filled(server: Server, requests: &'a mut Requests, entries: usize) -> Self {
+        requests.rewind();
+        Self { server, requests, next: 0, answered: entries, disk_before: 0 }
+    }
+
+    /// Leaves out the first so many requests.
+    pub(super) fn skip(&mut self, requests: usize) {
+        self.next = self.next.max(requests);
+    }
+
+    pub(super) const fn answered(&self) -> usize {
+        self.answered
+    }
+
     /// One run, verified.
     pub(super) fn run(
         &mut self,
@@ -105,20 +122,30 @@ impl<'a> Side<'a> {
         Ok(outcome)
     }
 
-    /// Everything that is asked of a side while it runs; its best rate and the clients for it.
-    pub(super) fn measure(&mut self, figures: &mut Figures, manner: Manner) -> Result<(f64, usize)> {
+    /// Everything that is asked of a side while it runs; its best rate and the clients for it. `after` is told of each
+    /// run by its name.
+    pub(super) fn measure(
+        &mut self,
+        figures: &mut Figures,
+        manner: Manner,
+        after: &mut dyn FnMut(&str, &Outcome) -> Result<()>,
+    ) -> Result<(f64, usize)> {
+        let mut say = |what: &str, outcome: &Outcome| {
+            say(what, outcome);
+            after(what, outcome)
+        };
         let subject = self.server.subject;
         let kind = self.requests.kind().name();
         let metric = |what: &str| format!("{kind}: {what}");
         println!("{kind}: {subject}");
         let alone = self.run(1, Pace::Closed, Duration::ZERO, manner.measured / 2, FIRST_GUESS / 20.0)?;
-        say("alone", &alone);
+        say("alone", &alone)?;
         let mut best: Option<(usize, Outcome)> = None;
         for clients in manner.clients() {
             let so_far = best.as_ref().map_or(FIRST_GUESS, |(_, best)| best.per_second * GROWTH);
             let outcome =
                 self.run(clients, Pace::Closed, manner.warm_up, manner.measured, so_far.min(60_000.0))?;
-            say(&format!("{clients} clients"), &outcome);
+            say(&format!("{clients} clients"), &outcome)?;
             if best.as_ref().is_none_or(|(_, other)| outcome.per_second > other.per_second) {
                 best = Some((clients, outcome));
             }
@@ -139,7 +166,7 @@ impl<'a> Side<'a> {
             let open = Pace::Open(rate * share);
             let outcome =
                 self.run(manner.open_clients, open, manner.warm_up, manner.measured, rate * share * 1.01)?;
-            say(&format!("open, {name}"), &outcome);
+            say(&format!("open, {name}"), &outcome)?;
             latencies(figures, subject, &metric(&format!("at {name} of its best")), &outcome);
             figures.add(subject, &metric(&format!("server's CPU each at {name}")), outcome.cpu_us, "us");
         }
@@ -191,14 +218,7 @@ impl<'a> Side<'a> {
     /// Killed under load's end, started again: how soon it takes an entry, and what it holds in memory then.
     pub(super) fn restart(&mut self, figures: &mut Figures) -> Result<()> {
         let kind = self.requests.kind().name();
-        let started = Instant::now();
-        self.server.kill_and_restart()?;
-        let ready = started.elapsed();
-        let first = self.run(1, Pace::Closed, Duration::ZERO, Duration::from_millis(1), 1000.0);
-        let first = match first {
-            Ok(outcome) => ready.as_secs_f64() + outcome.latency_ms(0.0) / 1e3,
-            Err(error) => return Err(error.context("after a kill")),
-        };
+        let first = self.killed()?;
         let subject = self.server.subject;
         let metric = |what: &str| format!("{kind}: {what}");
         figures.add(subject, &metric("entries when it was killed"), self.answered as f64, "");
@@ -206,6 +226,29 @@ impl<'a> Side<'a> {
         let held = usage::resident_mb(self.server.service.id(), usage::NOW)?;
         figures.add(subject, &metric("memory after the restart"), held, "MB");
         Ok(())
+    }
+
+    /// Killed and started again: seconds to its first answer.
+    pub(super) fn killed(&mut self) -> Result<f64> {
+        self.server.kill()?;
+        self.first_answer()
+    }
+
+    /// The same, and nothing of its files is in the kernel's memory.
+    pub(super) fn killed_and_forgotten(&mut self, data: &Path) -> Result<f64> {
+        self.server.kill()?;
+        forget_files(data)?;
+        self.first_answer()
+    }
+
+    fn first_answer(&mut self) -> Result<f64> {
+        let started = Instant::now();
+        self.server.start_again()?;
+        let ready = started.elapsed();
+        let outcome = self
+            .run(1, Pace::Closed, Duration::ZERO, Duration::from_millis(1), 1000.0)
+            .context("after a kill")?;
+        Ok(ready.as_secs_f64() + outcome.latency_ms(0.0) / 1e3)
     }
 
     /// Stops it and looks at what it left on the disk.
@@ -262,7 +305,7 @@ fn one_verification_us() -> Result<f64> {
 }
 
 /// The floor: one sync on this disk, one verification, and how busy the machine was with other things.
-pub(super) fn machine(figures: &mut Figures, dir: &std::path::Path) -> Result<()> {
+pub(super) fn machine(figures: &mut Figures, dir: &Path) -> Result<()> {
     let syncs = usage::one_sync(dir)?;
     figures.add("this machine", "one sync", median(&syncs), "ms");
     figures.add("this machine", "one P-256 verification, CPU", one_verification_us()?, "us");

@@ -5,16 +5,19 @@
 //! at shares of that best. After every run 1,000 answers, drawn evenly, are verified. `load` is the loader, `requests` what it
 //! sends, `check` who judges the answers, `servers` who is measured, `measure` the order of it.
 //!
-//! There is no object store here yet: it would be one more [`servers::Stage`] whose data lie in a bucket.
+//! Then ours alone: over an object store (`bucket`, and `way` to it), and with ten million entries (`large`).
 
 mod answer;
+mod bucket;
 mod chain;
 mod check;
+mod large;
 mod load;
 mod measure;
 mod requests;
 mod servers;
 mod tiles;
+mod way;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -35,7 +38,11 @@ use servers::{Server, Stage};
 
 const KINDS: [Kind; 5] = [Kind::BareKey, Kind::Certificate, Kind::Chain, Kind::PreChain, Kind::Timestamp];
 const USAGE: &str = "\
-cargo xtask bench log [bare-key|certificate|add-chain|add-pre-chain|timestamp|tiles]...
+cargo xtask bench log [bare-key|certificate|add-chain|add-pre-chain|timestamp|tiles|store|ten-million]...
+    store             our log of signatures in a bucket of versitygw, each PUT of which takes 2 ms more
+    ten-million       our log of signatures filled to ten million entries (or --entries N), killed and started again;
+                      takes 6 GB of disk and some minutes, and is left out unless it is asked for
+
     --quick           one number of clients, short runs
     --ours            no peers
     --clients N       one number of clients for ours
@@ -80,6 +87,11 @@ const FAST: Manner = Manner {
 /// Entries of the log whose tiles are read.
 const TILED: usize = 200_000;
 
+/// Parts that are no kind of request.
+const PARTS: [&str; 3] = ["tiles", "store", TEN_MILLION];
+/// Only when it is asked for.
+const TEN_MILLION: &str = "ten-million";
+
 /// What was asked for.
 #[derive(Debug, Default)]
 struct Options {
@@ -120,7 +132,7 @@ impl Options {
                         other => bail!("`{other}` is not a log of certificates that can be measured"),
                     }
                 }
-                part if part == "tiles" || KINDS.iter().any(|kind| part_of(*kind) == part) => {
+                part if PARTS.contains(&part) || KINDS.iter().any(|kind| part_of(*kind) == part) => {
                     options.parts.push(part.to_owned());
                 }
                 other => bail!("`{other}` is not understood\n\n{USAGE}"),
@@ -130,7 +142,7 @@ impl Options {
     }
 
     fn wants(&self, part: &str) -> bool {
-        self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
+        self.parts.is_empty() && part != TEN_MILLION || self.parts.iter().any(|wanted| wanted == part)
     }
 
     fn manner(&self, manner: Manner) -> Manner {
@@ -178,6 +190,16 @@ pub(crate) fn command(house: &House, arguments: &[&str]) -> Result<bool> {
     if bench.options.wants("tiles") {
         bench.tiles(&mut figures)?;
     }
+    if bench.options.wants("store") {
+        let versitygw = match std::env::var_os(peers::VERSITYGW_VARIABLE) {
+            Some(program) => PathBuf::from(program),
+            None => peers::versitygw(house)?,
+        };
+        bucket::measure(&mut figures, &versitygw, &bench.sealogd, &bench.chains, bench.options.ours(OURS))?;
+    }
+    if bench.options.wants(TEN_MILLION) {
+        bench.large(house, &mut figures)?;
+    }
     figures.compare("sealogd");
     figures.print();
     Ok(true)
@@ -210,7 +232,7 @@ impl Bench {
         let mut requests = Requests::new(kind, &self.chains)?;
         let ours = if kind == Kind::Timestamp { FAST } else { OURS };
         let mut side = Side::new(stage.ours()?, &mut requests)?;
-        let (_, clients) = side.measure(figures, self.options.ours(ours))?;
+        let (_, clients) = side.measure(figures, self.options.ours(ours), &mut |_, _| Ok(()))?;
         if kind == Kind::BareKey {
             if let Some(entries) = self.options.entries {
                 side.fill(figures, entries, clients)?;
@@ -243,9 +265,16 @@ impl Bench {
         manner: Manner,
     ) -> Result<()> {
         let mut side = Side::new(server, requests)?;
-        side.measure(figures, self.options.manner(manner))?;
+        side.measure(figures, self.options.manner(manner), &mut |_, _| Ok(()))?;
         side.end(figures)?;
         Ok(())
+    }
+
+    fn large(&self, house: &House, figures: &mut Figures) -> Result<()> {
+        let stage = Stage::new(&self.sealogd, Kind::BareKey, &self.chains)?;
+        let mut requests = Requests::new(Kind::BareKey, &self.chains)?;
+        let entries = self.options.entries.unwrap_or(10_000_000);
+        large::measure(figures, &house.root, &stage, &mut requests, entries, self.options.ours(OURS))
     }
 
     fn tiles(&self, figures: &mut Figures) -> Result<()> {
@@ -270,7 +299,9 @@ mod tests {
         let options = Options::parse(&["--quick", "bare-key", "--entries", "10_000_000", "tiles"]).unwrap();
         assert!(options.quick && !options.ours && options.entries == Some(10_000_000));
         assert!(options.wants("tiles") && options.wants("bare-key") && !options.wants("certificate"));
-        assert!(Options::parse(&[]).unwrap().wants("add-chain"));
+        let all = Options::parse(&[]).unwrap();
+        assert!(all.wants("add-chain") && all.wants("store") && !all.wants("ten-million"));
+        assert!(Options::parse(&["ten-million"]).unwrap().wants("ten-million"));
         for wrong in [["--entries"].as_slice(), &["--entries", "many"], &["rekor"], &["--fast"]] {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");
         }

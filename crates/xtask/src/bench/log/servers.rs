@@ -10,6 +10,7 @@ use sealog_crypto::PublicKey;
 use sealog_pki::{Certificate, TrustedChain};
 use sealog_tlog::note::KeyVerifier;
 
+use super::bucket;
 use super::chain::Chains;
 use super::check::{Judge, Place};
 use super::requests::Kind;
@@ -42,6 +43,9 @@ const TESSERACT: [&str; 4] = [
     "--pushback_max_outstanding=40000",
 ];
 
+/// Ours, where its log is in an object store.
+pub(super) const IN_A_BUCKET: &str = "sealogd, in a bucket";
+
 /// A server at work.
 pub(super) struct Server {
     pub(super) subject: &'static str,
@@ -61,6 +65,8 @@ pub(super) struct Stage<'a> {
     kind: Kind,
     scratch: Scratch,
     port: u16,
+    /// Where the object store is that its log is in, if it is in one.
+    store: Option<SocketAddr>,
 }
 
 impl Server {
@@ -76,12 +82,16 @@ impl Server {
         Ok(())
     }
 
-    /// Kills it as a power cut would, and starts it over what it left.
-    pub(super) fn kill_and_restart(&mut self) -> Result<()> {
-        let command = self.again.as_mut().context("only ours is started again")?;
+    /// Ends it at once, as a power cut would.
+    pub(super) fn kill(&mut self) -> Result<()> {
         let id = self.service.id().to_string();
         process::run(Command::new("kill").args(["-KILL", &id]), INIT_LIMIT)?.expect_success("kill")?;
-        self.service.stop()?;
+        self.service.stop()
+    }
+
+    /// Starts it over what it left.
+    pub(super) fn start_again(&mut self) -> Result<()> {
+        let command = self.again.as_mut().context("only ours is started again")?;
         self.service = until_ready(self.subject, command, &self.log)?.0;
         Ok(())
     }
@@ -89,22 +99,52 @@ impl Server {
 
 impl<'a> Stage<'a> {
     pub(super) fn new(sealogd: &'a Path, kind: Kind, chains: &Chains) -> Result<Self> {
+        Self::over(sealogd, kind, chains, None)
+    }
+
+    /// For a log in a bucket of an object store.
+    pub(super) fn in_a_bucket(
+        sealogd: &'a Path,
+        kind: Kind,
+        chains: &Chains,
+        store: SocketAddr,
+    ) -> Result<Self> {
+        Self::over(sealogd, kind, chains, Some(store))
+    }
+
+    fn over(sealogd: &'a Path, kind: Kind, chains: &Chains, store: Option<SocketAddr>) -> Result<Self> {
         let scratch = Scratch::new(&format!("bench-log-{}", kind.name().replace(' ', "-")))?;
         let port = process::free_port()?;
-        let stage = Self { sealogd, kind, scratch, port };
+        let stage = Self { sealogd, kind, scratch, port, store };
         std::fs::write(stage.scratch.file("root.pem"), chains.root_pem())?;
         let table = stage.table();
         let roots = if table == "ctlog" { "roots = [\"root.pem\"]\n" } else { "" };
-        let text = format!(
+        let mut text = format!(
             "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\nplain_keys = true\norganization = \"bench\"\n\n\
              [{table}]\nlisten = \"127.0.0.1:{port}\"\nurl = \"http://localhost:{port}\"\n{roots}"
         );
+        if let Some(store) = store {
+            text.push_str(&format!(
+                "\n[{table}.store]\nurl = \"s3://{}/{table}\"\n\
+                 options = {{ endpoint = \"http://{store}\", allow_http = \"true\", region = \"{}\" }}\n",
+                bucket::BUCKET,
+                bucket::REGION,
+            ));
+        }
         std::fs::write(stage.scratch.file("sealog.toml"), text)?;
         ensure!(sealogd.exists(), "nothing is built: cargo build --release -p sealog-server");
-        let mut init = Command::new(sealogd);
-        init.arg("init").arg("--config").arg(stage.scratch.file("sealog.toml"));
-        process::run(&mut init, INIT_LIMIT)?.expect_success("sealogd init")?;
+        process::run(&mut stage.sealogd("init"), INIT_LIMIT)?.expect_success("sealogd init")?;
         Ok(stage)
+    }
+
+    /// One of its commands.
+    fn sealogd(&self, word: &str) -> Command {
+        let mut command = Command::new(self.sealogd);
+        command.arg(word).arg("--config").arg(self.scratch.file("sealog.toml")).env("RUST_LOG", "warn");
+        if self.store.is_some() {
+            command.envs(bucket::credentials());
+        }
+        command
     }
 
     const fn table(&self) -> &'static str {
@@ -149,28 +189,28 @@ impl<'a> Stage<'a> {
 
     /// Ours.
     pub(super) fn ours(&self) -> Result<Server> {
-        let command = || {
-            let mut run = Command::new(self.sealogd);
-            run.arg("run").arg("--config").arg(self.scratch.file("sealog.toml")).env("RUST_LOG", "warn");
-            run
-        };
         let log = self.scratch.file("sealogd.log");
-        let (service, _) = until_ready("sealogd", &mut command(), &log)?;
+        let (service, _) = until_ready("sealogd", &mut self.sealogd("run"), &log)?;
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
         Ok(Server {
-            subject: "sealogd",
+            subject: if self.store.is_some() { IN_A_BUCKET } else { "sealogd" },
             service,
             address,
             data: (self.table() != "tsa").then(|| self.scratch.file("data")),
             judge: self.judge(address)?,
-            again: Some(command()),
+            again: Some(self.sealogd("run")),
             log,
         })
     }
 
+    /// The directory of our log.
+    pub(super) fn data(&self) -> PathBuf {
+        self.scratch.file("data").join(self.table())
+    }
+
     /// The public files of our log.
     pub(super) fn public_files(&self) -> PathBuf {
-        self.scratch.file("data").join(self.table()).join("public")
+        self.data().join("public")
     }
 
     /// rekor-tiles over the same key.
