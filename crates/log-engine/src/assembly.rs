@@ -87,7 +87,7 @@ pub(crate) fn assemble<L: Leaf>(
     let settings = Settings { linger, ..settings };
 
     // From here on more may be signed than is remembered.
-    memory::set_mark(disk.as_ref(), path, &mark)?;
+    memory::set_mark(disk.as_ref(), &settings.first_seen, &mark)?;
     let queue = Arc::new(Queue::new(settings.max_pending));
     let size = view.size();
     let outbox = Arc::new(Outbox::new(size - size % u64::from(TILE_WIDTH), size));
