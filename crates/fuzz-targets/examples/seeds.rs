@@ -11,19 +11,26 @@ use sealog_fuzz_targets::{
     der::{append_extension, element},
     evidence::MESSAGE,
     good::{FILES, NOW, WITNESS, names},
+    messages::content,
 };
 use sealog_pki::{San, fulcio_extensions::TABLE};
+use sealog_server::relay::{
+    Carried as _,
+    wire::{self, Answer, Logged, Outcome},
+};
 use sealog_testkit::{
     CtLog, EntryForm, KeyForm, Person, SctForm, Shape, Signed, Sigstore, Thing, Token, key,
 };
 use sealog_tlog::{
     Checkpoint, SignedNote,
+    ct::{CtEntry, CtLeaf, CtSubmission},
     merkle::leaf_hash,
     note::{KeySigner, KeyType},
 };
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Edits that a verifier with one check less would believe, as `verify` reads them: bundle, policy, evidence,
@@ -50,6 +57,7 @@ fn main() {
     maker.policies();
     maker.keys();
     maker.lists();
+    maker.messages();
 }
 
 /// Lists of checksums, with digests of these lengths.
@@ -174,6 +182,68 @@ impl Maker {
         let mut of_other = sign(&mut self.world);
         of_other.bundle.material.timestamps = vec![self.world.tsa.stamp(b"another signature", NOW)];
         self.add("bad-timestamp-of-other", of_other);
+    }
+
+    /// What the processes of a log tell each other.
+    fn messages(&self) {
+        let entry = CtEntry::X509 { cert: vec![1, 2, 3] };
+        let x509 = CtSubmission { entry, issuers: vec![vec![8; 9], Vec::new()] };
+        let entry = CtEntry::Precert { issuer_key_hash: [7; 32], tbs: vec![4; 30], precert: vec![5; 40] };
+        let precert = CtSubmission { entry, issuers: vec![vec![6; 20]] };
+        let submissions = [x509, precert].map(|submission| CtLeaf::encode(&submission).unwrap());
+        for (name, entries) in [("none", &[][..]), ("two", &submissions), ("one", &[b"{}".to_vec()])] {
+            let request = wire::request(entries.iter().map(Vec::as_slice)).unwrap();
+            self.seed("relay_request", name, content(&request, true));
+            self.seed("relay_request", &format!("{name}-whole"), &request);
+        }
+        for (name, submission) in ["x509", "precert"].into_iter().zip(&submissions) {
+            self.seed("relay_request", name, submission);
+        }
+        let logged = Logged {
+            index: 7,
+            time_ms: Some(1_790_000_000_000),
+            duplicate: false,
+            checkpoint: 1,
+            proof: vec![[1; 32], [2; 32]],
+            encoded: b"\0\x03abc".as_slice().into(),
+            voucher: vec![9; 7],
+        };
+        let again = Logged { time_ms: None, duplicate: true, checkpoint: 0, ..logged.clone() };
+        let second = Duration::from_secs(1);
+        let all = vec![
+            Outcome::Logged(logged),
+            Outcome::Logged(again),
+            Outcome::Invalid("no".into()),
+            Outcome::Overloaded(second),
+            Outcome::StorageFull(second),
+            Outcome::Elsewhere,
+            Outcome::Later,
+            Outcome::Ended,
+        ];
+        for (name, outcomes) in [("all", all), ("ended", vec![Outcome::Ended; 3])] {
+            let entries = [u8::try_from(outcomes.len()).unwrap()];
+            let checkpoints = vec![b"one".as_slice().into(), b"two".as_slice().into()];
+            let answer = Answer { checkpoints, outcomes }.encode().unwrap();
+            self.seed("relay_answer", name, &[&entries, content(&answer, false)].concat());
+            self.seed("relay_answer", &format!("{name}-whole"), &[&entries[..], &answer].concat());
+        }
+        let lines = "beat 12\nsequence 153\ntime 1790000000000\nbase 40960\n";
+        let holder = "holder 3f9c http://10.0.0.7:7301\ntoken 77ab\n";
+        let segments = "segment 41000 151-7-97\nsegment 41002 152-7-98\n";
+        let checkpoint = "\nlog.example\n41002\n\n";
+        for (name, head) in [
+            ("held", format!("epoch 7\n{holder}{lines}{segments}{checkpoint}")),
+            ("free", format!("epoch 7\n{lines}{checkpoint}")),
+            ("nowhere", format!("epoch 7\nholder 3f9c \n{lines}{checkpoint}")),
+        ] {
+            self.seed("head", name, head.as_bytes());
+            let sum = crc32c::crc32c(head.as_bytes());
+            self.seed(
+                "head",
+                &format!("{name}-whole"),
+                format!("sealog head 1 {sum:08x}\n{head}").as_bytes(),
+            );
+        }
     }
 
     fn lists(&self) {

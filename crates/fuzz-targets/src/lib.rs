@@ -17,6 +17,7 @@ pub mod edit;
 pub mod evidence;
 pub mod files;
 pub mod good;
+pub mod messages;
 pub mod parsers;
 pub mod script;
 pub mod soundness;
@@ -35,7 +36,7 @@ pub struct Target {
 }
 
 /// Every target, those first that matter most.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "verify", run: soundness::verify, bound: bound::VERIFY },
     Target { name: "bundle", run: parsers::bundle, bound: bound::JSON },
     Target { name: "certificate", run: evidence::certificate, bound: bound::BYTES },
@@ -49,6 +50,9 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "public_key", run: evidence::public_key, bound: bound::BYTES },
     Target { name: "checksums", run: files::checksums, bound: bound::LISTS },
     Target { name: "inspect", run: files::inspect, bound: bound::WORDS },
+    Target { name: "relay_request", run: messages::relay_request, bound: bound::BYTES },
+    Target { name: "relay_answer", run: messages::relay_answer, bound: bound::BYTES },
+    Target { name: "head", run: messages::head, bound: bound::BYTES },
 ];
 
 /// Runs the target of that name and holds its bound.

@@ -501,6 +501,37 @@ fn policies(size: usize) -> Vec<(String, String)> {
     all
 }
 
+/// What the processes of a log tell each other, with as many parts as there can be.
+fn messages(size: usize) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_be_bytes();
+    let many = (size / 4).saturating_sub(8);
+    let entries = many.min(1024);
+    let issuers = [&[0, 0, 0, 0, 0][..], &count(many), &vec![0; 4 * many]].concat();
+    let refusal = [&b"\x01\0\0\x04\0"[..], &[b'x'; 1024]].concat();
+    let told = u8::try_from(size / refusal.len()).unwrap_or(u8::MAX);
+    let words = [&[told][..], &count(0), &count(told.into()), &refusal.repeat(told.into())].concat();
+    let line = "segment 1 1\n";
+    let segments = fill(line, size - 64);
+    vec![
+        ("relay_request", "entries of nothing", [&count(entries)[..], &vec![0; 4 * entries]].concat()),
+        ("relay_request", "a long entry", [&count(1)[..], &count(size), &vec![7; size]].concat()),
+        ("relay_request", "issuers of nothing", issuers),
+        ("relay_answer", "checkpoints of nothing", [&[255][..], &count(255), &vec![0; size]].concat()),
+        (
+            "relay_answer",
+            "more outcomes than entries",
+            [&[255][..], &count(0), &count(size), &vec![4; size]].concat(),
+        ),
+        ("relay_answer", "refusals", words),
+        (
+            "head",
+            "many records",
+            format!("epoch 1\nbeat 0\nsequence 1\ntime 2\nbase 0\n{segments}\nlog\n").into_bytes(),
+        ),
+        ("head", "lines", vec![b'\n'; size]),
+    ]
+}
+
 /// All of them, of about this size where the parser reads so much.
 #[must_use]
 pub fn inputs(size: usize) -> Vec<Slow> {
@@ -519,6 +550,7 @@ pub fn inputs(size: usize) -> Vec<Slow> {
     inputs.extend(any_json(size).into_iter().map(|(what, text)| slow("inspect", what, text.into_bytes())));
     let described = own_json(size).into_iter().filter(|(target, ..)| *target == "bundle");
     inputs.extend(described.map(|(_, what, text)| slow("inspect", what, text.into_bytes())));
+    inputs.extend(messages(size).into_iter().map(|(target, what, input)| slow(target, what, input)));
     inputs.extend(keys(size).into_iter().map(|(what, input)| slow("public_key", what, input)));
     inputs
 }

@@ -12,10 +12,10 @@ use sealog_tlog::{Edge, Leaf, SignedCheckpoint};
 
 use crate::disk::Disk;
 use crate::error::{IoContext, OpenError};
-use crate::files;
 use crate::flusher::{Backlog, Flusher, is_published, publish};
 use crate::health::Health;
 use crate::index::{Index, Worker};
+use crate::memory::{self, Mark, Signing};
 use crate::outbox::Outbox;
 use crate::queue::Queue;
 use crate::recent::Recent;
@@ -35,6 +35,8 @@ pub(crate) struct Parts<L: Leaf> {
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) index: Arc<Index>,
     pub(crate) health: Arc<Health>,
+    /// Told of the orderly end.
+    pub(crate) signing: Signing,
     /// Whatever must live until the log is closed.
     pub(crate) hold: Box<dyn Send>,
 }
@@ -44,25 +46,48 @@ pub(crate) fn assemble<L: Leaf>(
     mut storage: Box<dyn Storage>,
     settings: Settings,
 ) -> Result<Parts<L>, OpenError> {
+    refuse_closed(storage.as_ref())?;
+    let mark = Mark::of(storage.as_ref());
+    let signing = Signing::begin(storage.disk(), &settings.first_seen, &mark)?;
     let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
-    let recovered = recovery::recover::<L>(storage.as_mut(), &store, &settings).map_err(|error| {
-        // Another sequencer at work looks like damage to whoever reads meanwhile.
+    // Another sequencer at work looks like damage to whoever reads meanwhile.
+    let overtaken = |storage: &dyn Storage, error| {
         let changed = matches!(error, OpenError::Disagreement { .. }).then(|| storage.changed_by()).flatten();
         changed.map_or(error, |by| OpenError::Held { place: storage.name(), by })
-    });
-    let Recovered { tree, view, last_time_ms } = recovered?;
+    };
+    let recovered = recovery::recover::<L>(storage.as_mut(), &store, &settings);
+    let Recovered { tree, view, last_time_ms } =
+        recovered.map_err(|error| overtaken(storage.as_ref(), error))?;
     let shape = settings.index_shape;
-    let indexer = recovery::open_index::<L>(storage.disk(), &storage.index(), shape, &store, &view)?;
+    let indexer = recovery::open_index::<L>(storage.disk(), &storage.index(), shape, &store, &view)
+        .map_err(|error| overtaken(storage.as_ref(), error))?;
     let index = Arc::clone(indexer.index());
-    if !is_published(&view).map_err(recovery::from_read)? {
-        publish(&view).map_err(not_published).at("publish under", &store.path_of(""))?;
+    let published = is_published(&view).map_err(recovery::from_read);
+    if !published.map_err(|error| overtaken(storage.as_ref(), error))? {
+        match publish(&view) {
+            Ok(()) => {}
+            // Whoever has published more has taken the log since.
+            Err(CommitError::Superseded) => {
+                let by = storage.changed_by().unwrap_or_default();
+                return Err(OpenError::Held { place: storage.name(), by });
+            }
+            Err(CommitError::Refused(error) | CommitError::Unknown(error)) => {
+                return Err(error).at("publish under", &store.path_of(""));
+            }
+        }
     }
+    // Where the log is shared, somebody may have put it elsewhere while it was not taken yet.
+    refuse_closed(storage.as_ref())?;
     let disk = storage.disk();
-    remember(disk.as_ref(), &view, &settings)?;
+    // A log that cannot remember its newest checkpoint must not start.
+    let path = &settings.first_seen;
+    memory::remember(disk.as_ref(), path, view.checkpoint()).at("write", path)?;
     let Begun { commit, upkeep, hold } = storage.begin()?;
     let linger = if commit.is_slow() { Duration::ZERO } else { settings.linger };
     let settings = Settings { linger, ..settings };
 
+    // From here on more may be signed than is remembered.
+    memory::set_mark(disk.as_ref(), path, &mark)?;
     let queue = Arc::new(Queue::new(settings.max_pending));
     let size = view.size();
     let outbox = Arc::new(Outbox::new(size - size % u64::from(TILE_WIDTH), size));
@@ -84,7 +109,7 @@ pub(crate) fn assemble<L: Leaf>(
         },
         backlog: Backlog::default(),
     };
-    let sequencer = Sequencer::<L> {
+    let mut sequencer = Sequencer::<L> {
         settings,
         tree,
         commit_point: commit,
@@ -93,6 +118,7 @@ pub(crate) fn assemble<L: Leaf>(
         cosigners: Box::new(NoCosigners),
         known_objects: std::collections::HashSet::new(),
         refusing: false,
+        clock_behind: false,
         queue: Arc::clone(&queue),
         outbox,
         view: Arc::clone(&view),
@@ -100,16 +126,8 @@ pub(crate) fn assemble<L: Leaf>(
         index: Arc::clone(&index),
         health: Arc::clone(&health),
     };
-    Ok(Parts { sequencer, flusher, indexer, queue, view, index, health, hold })
-}
-
-fn not_published(error: CommitError) -> std::io::Error {
-    match error {
-        CommitError::Refused(error) | CommitError::Unknown(error) => error,
-        CommitError::Superseded => {
-            std::io::Error::other("another sequencer has published a newer checkpoint")
-        }
-    }
+    sequencer.look_at_clock();
+    Ok(Parts { sequencer, flusher, indexer, queue, view, index, health, signing, hold })
 }
 
 /// Settings that cannot work are refused before anything is touched.
@@ -137,24 +155,22 @@ pub(crate) fn check(settings: &Settings) -> Result<(), OpenError> {
 /// A second log of one name and key would be a fork.
 pub(crate) fn refuse_remembered(disk: &dyn Disk, settings: &Settings) -> Result<(), OpenError> {
     let path = &settings.first_seen;
-    match files::read_if_there(disk, path).at("read", path)? {
+    if let Some(bytes) = memory::read(disk, path)? {
+        let size = SignedCheckpoint::parse(&bytes).map_or(0, |signed| signed.checkpoint.size);
+        return Err(OpenError::Remembered { path: path.clone(), size });
+    }
+    match memory::mark(disk, path)? {
+        Some(_) => Err(OpenError::Remembered { path: memory::mark_path(path), size: 0 }),
         None => Ok(()),
-        Some(bytes) => {
-            let size = SignedCheckpoint::parse(&bytes).map_or(0, |signed| signed.checkpoint.size);
-            Err(OpenError::Remembered { path: path.clone(), size })
-        }
     }
 }
 
-/// A log that cannot remember its newest checkpoint must not start.
-fn remember(disk: &dyn Disk, view: &View, settings: &Settings) -> Result<(), OpenError> {
-    let path = &settings.first_seen;
-    if files::read_if_there(disk, path).at("read", path)?.as_deref() == Some(view.checkpoint().as_ref()) {
-        return Ok(());
+/// A log that was put elsewhere goes on there, or nowhere.
+fn refuse_closed(storage: &dyn Storage) -> Result<(), OpenError> {
+    match storage.closed()? {
+        Some((mark, words)) => Err(OpenError::Closed { place: storage.place(), mark, words }),
+        None => Ok(()),
     }
-    let dir = files::parent(path).at("find the directory of", path)?;
-    files::ensure_dir(disk, dir).at("create the directory", dir)?;
-    files::write_durable(disk, path, view.checkpoint()).at("write", path)
 }
 
 /// The record that makes a place a log: the empty tree, or the seed.

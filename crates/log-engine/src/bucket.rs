@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `head` | what is in the log, and whose it is: swapped, never overwritten (`head`) |
 //! | `wal/…` | committed records whose entries are not under `public/` yet |
+//! | `closed` | why nothing may be committed any more, if so |
 //! | `public/…` | `checkpoint`, tiles, bundles, side objects: what any web server or CDN in front of the bucket may serve |
 //!
 //! A batch is committed by two writes: its record, under a name of its own, then the head that names the record, put in
@@ -14,8 +15,10 @@
 //! A swap whose answer was lost is settled by reading the head again: it is ours, or still the old one (then the same
 //! swap is tried again: of the same bytes it does not matter which attempt arrives), or another's.
 
-mod head;
+pub(crate) mod head;
 mod objects;
+#[cfg(test)]
+mod overtaken;
 mod probe;
 mod reader;
 mod store;
@@ -34,7 +37,7 @@ use sealog_tlog::{Hash, SignedCheckpoint};
 use crate::disk::Disk;
 use crate::error::{Evidence, IoContext, OpenError};
 use crate::files;
-use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Upkeep, Visit};
+use crate::storage::{Begun, CLOSED, Commit, CommitError, CommitPoint, Objects, Storage, Upkeep, Visit};
 use crate::wal::Record;
 use crate::wal::record::{self, RecordHead};
 pub use probe::{ProbeError, probe};
@@ -227,10 +230,14 @@ impl InBucket {
     /// A bucket for a new log: there must be none in it.
     pub(crate) fn create(bucket: Arc<dyn Bucket>, local: Local, lease: Duration) -> Result<Self, OpenError> {
         let name = PathBuf::from(bucket.name());
-        match bucket.is_there(HEAD).at("look for a log in", &name)? {
-            true => Err(OpenError::AlreadyExists { dir: name }),
-            false => Ok(Self { bucket, local, lease, head: None }),
+        let is_there = |key| bucket.is_there(key).at("look for a log in", &name);
+        if is_there(HEAD)? {
+            return Err(OpenError::AlreadyExists { dir: name });
         }
+        if is_there(CLOSED)? {
+            return Err(OpenError::NotEmpty { found: name.join(CLOSED), dir: name });
+        }
+        Ok(Self { bucket, local, lease, head: None })
     }
 
     /// A bucket with a log. One that another sequencer holds is refused, unless this one is to stand by: then it waits
@@ -310,6 +317,29 @@ impl Storage for InBucket {
 
     fn name(&self) -> PathBuf {
         PathBuf::from(self.bucket.name())
+    }
+
+    fn place(&self) -> PathBuf {
+        self.name()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn closed(&self) -> Result<Option<(PathBuf, String)>, OpenError> {
+        let path = self.name().join(CLOSED);
+        let object = self.bucket.get(CLOSED).at("read", &path)?;
+        Ok(object.map(|object| (path, String::from_utf8_lossy(&object.bytes).trim_end().to_owned())))
+    }
+
+    fn close(&self, words: &str) -> Result<(), OpenError> {
+        let object = (CLOSED.to_owned(), format!("{words}\n").into());
+        self.bucket.put_many(&[object]).at("write", &self.name().join(CLOSED))
+    }
+
+    fn reopen(&self) -> Result<(), OpenError> {
+        self.bucket.delete_many(&[CLOSED.to_owned()]).at("remove", &self.name().join(CLOSED))
     }
 
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {
@@ -576,7 +606,10 @@ impl CommitPoint for HeadCommit {
     fn release(&mut self) -> Result<(), CommitError> {
         let mut head = self.head.clone();
         head.holder = None;
-        self.replace(head)
+        self.replace(head)?;
+        // What is left of it, whoever opens the log next removes.
+        let _ = self.garbage.tidy();
+        Ok(())
     }
 }
 

@@ -14,7 +14,9 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{Evidence, IoContext, OpenError};
 use crate::files::{self, passes};
 use crate::layout::Layout;
-use crate::storage::{Begun, Commit, CommitError, CommitPoint, Objects, Storage, Torn, Upkeep, Visit};
+use crate::storage::{
+    Begun, CLOSED, Commit, CommitError, CommitPoint, Objects, Storage, Torn, Upkeep, Visit,
+};
 use crate::tree::FullFile;
 use crate::wal::{self, BLOCK, Closed, Damage, ScanError, Scanned, Segments, Wal};
 
@@ -87,6 +89,34 @@ impl Storage for Directory {
         self.layout.wal()
     }
 
+    fn place(&self) -> PathBuf {
+        let root = self.layout.root();
+        std::path::absolute(root).unwrap_or_else(|_| root.to_owned())
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn closed(&self) -> Result<Option<(PathBuf, String)>, OpenError> {
+        let path = self.layout.root().join(CLOSED);
+        let words = files::read_if_there(self.disk.as_ref(), &path).at("read", &path)?;
+        Ok(words.map(|words| (path, String::from_utf8_lossy(&words).trim_end().to_owned())))
+    }
+
+    fn close(&self, words: &str) -> Result<(), OpenError> {
+        let path = self.layout.root().join(CLOSED);
+        files::write_durable(self.disk.as_ref(), &path, format!("{words}\n").as_bytes()).at("write", &path)
+    }
+
+    fn reopen(&self) -> Result<(), OpenError> {
+        let path = self.layout.root().join(CLOSED);
+        match self.disk.remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &path),
+            _ => self.disk.sync_dir(self.layout.root()).at("sync", self.layout.root()),
+        }
+    }
+
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {
         let dir = self.layout.wal();
         let write = || {
@@ -104,12 +134,15 @@ impl Storage for Directory {
         Ok(())
     }
 
+    /// Where the records before it are there, the later ones were found to continue them (`wal::scan`): then the bytes are
+    /// only in the room that is left over.
     fn torn(&self) -> Option<Torn> {
         let segments = self.scanned.iter().flat_map(|scanned| &scanned.segments);
         let mut behind = segments.skip_while(|segment| !segment.torn);
         let torn = behind.next()?;
         let followed = behind.any(|segment| segment.size.is_some());
-        Some(Torn { path: torn.path.clone(), at: torn.end, followed })
+        let was_record = followed && torn.size.is_none();
+        Some(Torn { path: torn.path.clone(), at: torn.end, followed, was_record })
     }
 
     /// The last record may have been written but never synced (the process was killed), or synced in vain (the device
@@ -126,7 +159,13 @@ impl Storage for Directory {
                 continue;
             }
             if segment.torn {
-                tracing::warn!(path = %path.display(), at = segment.end, "an incomplete last record was dropped");
+                let what = match last {
+                    Some(last) if n < last => {
+                        "bytes that are none of a record were cut off: the file is damaged"
+                    }
+                    _ => "an incomplete last record was dropped",
+                };
+                tracing::warn!(path = %path.display(), at = segment.end, "{what}");
             }
             let settle = || -> io::Result<()> {
                 let mut file = disk.open(path)?;
@@ -224,6 +263,14 @@ impl Files {
 impl Objects for Files {
     fn read(&self, path: &str) -> io::Result<Option<Bytes>> {
         Ok(files::read_if_there(self.disk.as_ref(), &self.name(path))?.map(Bytes::from))
+    }
+
+    fn read_at_once(&self, path: &str, may: &mut dyn FnMut(u64) -> bool) -> Option<Bytes> {
+        self.disk.read_at_once(&self.name(path), may)
+    }
+
+    fn length(&self, path: &str) -> io::Result<Option<u64>> {
+        files::if_there(self.disk.length(&self.name(path)))
     }
 
     fn is_there(&self, path: &str) -> io::Result<bool> {

@@ -9,12 +9,34 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
+#[cfg(target_os = "linux")]
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2},
+    io::{ReadWriteFlags, preadv2},
+};
+
+#[cfg(target_os = "linux")]
+use crate::buffers;
+
+#[cfg(test)]
+pub(crate) mod around;
 
 /// A file system.
 pub(crate) trait Disk: Send + Sync {
     /// The whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The whole file, if it need not be waited for and `may` agrees to its length in bytes.
+    fn read_at_once(&self, _path: &Path, _may: &mut dyn FnMut(u64) -> bool) -> Option<Bytes> {
+        None
+    }
+
+    /// The length of a file in bytes.
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        self.open(path)?.len()
+    }
 
     /// Whether there is a file of this name.
     fn is_file(&self, path: &Path) -> bool;
@@ -84,6 +106,24 @@ pub(crate) struct RealDisk;
 impl Disk for RealDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    /// From what the kernel has in memory, names included: it is told to say no where it would have to ask the device. File
+    /// systems and kernels (before 5.12) that cannot promise that say no always.
+    #[cfg(target_os = "linux")]
+    fn read_at_once(&self, path: &Path, may: &mut dyn FnMut(u64) -> bool) -> Option<Bytes> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok()?;
+        let length = u64::try_from(fstat(&file).ok()?.st_size).ok().filter(|length| may(*length))?;
+        buffers::filled(usize::try_from(length).ok()?, |bytes| {
+            let length = bytes.len();
+            let read = preadv2(&file, &mut [io::IoSliceMut::new(bytes)], 0, ReadWriteFlags::NOWAIT);
+            read.is_ok_and(|read| read == length)
+        })
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
     }
 
     fn is_file(&self, path: &Path) -> bool {
@@ -183,5 +223,30 @@ impl DiskFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_once_is_the_whole_file_or_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, [7; 100_000]).unwrap();
+        assert_eq!(RealDisk.length(&path).unwrap(), 100_000);
+        let mut asked = Vec::new();
+        let found = RealDisk.read_at_once(&path, &mut |length| {
+            asked.push(length);
+            true
+        });
+        // Not every file system can.
+        assert!(found.is_none_or(|bytes| bytes == vec![7; 100_000]));
+        assert!(asked.is_empty() || asked == [100_000]);
+        assert_eq!(RealDisk.read_at_once(&path, &mut |_| false), None);
+        for other in [dir.path(), &dir.path().join("missing"), &path.join("below")] {
+            assert_eq!(RealDisk.read_at_once(other, &mut |_| true), None, "{}", other.display());
+        }
     }
 }

@@ -26,6 +26,24 @@ pub enum OpenError {
         /// Where that one can be reached, if it said so.
         by: String,
     },
+    /// Another process of this machine signs with the log's key.
+    #[error("another process signs with this log's key, in {} ({})", place.display(), path.display())]
+    KeyInUse {
+        /// The lock beside the key.
+        path: PathBuf,
+        /// Where the log is that it has.
+        place: PathBuf,
+    },
+    /// It was said that nothing may be signed here any more.
+    #[error("the log in {} takes no more entries: {words} ({})", place.display(), mark.display())]
+    Closed {
+        /// The log's place.
+        place: PathBuf,
+        /// The file or object that says so.
+        mark: PathBuf,
+        /// Its words.
+        words: String,
+    },
     /// The directory holds no (completely created) log.
     #[error("there is no log in {}", dir.display())]
     NotALog {
@@ -159,6 +177,9 @@ pub enum Evidence {
     /// The key that signed is not the configured one.
     #[error("the log's key")]
     SignerKey,
+    /// The newest record's checkpoint is not signed by the key it names.
+    #[error("the signature of the newest record's checkpoint")]
+    Signature,
     /// A tile or entry bundle that must be there is not, or has other content.
     #[error("a full tile or entry bundle")]
     Tile,
@@ -178,6 +199,11 @@ impl OpenError {
             Self::Locked { .. } => {
                 Some("stop the other process first; two writers would sign two different logs")
             }
+            Self::KeyInUse { .. } => Some("stop that process first: two logs under one key would be a fork"),
+            Self::Closed { .. } => Some(
+                "run the log where it went. If it was never run there and never will be, remove that copy, then the file \
+                 named: of two that go on under one key one is a fork",
+            ),
             Self::Held { .. } => Some("stop the other one, or wait until it lets the log go"),
             Self::NotALog { .. } => Some("create the log first, or check the path"),
             Self::NotEmpty { .. } => {
@@ -221,6 +247,17 @@ pub enum AppendError {
     /// Nothing can be written for now: the disk is full, or no more files can be opened. Nothing was logged.
     #[error("the log's disk is full, or no more files can be opened")]
     StorageFull {
+        /// When asking again makes sense.
+        retry_after: Duration,
+    },
+    /// The clock is behind the log's last entry by more than clocks differ: an entry logged now would get a time that has not
+    /// come. Nothing was logged.
+    #[error("the clock is {} s behind the log's last entry ({now_ms} ms since 1970, and {last_ms})", (last_ms - now_ms) / 1000)]
+    ClockBehind {
+        /// The last entry's time, in milliseconds since 1970.
+        last_ms: u64,
+        /// The clock's.
+        now_ms: u64,
         /// When asking again makes sense.
         retry_after: Duration,
     },

@@ -1,17 +1,17 @@
 //! What the log does when the disk does not: failing syncs, short writes, full disks, and what is left afterwards.
 
-use std::any::Any;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sealog_tlog::{EntryBytes, EntryLeaf};
 
-use crate::disk::{Disk as AnyDisk, DiskFile, RealDisk};
+use crate::disk::DiskFile;
+use crate::disk::around::{Around, Between};
 use crate::support::{Owner, append_all, check_receipt, entry, read_public, runtime};
-use crate::{AppendError, Cause, Log};
+use crate::{AppendError, Cause, Log, ReadError};
 
 /// How the next write of a record, or its sync, goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -36,54 +36,6 @@ struct Disk {
     slow: Arc<Mutex<Duration>>,
 }
 
-struct FaultyFile {
-    file: Box<dyn DiskFile>,
-    disk: Disk,
-}
-
-impl AnyDisk for Disk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = RealDisk.create(path)?;
-        match path.parent().is_some_and(|dir| dir.ends_with("wal")) {
-            true => Ok(Box::new(FaultyFile { file, disk: self.clone() })),
-            false => Ok(file),
-        }
-    }
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        RealDisk.read(path)
-    }
-    fn is_file(&self, path: &Path) -> bool {
-        RealDisk.is_file(path)
-    }
-    fn is_dir(&self, path: &Path) -> bool {
-        RealDisk.is_dir(path)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(dir)
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_file(path)
-    }
-    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.remove_dir_all(dir)
-    }
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.create_dir(dir)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
-        RealDisk.lock(path)
-    }
-}
-
 impl Disk {
     fn fail_after(&self, syncs: i64, fault: Fault) {
         self.syncs_left.store(syncs, Ordering::SeqCst);
@@ -96,46 +48,38 @@ impl Disk {
     }
 }
 
-impl DiskFile for FaultyFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        match self.disk.armed() {
+/// Only the write-ahead log is in trouble.
+impl Between for Disk {
+    fn write(&self, file: &mut dyn DiskFile, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let zeros = || bytes.iter().all(|b| *b == 0);
+        match self.armed().filter(|_| in_wal(path)) {
             Some(Fault::Short(len)) => {
-                self.file.write_all_at(&bytes[..len.min(bytes.len())], offset)?;
+                file.write_all_at(&bytes[..len.min(bytes.len())], offset)?;
                 Err(io::Error::from_raw_os_error(5))
             }
-            Some(Fault::NoNewBlocks) if bytes.iter().all(|b| *b == 0) => {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            Some(Fault::NoDescriptors) if bytes.iter().all(|b| *b == 0) => {
-                Err(rustix::io::Errno::MFILE.into())
-            }
+            Some(Fault::NoNewBlocks) if zeros() => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::NoDescriptors) if zeros() => Err(rustix::io::Errno::MFILE.into()),
             Some(Fault::FullOnWrite) => Err(io::ErrorKind::StorageFull.into()),
-            _ => self.file.write_all_at(bytes, offset),
+            _ => file.write_all_at(bytes, offset),
         }
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        std::thread::sleep(*self.disk.slow.lock().unwrap());
-        if self.disk.armed().is_some_and(|fault| !matches!(fault, Fault::NoNewBlocks | Fault::NoDescriptors))
-        {
-            self.disk.syncs_after_fault.fetch_add(1, Ordering::SeqCst);
+    fn sync(&self, file: &mut dyn DiskFile, path: &Path) -> io::Result<()> {
+        if !in_wal(path) {
+            return file.sync();
+        }
+        std::thread::sleep(*self.slow.lock().unwrap());
+        if self.armed().is_some_and(|fault| !matches!(fault, Fault::NoNewBlocks | Fault::NoDescriptors)) {
+            self.syncs_after_fault.fetch_add(1, Ordering::SeqCst);
             return Err(io::Error::from_raw_os_error(5));
         }
-        self.disk.syncs_left.fetch_sub(1, Ordering::SeqCst);
-        self.file.sync()
+        self.syncs_left.fetch_sub(1, Ordering::SeqCst);
+        file.sync()
     }
+}
+
+fn in_wal(path: &Path) -> bool {
+    path.parent().is_some_and(|dir| dir.ends_with("wal"))
 }
 
 #[test]
@@ -154,7 +98,8 @@ fn a_failed_commit_stops_the_log_for_good_and_loses_nothing_acknowledged() {
         runtime().block_on(async {
             let disk = Disk::default();
             let log =
-                Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), owner.settings()).unwrap();
+                Log::<EntryLeaf>::open_on(Arc::new(Around(disk.clone())), &owner.dir(), owner.settings())
+                    .unwrap();
             let mut acknowledged = Vec::new();
             for n in 0..5 {
                 acknowledged.push((log.append(entry(n)).await.unwrap(), entry(n)));
@@ -207,7 +152,8 @@ fn refuses_and_goes_on(fault: Fault) {
     owner.create().close().unwrap();
     runtime().block_on(async {
         let disk = Disk::default();
-        let log = Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), owner.settings()).unwrap();
+        let log = Log::<EntryLeaf>::open_on(Arc::new(Around(disk.clone())), &owner.dir(), owner.settings())
+            .unwrap();
         let big = |n: u8| EntryBytes(vec![n; 20_000]);
         disk.fail_after(0, fault);
         // What was preallocated takes some; then every entry is refused, and none is half logged.
@@ -304,7 +250,7 @@ fn a_full_queue_refuses_and_recovers() {
         let disk = Disk::default();
         let mut settings = owner.settings();
         settings.max_pending = 8;
-        let log = Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), settings).unwrap();
+        let log = Log::<EntryLeaf>::open_on(Arc::new(Around(disk.clone())), &owner.dir(), settings).unwrap();
         *disk.slow.lock().unwrap() = Duration::from_millis(150);
         let tasks: Vec<_> = (0..60).map(|n| tokio::spawn(log.append(entry(n)))).collect();
         let (mut accepted, mut refused) = (0, 0);
@@ -332,11 +278,71 @@ fn entries_that_arrive_during_a_sync_share_the_next_one() {
     owner.create().close().unwrap();
     runtime().block_on(async {
         let disk = Disk::default();
-        let log = Log::<EntryLeaf>::open_on(Arc::new(disk.clone()), &owner.dir(), owner.settings()).unwrap();
+        let log = Log::<EntryLeaf>::open_on(Arc::new(Around(disk.clone())), &owner.dir(), owner.settings())
+            .unwrap();
         *disk.slow.lock().unwrap() = Duration::from_millis(100);
         let before = disk.syncs_left.load(Ordering::SeqCst);
         append_all(&log, (0..500).map(entry).collect()).await;
         let syncs = before - disk.syncs_left.load(Ordering::SeqCst);
         assert!(syncs <= 4, "{syncs} syncs");
+    });
+}
+
+/// What was signed is remembered although none of it can be published: first of all, and not after everything else.
+#[test]
+fn what_cannot_be_published_is_remembered_all_the_same() {
+    let owner = Owner::new();
+    let log = owner.create();
+    runtime().block_on(async {
+        // Writing there fails as on a full disk. The flusher removes it whenever it has failed.
+        let stray = owner.public().join("tile/entries/.000.tmp");
+        let block = || drop(std::os::unix::fs::symlink("/dev/full", &stray));
+        let remembered = || {
+            let bytes = std::fs::read(owner.first_seen()).unwrap();
+            sealog_tlog::SignedCheckpoint::parse(&bytes).unwrap().checkpoint.size
+        };
+        block();
+        append_all(&log, (0..300).map(entry).collect()).await;
+        for _ in 0..500 {
+            block();
+            if remembered() == 301 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(remembered(), 301);
+        assert!(!owner.public().join("tile/entries/000").exists());
+        assert!(log.failure().is_none());
+        let _ = std::fs::remove_file(&stray);
+        log.close().unwrap();
+    });
+}
+
+/// A tile was damaged long after its entries were logged. Whoever sends one of them again is told; the log goes on.
+#[test]
+fn an_old_damaged_tile_stops_nothing() {
+    let owner = Owner::new();
+    runtime().block_on(async {
+        let log = owner.create();
+        append_all(&log, (0..600).map(entry).collect()).await;
+        log.close().unwrap();
+        let log = owner.open();
+        let tile = owner.public().join("tile/0/000");
+        let good = std::fs::read(&tile).unwrap();
+        let mut bad = good.clone();
+        bad[40] ^= 1;
+        std::fs::write(&tile, bad).unwrap();
+        let error = log.append(entry(100)).await.unwrap_err();
+        assert!(
+            matches!(&error, AppendError::Read(read) if matches!(**read, ReadError::Damaged { .. })),
+            "{error}"
+        );
+        assert!(log.failure().is_none());
+        let receipt = log.append(entry("new")).await.unwrap();
+        assert_eq!((receipt.index, receipt.duplicate), (601, false));
+        check_receipt(&receipt, &entry("new"), &owner.verifier());
+        log.close().unwrap();
+        std::fs::write(&tile, good).unwrap();
+        assert_eq!(read_public(&owner.public(), &owner.verifier()).size, 602);
     });
 }

@@ -83,8 +83,13 @@ pub(crate) fn ensure_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 
 /// The content of `path`, or `None` where no such file is.
 pub(crate) fn read_if_there(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match disk.read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+    if_there(disk.read(path))
+}
+
+/// What was found, or `None` where no such file is.
+pub(crate) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
         // `NotADirectory`: a partial's `N.p/W` asked for where `N.p` is no directory.
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e),
@@ -121,7 +126,11 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::disk::RealDisk;
+    use crate::disk::around::{Around, Between};
+    use std::any::Any;
     use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     #[test]
     fn a_file_replaces_its_predecessor_whole_and_leaves_no_stray() {
@@ -140,5 +149,51 @@ mod tests {
         fs::write(dir.path().join("f"), b"").unwrap();
         assert!(read_if_there(&RealDisk, &dir.path().join("x")).unwrap().is_none());
         assert!(read_if_there(&RealDisk, &dir.path().join("f/1")).unwrap().is_none());
+    }
+
+    /// A file system that tells of a write that failed as Linux does: whoever looked before it, once each.
+    #[derive(Clone, Default)]
+    struct Telling {
+        failed: Arc<AtomicU64>,
+        /// The next write fails, and somebody else's sync is told first.
+        fails: Arc<AtomicBool>,
+    }
+
+    impl Between for Telling {
+        fn write(&self, file: &mut dyn DiskFile, _: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+            file.write_all_at(bytes, offset)?;
+            if self.fails.swap(false, Ordering::SeqCst) {
+                let other = self.before_writing();
+                self.failed.fetch_add(1, Ordering::SeqCst);
+                assert!(self.sync_together(&mut [], other.as_ref()).is_err());
+            }
+            Ok(())
+        }
+
+        fn before_writing(&self) -> Box<dyn Any> {
+            Box::new(self.failed.load(Ordering::SeqCst))
+        }
+
+        fn sync_together(&self, _: &mut [Box<dyn DiskFile>], before: &dyn Any) -> io::Result<()> {
+            match before.downcast_ref::<u64>() {
+                Some(seen) if *seen == self.failed.load(Ordering::SeqCst) => Ok(()),
+                _ => Err(io::Error::from_raw_os_error(5)),
+            }
+        }
+    }
+
+    /// Two logs on one file system: the sync of one must not swallow what went wrong for the other.
+    #[test]
+    fn a_write_that_failed_is_told_to_everyone_whose_it_may_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let telling = Telling::default();
+        let disk = Around(telling.clone());
+        let path = |n: usize| dir.path().join(n.to_string());
+        let write = || write_whole(&disk, dir.path(), (0..5).map(|n| (path(n), b"new".as_slice())));
+        write().unwrap();
+        telling.fails.store(true, Ordering::SeqCst);
+        assert!(write().is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5, "no strays");
+        write().unwrap();
     }
 }

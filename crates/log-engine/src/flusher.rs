@@ -19,6 +19,7 @@ use crate::error::{Cause, ReadError};
 use crate::files;
 use crate::health::Health;
 use crate::index::{Index, Keyed};
+use crate::memory;
 use crate::outbox::Outbox;
 use crate::storage::{CommitError, Upkeep};
 use crate::tree::FullFile;
@@ -168,7 +169,7 @@ impl Flusher {
         // First: whatever cannot be published, what was signed is remembered.
         if due(backlog.remember_at) {
             let checkpoint = view.checkpoint();
-            files::write_durable(self.disk.as_ref(), &self.first_seen, checkpoint)
+            memory::remember(self.disk.as_ref(), &self.first_seen, checkpoint)
                 .map_err(local(Cause::FirstSeen))?;
             let more = backlog.newest > view.size();
             backlog.remember_at = more.then(|| now + REMEMBER_INTERVAL);

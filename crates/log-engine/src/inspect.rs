@@ -14,10 +14,10 @@ use crate::bucket::{Bucket, InBucket, Local};
 use crate::directory::Directory;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Evidence, OpenError};
-use crate::files;
+use crate::memory;
 use crate::place::{BucketPlace, Place};
 use crate::reading::{Kept, PublicFiles, verify_checkpoint};
-use crate::recovery::{ReadBack, read_back};
+use crate::recovery::{ReadBack, damaged_record, read_back};
 use crate::settings::Settings;
 use crate::storage::{Begun, Commit, Objects, Storage, Torn, Visit};
 use crate::view::{LeafKind, Store, View};
@@ -41,6 +41,8 @@ pub struct Inspected {
     pub published: Option<u64>,
     /// Entries of the checkpoint beside the key.
     pub remembered: Option<u64>,
+    /// Why nothing may be appended to it any more, if that was said.
+    pub closed: Option<String>,
     /// Where the records are.
     pub name: PathBuf,
     pub(crate) time_ms: u64,
@@ -58,16 +60,16 @@ impl Inspected {
     }
 }
 
-/// Looks at the log of this place. With `memory`, also at what is remembered beside the key.
+/// Looks at the log of this place. With `with_memory`, also at what is remembered beside the key.
 ///
 /// # Errors
 /// [`OpenError::Locked`] or [`OpenError::Held`] while somebody runs it; for the rest see [`OpenError`].
 pub fn inspect<L: Leaf>(
     place: &Place,
     identity: &Identity<'_>,
-    memory: bool,
+    with_memory: bool,
 ) -> Result<Inspected, OpenError> {
-    let settings = settings(identity, memory);
+    let settings = settings(identity, with_memory);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let inner: Box<dyn Storage> = match place {
         Place::Directory(dir) => Box::new(Directory::open(disk, dir, settings.segment_bytes)?),
@@ -93,19 +95,22 @@ pub fn inspect<L: Leaf>(
     let checkpoint = store.kept(sealog_tlog::tile::CHECKPOINT_PATH).map_err(crate::recovery::from_read)?;
     let all_published = checkpoint.as_ref() == Some(view.checkpoint());
     let published = size_at(&path, checkpoint)?;
-    let seen = match memory {
-        true => read_memory(&settings.first_seen)?,
+    let seen = match with_memory {
+        true => memory::read(&RealDisk, &settings.first_seen)?,
         false => None,
     };
     let remembered = size_at(&settings.first_seen, seen)?;
-    Ok(Inspected { view, all_published, published, remembered, name, time_ms, storage: storage.inner })
-}
-
-/// What is remembered beside the key.
-pub(crate) fn read_memory(path: &Path) -> Result<Option<Bytes>, OpenError> {
-    let read = files::read_if_there(&RealDisk, path);
-    let read = read.map_err(|source| OpenError::Io { action: "read", path: path.to_owned(), source })?;
-    Ok(read.map(Bytes::from))
+    let closed = storage.closed()?.map(|(_, words)| words);
+    Ok(Inspected {
+        view,
+        all_published,
+        published,
+        remembered,
+        closed,
+        name,
+        time_ms,
+        storage: storage.inner,
+    })
 }
 
 fn settings(identity: &Identity<'_>, memory: bool) -> Settings {
@@ -130,15 +135,6 @@ fn damaged_end(error: OpenError, storage: &Verifying) -> OpenError {
             Some(torn),
         ) => damaged_record(torn, &expected),
         (error, _) => error,
-    }
-}
-
-fn damaged_record(Torn { path, at, .. }: Torn, because: &str) -> OpenError {
-    OpenError::Disagreement {
-        path,
-        evidence: Evidence::Record,
-        expected: format!("a whole record at byte {at} ({because})"),
-        found: "other bytes".to_owned(),
     }
 }
 
@@ -177,6 +173,26 @@ impl Storage for Verifying {
 
     fn name(&self) -> PathBuf {
         self.inner.name()
+    }
+
+    fn place(&self) -> PathBuf {
+        self.inner.place()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    fn closed(&self) -> Result<Option<(PathBuf, String)>, OpenError> {
+        self.inner.closed()
+    }
+
+    fn close(&self, words: &str) -> Result<(), OpenError> {
+        self.inner.close(words)
+    }
+
+    fn reopen(&self) -> Result<(), OpenError> {
+        self.inner.reopen()
     }
 
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {

@@ -6,6 +6,7 @@
 //! | `wal/` | committed batches whose tiles may not be files yet | **never**: it is the log's newest entries |
 //! | `public/` | `checkpoint`, `tile/…`, side objects: what any static web server may serve | **never** (full tiles) |
 //! | `index/` | where an entry was logged before | yes: rebuilt from `public/` at the next start |
+//! | `closed` | why nothing may be appended any more, if so | no (a twin of the log could go on) |
 //! | `lock` | held while a process has the log open | yes |
 
 use std::any::Any;
@@ -112,6 +113,10 @@ impl Layout {
     /// The public files of a log in this directory.
     pub(crate) fn public_of(root: &Path) -> PathBuf {
         root.join("public")
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(crate) fn index(&self) -> PathBuf {

@@ -13,6 +13,8 @@
 
 mod assembly;
 mod bucket;
+#[cfg(target_os = "linux")]
+mod buffers;
 mod directory;
 mod disk;
 mod error;
@@ -25,7 +27,9 @@ mod inspect;
 mod layout;
 mod log;
 mod logged;
+mod memory;
 mod outbox;
+pub mod outside;
 mod place;
 mod queue;
 mod reading;
@@ -50,11 +54,12 @@ pub use inspect::{Identity, Inspected, inspect, public_files};
 pub use log::Log;
 pub use place::{BucketPlace, Place};
 pub use reading::{
-    Known, PublicFiles, Show, Sound, SoundFile, Unsound, read_checkpoint, read_log, verify_checkpoint,
+    Beside, Known, PublicFiles, Show, Sound, SoundFile, Unsound, nothing_beside, read_checkpoint, read_log,
+    verify_checkpoint,
 };
 pub use receipt::Receipt;
 pub use settings::{Clock, Settings};
-pub use transfer::{Copied, TransferError, back_up, restore, transfer};
+pub use transfer::{Copied, Restoring, TransferError, back_up, restore, transfer};
 pub use view::View;
 
 /// When a refused caller may try again.

@@ -17,6 +17,8 @@ use crate::error::{AppendError, Cause, Failure, IoContext, OpenError, ReadError}
 use crate::health::Health;
 use crate::index::Index;
 use crate::logged;
+use crate::memory::Signing;
+use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::queue::{Queue, Refused};
 use crate::receipt::Receipt;
@@ -48,13 +50,17 @@ struct Inner<L: Leaf> {
     lookups: Lookups,
     threads: Mutex<Option<Threads>>,
     /// Held until the threads have ended: another process may only then have the place.
-    hold: Mutex<Option<Box<dyn Send>>>,
+    hold: Mutex<Option<Hold>>,
 }
+
+/// What keeps others out: of the key, and of the place.
+type Hold = (Signing, Box<dyn Send>);
 
 struct Threads {
     sequencing: JoinHandle<Box<dyn CommitPoint>>,
     flushing: JoinHandle<()>,
     indexing: JoinHandle<()>,
+    outbox: Arc<Outbox>,
 }
 
 /// Entries logged before are read back from their bundles, up to 16 MiB each: only so many at once, and only so many
@@ -128,20 +134,20 @@ impl<L: Leaf> Log<L> {
     fn start(storage: Box<dyn Storage>, settings: Settings) -> Result<Self, OpenError> {
         let lookups = Lookups::new(settings.max_pending.min(Semaphore::MAX_PERMITS));
         let place = storage.name();
-        let Parts { sequencer, flusher, indexer, queue, view, index, health, hold } =
+        let Parts { sequencer, flusher, indexer, queue, view, index, health, signing, hold } =
             assemble::<L>(storage, settings)?;
         let outbox = Arc::clone(&sequencer.outbox);
         let spawned = (|| {
             let indexing = spawn("sealog-indexer", &place, || indexer.run())?;
             let flushing = spawn("sealog-flusher", &place, || flusher.run())?;
             let sequencing = spawn("sealog-sequencer", &place, || sequencer.run())?;
-            Ok(Threads { sequencing, flushing, indexing })
+            Ok(Threads { sequencing, flushing, indexing, outbox: Arc::clone(&outbox) })
         })();
         let threads = Mutex::new(Some(spawned.inspect_err(|_| {
             index.close();
             outbox.close();
         })?));
-        let hold = Mutex::new(Some(hold));
+        let hold = Mutex::new(Some((signing, hold)));
         let index = ArcSwapOption::new(Some(index));
         Ok(Self { inner: Arc::new(Inner { queue, view, index, health, lookups, threads, hold }) })
     }
@@ -269,7 +275,7 @@ impl<L: Leaf> Inner<L> {
             index.close();
         }
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Threads { sequencing, flushing, indexing }) = threads.take() {
+        if let Some(Threads { sequencing, flushing, indexing, outbox }) = threads.take() {
             let commit_point = sequencing.join();
             if flushing.join().is_err() | indexing.join().is_err() | commit_point.is_err() {
                 self.health.fail(Cause::Thread, None);
@@ -277,13 +283,26 @@ impl<L: Leaf> Inner<L> {
             // Others may have the log once everything is published, and only if nothing is in doubt.
             if self.health.failure().is_none()
                 && let Ok(mut commit_point) = commit_point
-                && let Err(error) = commit_point.release()
             {
-                tracing::warn!(?error, "the log could not be let go; others will wait for its lease to end");
+                // Whoever looks at it afterwards sees that all is published.
+                if let Err(error) = commit_point.retire(outbox.durable(), outbox.published()) {
+                    tracing::warn!(%error, "an old write-ahead segment could not be removed");
+                }
+                if let Err(error) = commit_point.release() {
+                    tracing::warn!(
+                        ?error,
+                        "the log could not be let go; others will wait for its lease to end"
+                    );
+                }
             }
         }
         self.index.store(None);
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((signing, _)) = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && self.health.failure().is_none()
+            && let Err(error) = signing.ended(self.view.load().checkpoint())
+        {
+            tracing::warn!(%error, "the mark of a running log could not be removed; a restore will ask for more than it needs");
+        }
         self.health.failure().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sealog_tlog::Hash;
 
@@ -98,16 +98,21 @@ impl Outbox {
         }
     }
 
-    /// Waits while too much is unwritten (or the outbox is closed, which ends the wait).
-    pub(crate) fn wait_for_room(&self) -> Room {
+    /// Waits while too much is unwritten (or the outbox is closed, which ends the wait), up to `limit`; `None`: it still is.
+    pub(crate) fn wait_for_room(&self, limit: Option<Duration>) -> Option<Room> {
+        let end = limit.map(|limit| Instant::now() + limit);
         let mut inner = self.lock();
         while inner.backlog > MAX_BACKLOG_BYTES && !inner.closed {
             if inner.disk_full {
-                return Room::DiskFull;
+                return Some(Room::DiskFull);
             }
-            inner = self.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                None => self.room.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return None,
+                Some(left) => self.room.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
-        Room::Enough
+        Some(Room::Enough)
     }
 
     /// Waits for many files, a wish, the end, or the deadline; without one, for any change.

@@ -9,6 +9,7 @@ use crate::directory::Directory;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::layout::Layout;
+use crate::memory::Mark;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
@@ -80,6 +81,17 @@ impl Place {
                 Box::new(InBucket::open(bucket, place.local()?, settings.lease, place.stand_by)?)
             }
         })
+    }
+
+    /// By a name that is the same from wherever it is asked.
+    pub(crate) fn mark(&self) -> Mark {
+        match self {
+            Self::Directory(dir) => {
+                let place = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+                Mark { place, shared: false }
+            }
+            Self::Bucket(place) => Mark { place: place.bucket.name().into(), shared: true },
+        }
     }
 
     /// Whether one that another holds is to be waited for.

@@ -7,7 +7,7 @@
 //! A file that disagrees is named, with the byte from which on it does. Where an entry and its leaf hash disagree, the
 //! hashes above decide which of the two files was changed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -100,6 +100,18 @@ pub enum Unsound {
         /// Where it is in the bundle.
         bytes: Range<usize>,
     },
+    /// What stands beside an entry, and is not covered by its leaf hash, does not belong to it.
+    #[error("{path}: entry {index}, bytes {} to {}: {what}", bytes.start, bytes.end)]
+    Beside {
+        /// The bundle.
+        path: String,
+        /// The entry's leaf index.
+        index: u64,
+        /// Where it is in the bundle.
+        bytes: Range<usize>,
+        /// What of it.
+        what: String,
+    },
     /// A tile with other hashes than the entries lead to.
     #[error("{path} is not what its entries lead to, from byte {byte} on")]
     Tile {
@@ -168,10 +180,24 @@ pub struct Sound {
     pub tiles: u64,
     /// Side objects compared.
     pub side_objects: u64,
+    /// The latest time of a leaf, in milliseconds since 1970, where leaves have one.
+    pub latest_ms: Option<u64>,
 }
 
 /// Is shown files that are right, those of a bundle together.
 pub type Show<'a> = dyn FnMut(Vec<SoundFile>) -> Result<(), Unsound> + 'a;
+
+/// Holds what a leaf hash does not cover of an element (the bytes of a precertificate, the fingerprints of issuers) against
+/// what it does: asked with the element and the contents of its side objects, it says what is wrong.
+pub type Beside<'a> = dyn Fn(&[u8], &[Bytes]) -> Result<(), String> + 'a;
+
+/// [`Beside`] for leaves whose hash covers all of them.
+///
+/// # Errors
+/// Never.
+pub const fn nothing_beside(_element: &[u8], _side_objects: &[Bytes]) -> Result<(), String> {
+    Ok(())
+}
 
 /// Another checkpoint of the log, which must be one of the same tree.
 #[derive(Debug, Clone)]
@@ -233,6 +259,7 @@ pub fn read_log<L: Leaf>(
     signed: &SignedCheckpoint,
     before: Edge,
     known: &[Known],
+    beside: &Beside<'_>,
     show: &mut Show<'_>,
 ) -> Result<Sound, Unsound> {
     let checkpoint = &signed.checkpoint;
@@ -243,13 +270,15 @@ pub fn read_log<L: Leaf>(
         root: checkpoint.root,
         tiles: 0,
         side_objects: 0,
+        latest_ms: None,
     };
     let mut reading = Reading::<L> {
         files,
         signed,
         known,
+        beside,
         edge: before,
-        seen: BTreeSet::new(),
+        seen: BTreeMap::new(),
         ready: Vec::new(),
         show,
         sound,
@@ -274,9 +303,10 @@ struct Reading<'a, L: Leaf> {
     files: &'a dyn PublicFiles,
     signed: &'a SignedCheckpoint,
     known: &'a [Known],
+    beside: &'a Beside<'a>,
     edge: Edge,
-    /// Fingerprints of side objects.
-    seen: BTreeSet<[u8; HASH_LEN]>,
+    /// Side objects by their fingerprints.
+    seen: BTreeMap<[u8; HASH_LEN], Bytes>,
     /// Right, and to be shown when all of its bundle is.
     ready: Vec<SoundFile>,
     show: &'a mut Show<'a>,
@@ -288,6 +318,8 @@ struct Reading<'a, L: Leaf> {
 struct Element {
     bytes: Range<usize>,
     leaf_hash: Hash,
+    /// Its side objects, with their fingerprints.
+    sides: Vec<(String, [u8; HASH_LEN])>,
 }
 
 impl<L: Leaf> Reading<'_, L> {
@@ -296,15 +328,15 @@ impl<L: Leaf> Reading<'_, L> {
         let before = self.edge.clone();
         let wanted = usize::from(bundle.width());
         let mut elements: Vec<Element> = Vec::with_capacity(wanted);
-        let mut sides = Vec::new();
         let mut at = 0;
         while elements.len() < wanted {
             let wrong = |source| Unsound::Entries { path: self.files.name(path), byte: at, source };
             let rest = bytes.get(at..).unwrap_or_default();
             let (element, _) = L::split_first(rest).map_err(wrong)?;
             let leaf_hash = L::leaf_hash(element).map_err(wrong)?;
-            sides.extend(L::side_paths(element).map_err(wrong)?);
-            elements.push(Element { bytes: at..at + element.len(), leaf_hash });
+            let sides = L::side_paths(element).map_err(wrong)?;
+            self.sound.latest_ms = self.sound.latest_ms.max(L::time_of(element).map_err(wrong)?);
+            elements.push(Element { bytes: at..at + element.len(), leaf_hash, sides });
             at += element.len();
         }
         // A full bundle may stand for the partial one that it grew from.
@@ -324,7 +356,15 @@ impl<L: Leaf> Reading<'_, L> {
             self.compare(tile, recomputed)?;
         }
         self.edge.trim();
-        self.compare_sides(sides)?;
+        let first = bundle.index() * u64::from(TILE_WIDTH);
+        for (index, element) in (first..).zip(elements) {
+            let sides = self.compare_sides(element.sides)?;
+            let of_element = bytes.get(element.bytes.clone()).unwrap_or_default();
+            (self.beside)(of_element, &sides).map_err(|what| {
+                let (path, bytes) = (self.files.name(path), element.bytes);
+                Unsound::Beside { path, index, bytes, what }
+            })?;
+        }
         self.ready.push(SoundFile { path: bundle.path(L::BUNDLE_DIR), bytes: bytes.slice(..at) });
         if bundle.is_full() {
             (self.show)(std::mem::take(&mut self.ready))?;
@@ -418,9 +458,12 @@ impl<L: Leaf> Reading<'_, L> {
         }
     }
 
-    fn compare_sides(&mut self, sides: Vec<(String, [u8; HASH_LEN])>) -> Result<(), Unsound> {
+    /// The side objects of an element.
+    fn compare_sides(&mut self, sides: Vec<(String, [u8; HASH_LEN])>) -> Result<Vec<Bytes>, Unsound> {
+        let mut contents = Vec::with_capacity(sides.len());
         for (path, fingerprint) in sides {
-            if self.seen.contains(&fingerprint) {
+            if let Some(bytes) = self.seen.get(&fingerprint) {
+                contents.push(bytes.clone());
                 continue;
             }
             let missing = || Unsound::Missing { path: self.files.name(&path) };
@@ -429,11 +472,12 @@ impl<L: Leaf> Reading<'_, L> {
             if found != fingerprint {
                 return Err(Unsound::SideObject { path: self.files.name(&path), found: Hash(found) });
             }
-            self.seen.insert(fingerprint);
+            self.seen.insert(fingerprint, bytes.clone());
             self.sound.side_objects += 1;
+            contents.push(bytes.clone());
             self.ready.push(SoundFile { path, bytes });
         }
-        Ok(())
+        Ok(contents)
     }
 
     /// The trees that are known besides.

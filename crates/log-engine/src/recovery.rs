@@ -2,8 +2,8 @@
 //!
 //! The write-ahead log is replayed through the same stage and apply that made it, and everything recomputed is compared
 //! with everything remembered: each record's signed checkpoint, the full tiles, the published checkpoint, the one kept
-//! beside the key. Only after all of it agrees is anything changed. The one thing dropped is a torn last record, which
-//! nobody was ever told of.
+//! beside the key, and the newest record's signature is verified. Only after all of it agrees is anything changed. The one
+//! thing dropped is a torn last record, which nobody was ever told of.
 
 use std::io;
 use std::ops::Range;
@@ -21,7 +21,7 @@ use crate::files;
 use crate::flusher::write_full;
 use crate::index::{DiskDir, OpenIndexError, Shape, Stop, Worker};
 use crate::settings::Settings;
-use crate::storage::Storage;
+use crate::storage::{Storage, Torn};
 use crate::tree::{FullFile, Tree};
 use crate::view::{Store, View, subtree_root};
 use crate::wal::Record;
@@ -44,6 +44,10 @@ pub(crate) fn recover<L: Leaf>(
 ) -> Result<Recovered, OpenError> {
     let ReadBack { tree, view, last_time_ms, published, remembered, there, missing } =
         read_back::<L>(storage, store, settings)?;
+    // Its entries may be in tiles, and then nothing is lost; but whether they are, nobody can tell from here.
+    if let Some(torn) = storage.torn().filter(|torn| torn.was_record) {
+        return Err(damaged_record(torn, "there are later ones"));
+    }
     // A log that was made just now has published nothing yet.
     if published && !remembered {
         tracing::warn!(
@@ -126,12 +130,44 @@ fn replay<L: Leaf>(
         state = Some((tree, replay));
         Ok(())
     })?;
-    state.ok_or_else(|| OpenError::Disagreement {
-        path: name,
+    let (tree, replay) = state.ok_or_else(|| OpenError::Disagreement {
+        path: name.clone(),
         evidence: Evidence::Order,
         expected: "at least one record".to_owned(),
         found: "none".to_owned(),
-    })
+    })?;
+    refuse_unsigned(&replay.checkpoint, &name, settings)?;
+    Ok((tree, replay))
+}
+
+/// The newest checkpoint is published again, and served as the log's word, without being made again: so its signature is
+/// looked at. Those of the records before it nobody will ever be shown; their roots were compared.
+fn refuse_unsigned(checkpoint: &[u8], name: &Path, settings: &Settings) -> Result<(), OpenError> {
+    let Some(key) = settings.signers.first() else { return Ok(()) };
+    let signed = SignedCheckpoint::parse(checkpoint).ok();
+    let holds = signed.as_ref().is_some_and(|signed| {
+        let line = signed.note.signatures.first();
+        line.is_some_and(|line| key.has_signed(&signed.note.text, &line.bytes))
+    });
+    match holds {
+        true => Ok(()),
+        false => Err(OpenError::Disagreement {
+            path: name.to_owned(),
+            evidence: Evidence::Signature,
+            expected: format!("one that {} made", key_text(key.name(), key.key_id())),
+            found: format!("other bytes, at tree size {}", signed.map_or(0, |signed| signed.checkpoint.size)),
+        }),
+    }
+}
+
+/// What was committed is there, and not as it was written.
+pub(crate) fn damaged_record(Torn { path, at, .. }: Torn, because: &str) -> OpenError {
+    OpenError::Disagreement {
+        path,
+        evidence: Evidence::Record,
+        expected: format!("a whole record at byte {at} ({because})"),
+        found: "other bytes".to_owned(),
+    }
 }
 
 fn apply_record<L: Leaf>(
@@ -244,7 +280,10 @@ pub(crate) fn nodes(store: &Store, tile: Tile) -> Result<Vec<Hash>, OpenError> {
         return Ok(hashes);
     }
     if tile.level() == 0 {
-        return store.first_nodes(tile, tile).map_err(from_read)?.ok_or_else(|| not_there(tile));
+        let partial = store.first_nodes(tile, tile).map_err(from_read)?;
+        // Another sequencer at work may have filled the tile meanwhile; only then does the partial one go.
+        let filled = || store.first_nodes(tile, tile.full()).map_err(from_read);
+        return partial.map_or_else(filled, |hashes| Ok(Some(hashes)))?.ok_or_else(|| not_there(tile));
     }
     let first = tile.index() * u64::from(TILE_WIDTH);
     let below: Vec<Tile> = (first..first + u64::from(tile.width()))

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -40,6 +40,10 @@ const LOADED: usize = 16;
 
 /// Side objects remembered as written; forgetting them costs a look at the disk.
 const MAX_KNOWN_OBJECTS: usize = 1 << 16;
+
+/// A log of timed leaves gives its last time again while the clock is behind it by no more than this, as after a small
+/// correction. Further on, whoever trusts the log would be told times that have not come.
+const MAX_AHEAD_MS: u64 = 60_000;
 
 /// An entry on its way to a place.
 pub(crate) struct Item<P> {
@@ -94,12 +98,36 @@ pub(crate) struct Sequencer<L: Leaf> {
     pub(crate) known_objects: std::collections::HashSet<String>,
     /// The last batch could not be made durable, and that was said.
     pub(crate) refusing: bool,
+    /// The clock is far behind the last leaf, and that was said.
+    pub(crate) clock_behind: bool,
     pub(crate) queue: Arc<Queue<Item<L::Pending>>>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) store: Arc<Store>,
     pub(crate) index: Arc<Index>,
     pub(crate) health: Arc<Health>,
+}
+
+/// When others last saw that the log has a sequencer.
+struct Pulse {
+    /// How often they want to, if they can.
+    interval: Option<Duration>,
+    last: Instant,
+}
+
+impl Pulse {
+    fn felt(&mut self) {
+        self.last = Instant::now();
+    }
+
+    /// Until the next beat.
+    fn left(&self) -> Option<Duration> {
+        self.interval.map(|interval| interval.saturating_sub(self.last.elapsed()))
+    }
+
+    fn is_due(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
 }
 
 type Waiter = oneshot::Sender<Result<Answer, AppendError>>;
@@ -130,22 +158,30 @@ impl<L: Leaf> Sequencer<L> {
         let mut arrived = Vec::new();
         let mut waiting: VecDeque<Item<L::Pending>> = VecDeque::new();
         let mut last_len = 0;
+        let mut pulse = Pulse { interval: self.commit_point.beat_interval(), last: Instant::now() };
         loop {
             if waiting.is_empty() {
                 let linger = if last_len >= LOADED { self.settings.linger } else { Duration::ZERO };
-                let idle = self.commit_point.beat_interval();
-                if !self.queue.take(&mut arrived, idle, linger, last_len) {
+                if !self.queue.take(&mut arrived, pulse.left(), linger, last_len) {
                     return self.commit_point;
-                }
-                if arrived.is_empty() {
-                    self.beat();
-                    continue;
                 }
             } else {
                 self.queue.take_more(&mut arrived);
             }
             waiting.extend(arrived.drain(..));
-            let room = self.outbox.wait_for_room();
+            let room = loop {
+                // Whatever comes in, and if all of it is refused: only a commit shows as much.
+                if pulse.is_due() {
+                    self.beat();
+                    pulse.felt();
+                }
+                if let Some(room) = self.outbox.wait_for_room(pulse.left()) {
+                    break room;
+                }
+            };
+            if waiting.is_empty() {
+                continue;
+            }
             let refusal = match (self.health.failure(), room) {
                 (Some(failure), _) => Some(AppendError::Stopped(failure.clone())),
                 (None, Room::DiskFull) => Some(AppendError::StorageFull { retry_after: RETRY_AFTER }),
@@ -155,15 +191,21 @@ impl<L: Leaf> Sequencer<L> {
                 refuse(waiting.drain(..).map(|item| item.answer), &error);
                 continue;
             }
+            let size = self.tree.size();
             last_len = self.make_batch(&mut waiting);
+            if self.tree.size() > size {
+                pulse.felt();
+            }
         }
     }
 
-    /// Nothing to commit: others are shown that the log has a sequencer, and this one learns whether it still is it.
+    /// Nothing was committed for a while: others are shown that the log has a sequencer, and this one learns whether it still is it.
     pub(crate) fn beat(&mut self) {
-        if self.health.failure().is_none()
-            && let Err(error) = self.commit_point.beat()
-        {
+        if self.health.failure().is_some() {
+            return;
+        }
+        self.retire();
+        if let Err(error) = self.commit_point.beat() {
             let (cause, error) = match error {
                 CommitError::Superseded => (Cause::Superseded, None),
                 CommitError::Refused(error) | CommitError::Unknown(error) => (Cause::Commit, Some(error)),
@@ -220,7 +262,10 @@ impl<L: Leaf> Sequencer<L> {
     /// Gives waiting entries their places, up to the size of a batch.
     fn stage(&mut self, waiting: &mut VecDeque<Item<L::Pending>>) -> Batch {
         let first = self.tree.size();
-        let time_ms = (self.settings.clock)().max(self.last_time_ms);
+        let now_ms = (self.settings.clock)();
+        let time_ms = now_ms.max(self.last_time_ms);
+        let behind = clock_behind::<L>(self.last_time_ms, now_ms);
+        self.tell_of_clock(behind.as_ref());
         let mut batch = Batch {
             first,
             time_ms,
@@ -234,7 +279,8 @@ impl<L: Leaf> Sequencer<L> {
         while batch.bytes < self.settings.max_batch_bytes
             && let Some(item) = waiting.pop_front()
         {
-            match self.place(&item, first + batch.entries.len() as u64, time_ms) {
+            let index = first + batch.entries.len() as u64;
+            match self.place(&item, index, time_ms, behind.as_ref()) {
                 Ok(Place::Logged(index)) => batch.duplicates.push((index, item.answer)),
                 Ok(Place::New { leaf_hash, encoded }) => {
                     batch.keys.push((item.key, first + batch.entries.len() as u64));
@@ -250,7 +296,29 @@ impl<L: Leaf> Sequencer<L> {
         batch
     }
 
-    fn place(&mut self, item: &Item<L::Pending>, index: u64, time_ms: u64) -> Result<Place, AppendError> {
+    /// Says at once what the first entry would meet.
+    pub(crate) fn look_at_clock(&mut self) {
+        let behind = clock_behind::<L>(self.last_time_ms, (self.settings.clock)());
+        self.tell_of_clock(behind.as_ref());
+    }
+
+    fn tell_of_clock(&mut self, behind: Option<&AppendError>) {
+        match (behind, std::mem::replace(&mut self.clock_behind, behind.is_some())) {
+            (Some(error), false) => tracing::error!(%error, "entries are refused: {CLOCK_HINT}"),
+            (None, true) => {
+                tracing::info!("the clock has reached the log's last entry: entries are taken again")
+            }
+            _ => {}
+        }
+    }
+
+    fn place(
+        &mut self,
+        item: &Item<L::Pending>,
+        index: u64,
+        time_ms: u64,
+        behind: Option<&AppendError>,
+    ) -> Result<Place, AppendError> {
         if let Some(index) = self.recent.find(&item.key) {
             return Ok(Place::Logged(index));
         }
@@ -259,6 +327,9 @@ impl<L: Leaf> Sequencer<L> {
                 .map_err(|error| AppendError::Read(Arc::new(error)))?
         {
             return Ok(Place::Logged(index));
+        }
+        if let Some(behind) = behind {
+            return Err(behind.clone());
         }
         let placed = L::place(&item.pending, index, time_ms).map_err(AppendError::Entry)?;
         let (size, limit) = (placed.encoded.len(), self.settings.max_batch_bytes);
@@ -350,6 +421,10 @@ impl<L: Leaf> Sequencer<L> {
         if self.commit_point.wants_preparation() {
             self.outbox.want_segment();
         }
+        self.retire();
+    }
+
+    fn retire(&mut self) {
         if let Err(error) = self.commit_point.retire(self.outbox.durable(), self.outbox.published()) {
             tracing::warn!(%error, "an old write-ahead segment could not be removed");
         }
@@ -363,6 +438,21 @@ impl<L: Leaf> Sequencer<L> {
         refuse(batch.waiters.into_iter().chain(of_this_batch.into_iter().map(|(_, waiter)| waiter)), error);
         answer_duplicates(of_earlier);
     }
+}
+
+/// What to do about it.
+const CLOCK_HINT: &str =
+    "correct this machine's clock; if it was the last entry's that was wrong, wait, or begin a successor";
+
+/// Why no entry is taken, if the clock is too far behind the last leaf.
+fn clock_behind<L: Leaf>(last_ms: u64, now_ms: u64) -> Option<AppendError> {
+    let behind_ms = last_ms.saturating_sub(now_ms);
+    let retry_after = Duration::from_millis(behind_ms.min(MAX_AHEAD_MS));
+    (L::TIMED && behind_ms > MAX_AHEAD_MS).then_some(AppendError::ClockBehind {
+        last_ms,
+        now_ms,
+        retry_after,
+    })
 }
 
 enum Place {

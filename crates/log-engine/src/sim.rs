@@ -1,7 +1,7 @@
 //! The whole engine, driven by one number: callers, batches, flushes, kills, power cuts, lost and late answers, full and
 //! failing disks, turned bits, clocks that jump, several processes over one bucket, in an order nobody would think of.
 //!
-//! What runs is the engine's own code, on one thread and without a real clock; simulated are only the disk, the bucket
+//! What runs is the engine's own code, one step after the other and without a real clock; simulated are only the disk, the bucket
 //! and the callers. After every step the world outside is asked whether it still can believe what it was told (`model`).
 //! A run that fails is run again by its number:
 //!
@@ -15,6 +15,7 @@ mod model;
 mod node;
 mod random;
 mod sabotage;
+mod task;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,8 @@ fn all(seeds: std::ops::Range<u64>, wrong: Option<Wrong>) -> Result<Summary, (u6
                         sum.lives += done.lives;
                         sum.cuts += done.cuts;
                         sum.flips += done.flips;
+                        sum.mixed += done.mixed;
+                        sum.overtaken += done.overtaken;
                     }
                     Err(broken) => drop(failed.lock().unwrap().get_or_insert((seed, broken.0))),
                 }
@@ -66,6 +69,8 @@ fn all(seeds: std::ops::Range<u64>, wrong: Option<Wrong>) -> Result<Summary, (u6
         lives: a.lives + b.lives,
         cuts: a.cuts + b.cuts,
         flips: a.flips + b.flips,
+        mixed: a.mixed + b.mixed,
+        overtaken: a.overtaken + b.overtaken,
     }))
 }
 
@@ -84,9 +89,20 @@ fn nothing_that_was_said_is_ever_untrue() {
     }
 }
 
+/// Threads or not, nothing but the number decides.
+#[test]
+fn a_run_is_the_same_again() {
+    for seed in 0..40 {
+        let home = tempfile::tempdir().unwrap();
+        let [once, again] = ["once", "again"].map(|name| run(seed, None, &home.path().join(name)).unwrap());
+        assert_eq!(once, again, "seed {seed}");
+    }
+}
+
 #[test]
 fn engines_that_are_wrong_are_found_out() {
-    for wrong in [Wrong::AnswerBeforeCommit, Wrong::SignatureBeforeSync, Wrong::NoFence] {
+    let wrong = [Wrong::AnswerBeforeCommit, Wrong::SignatureBeforeSync, Wrong::NoFence, Wrong::LateFence];
+    for wrong in wrong {
         match all(0..1000, Some(wrong)) {
             Err((seed, what)) => eprintln!("{wrong:?}: found by seed {seed}: {what}"),
             Ok(_) => panic!("{wrong:?} was not found out"),

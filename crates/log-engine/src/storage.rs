@@ -65,7 +65,7 @@ pub(crate) trait CommitPoint: Send {
         None
     }
 
-    /// Shows it, while there is nothing to commit.
+    /// Shows it, while nothing is committed.
     fn beat(&mut self) -> Result<(), CommitError> {
         Ok(())
     }
@@ -92,6 +92,16 @@ pub(crate) trait Upkeep: Send + Sync {
 pub(crate) trait Objects: Send + Sync {
     /// The content, or `None` where nothing is.
     fn read(&self, path: &str) -> io::Result<Option<Bytes>>;
+
+    /// The content, if it need not be waited for and `may` agrees to its length in bytes.
+    fn read_at_once(&self, _path: &str, _may: &mut dyn FnMut(u64) -> bool) -> Option<Bytes> {
+        None
+    }
+
+    /// How many bytes [`read`](Self::read) would give, where that costs less than to read them.
+    fn length(&self, _path: &str) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// Many at a time, in the order asked for.
     fn read_many(&self, paths: &[String]) -> io::Result<Vec<Option<Bytes>>> {
@@ -122,6 +132,9 @@ pub(crate) trait Objects: Send + Sync {
     fn name(&self, path: &str) -> PathBuf;
 }
 
+/// The file or object that says that nothing may be committed any more.
+pub(crate) const CLOSED: &str = "closed";
+
 /// What each committed record is shown to.
 pub(crate) type Visit<'a> = dyn FnMut(&Record<'_>) -> Result<(), OpenError> + 'a;
 
@@ -131,6 +144,8 @@ pub(crate) struct Torn {
     pub(crate) at: u64,
     /// There are records in a later file: then it can only be damage, as every start cuts off what is torn.
     pub(crate) followed: bool,
+    /// And they stand where a record must have been: where none was lost, the later ones would continue what is before.
+    pub(crate) was_record: bool,
 }
 
 /// A log's place, before the log is running.
@@ -146,6 +161,21 @@ pub(crate) trait Storage: Send {
 
     /// How a person finds the committed records.
     fn name(&self) -> PathBuf;
+
+    /// The place itself, by a name that is the same from wherever it is asked.
+    fn place(&self) -> PathBuf;
+
+    /// Whether other machines may commit to it as well.
+    fn is_shared(&self) -> bool;
+
+    /// Why nothing may be committed here any more, if that was said; and where.
+    fn closed(&self) -> Result<Option<(PathBuf, String)>, OpenError>;
+
+    /// Says so, durably.
+    fn close(&self, words: &str) -> Result<(), OpenError>;
+
+    /// Takes it back.
+    fn reopen(&self) -> Result<(), OpenError>;
 
     /// Makes an empty place a log: its first record. A crash before the end leaves none.
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError>;

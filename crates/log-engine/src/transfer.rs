@@ -4,8 +4,9 @@
 //! checkpoint; then the first record or head, which makes the place a log. Until then it is none, and the copying can be
 //! begun again: what is there already is compared and kept. Nothing is ever written over.
 //!
-//! What must hold: a log that was copied goes on from exactly what its key has signed last. A backup that is older is not
-//! put back, unless the log is frozen, which never signs again.
+//! What must hold: a log that was copied goes on from exactly what its key has signed last, and in one place. A backup that
+//! is older is not put back, unless the log is frozen, which never signs again; nor one of which nobody can say whether it
+//! is (`memory`). Before a copy becomes a log, the place that it came from is closed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,10 +23,12 @@ use crate::directory::{Directory, files_under};
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::files;
-use crate::inspect::{Identity, inspect, public_files, read_memory};
+use crate::inspect::{Identity, inspect, public_files};
+use crate::memory::{self, Mark, Signing};
 use crate::place::{BucketPlace, Place};
 use crate::reading::{
-    Kept, Known, PublicFiles, Sound, SoundFile, Unsound, failed, read_checkpoint, read_log, verify_checkpoint,
+    Beside, Kept, Known, PublicFiles, Sound, SoundFile, Unsound, failed, read_checkpoint, read_log,
+    verify_checkpoint,
 };
 use crate::recovery::nodes;
 use crate::settings::Settings;
@@ -68,6 +71,18 @@ pub enum TransferError {
         /// Entries of what was to be put back.
         found: u64,
     },
+    /// What the key remembers may not be all that it has signed.
+    #[error("the copy has {found} entries, but the key of {origin} may have signed more than is remembered beside it: {why} ({})", path.display())]
+    Unsure {
+        /// The log.
+        origin: String,
+        /// What says so.
+        path: PathBuf,
+        /// Where it was signing, in words.
+        why: String,
+        /// Entries of what was to be put back.
+        found: u64,
+    },
     /// A backup that is newer than its log.
     #[error("the backup has {backup} entries, the log only {found}")]
     Ahead {
@@ -95,8 +110,13 @@ pub struct Copied {
 ///
 /// # Errors
 /// See [`TransferError`]. The copying can be begun again after an interruption.
-pub fn transfer<L: Leaf>(from: &Place, to: &Place, identity: &Identity<'_>) -> Result<Copied, TransferError> {
-    transfer_on::<L>(Arc::new(RealDisk), from, to, identity)
+pub fn transfer<L: Leaf>(
+    from: &Place,
+    to: &Place,
+    identity: &Identity<'_>,
+    beside: &Beside<'_>,
+) -> Result<Copied, TransferError> {
+    transfer_on::<L>(Arc::new(RealDisk), from, to, identity, beside)
 }
 
 pub(crate) fn transfer_on<L: Leaf>(
@@ -104,25 +124,64 @@ pub(crate) fn transfer_on<L: Leaf>(
     from: &Place,
     to: &Place,
     identity: &Identity<'_>,
+    beside: &Beside<'_>,
 ) -> Result<Copied, TransferError> {
+    let (first_seen, there) = (identity.first_seen, to.mark());
     let head = head_of(from)?;
     let source = inspect::<L>(from, identity, true)?;
+    let _signing = Signing::begin(Arc::new(RealDisk), first_seen, &from.mark())?;
     source.refuse_unpublished()?;
+    let words = format!("it was moved to {}", there.place.display());
+    // What was interrupted is begun again, and to the same place.
+    let closed = source.storage.closed()?;
+    let again = closed.as_ref().is_some_and(|(_, found)| *found == words);
+    if let Some((mark, words)) = closed.filter(|_| !again) {
+        return Err(OpenError::Closed { place: source.storage.place(), mark, words }.into());
+    }
+    // A log has all that was signed in its own place; of what was signed elsewhere this may be an older copy.
+    if let Some(mark) = memory::mark(&RealDisk, first_seen)?
+        && mark != from.mark()
+        && !(again && mark == there)
+    {
+        return Err(unsure(identity, mark, source.view.size()));
+    }
     let known = known(identity)?;
     let mut target = Target::begin(disk, to, identity.key)?;
     let files = public_files(from);
     let (signed, bytes) = read_checkpoint(files.as_ref(), Some(identity.key))?;
-    let copied = target.copy::<L>(files.as_ref(), &signed, known.as_slice())?;
+    let copied = target.copy::<L>(files.as_ref(), &signed, known.as_slice(), beside)?;
+    source.storage.close(&words)?;
     // A directory is locked; a bucket may have been taken by another meanwhile.
     if head_of(from)? != head {
+        source.storage.reopen()?;
         return Err(OpenError::Held { place: source.name, by: String::new() }.into());
     }
-    target.finish(&signed, &bytes, source.time_ms)?;
-    if known.is_none() {
-        let path = identity.first_seen;
-        remember(path, &bytes).map_err(|source| failed("write", path.display().to_string(), source))?;
+    remember(first_seen, &bytes)?;
+    if there.shared {
+        memory::set_mark(&RealDisk, first_seen, &there)?;
+    }
+    target.finish(&signed, &bytes, source.time_ms, None)?;
+    if !there.shared {
+        forget_mark(first_seen);
     }
     Ok(copied)
+}
+
+/// The memory is exact, and nobody signs.
+fn forget_mark(first_seen: &Path) {
+    if let Err(error) = memory::clear_mark(&RealDisk, first_seen) {
+        tracing::warn!(%error, "the mark of a running log could not be removed; start the log once, and stop it");
+    }
+}
+
+fn unsure(identity: &Identity<'_>, mark: Mark, found: u64) -> TransferError {
+    let place = mark.place.display();
+    let why = match mark.shared {
+        true => format!("its log was in {place}, where other machines may have signed"),
+        false => format!("the process that signed in {place} did not end in order"),
+    };
+    let origin = identity.key.name().to_owned();
+    TransferError::Unsure { origin, path: memory::mark_path(identity.first_seen), why, found }
 }
 
 /// What shows whether a bucket's log was run meanwhile.
@@ -132,58 +191,110 @@ fn head_of(place: &Place) -> Result<Option<Object>, OpenError> {
     bucket.get(HEAD).map_err(|source| OpenError::Io { action: "read", path, source })
 }
 
-/// Puts the public files of a log back as a log that goes on; a frozen one may be older than what its key has signed.
+/// What a log is put back with.
+pub struct Restoring<'a> {
+    /// Whose log it is.
+    pub identity: Identity<'a>,
+    /// It takes no more: then it may be older than what its key has signed.
+    pub frozen: bool,
+    /// The newest checkpoints that others have of it, and where each was found. Only with one of them is a log put back
+    /// whose key may have signed more than it remembers.
+    pub newest: &'a [(String, Bytes)],
+    /// See [`Beside`].
+    pub beside: &'a Beside<'a>,
+}
+
+/// Puts the public files of a log back as a log that goes on; a frozen one may be older than what its key has signed, and
+/// is closed then.
 ///
 /// # Errors
 /// See [`TransferError`]. It can be begun again after an interruption.
 pub fn restore<L: Leaf>(
     from: &dyn PublicFiles,
     to: &Place,
-    identity: &Identity<'_>,
-    now_ms: u64,
-    frozen: bool,
+    with: &Restoring<'_>,
 ) -> Result<Copied, TransferError> {
-    restore_on::<L>(Arc::new(RealDisk), from, to, identity, now_ms, frozen)
+    restore_on::<L>(Arc::new(RealDisk), from, to, with)
 }
+
+/// Says of a log that is put back to be read only why it must not go on.
+const MAY_LACK: &str = "it was put back to be read, and its key may have signed more than it has";
 
 pub(crate) fn restore_on<L: Leaf>(
     disk: Arc<dyn Disk>,
     from: &dyn PublicFiles,
     to: &Place,
-    identity: &Identity<'_>,
-    now_ms: u64,
-    frozen: bool,
+    with: &Restoring<'_>,
 ) -> Result<Copied, TransferError> {
-    let (signed, bytes) = read_checkpoint(from, Some(identity.key))?;
-    let (origin, found) = (signed.checkpoint.origin.clone(), signed.checkpoint.size);
-    let path = || identity.first_seen.to_owned();
-    let known = match known(identity)? {
-        Some(known) if known.size > found => {
-            if !frozen {
-                return Err(TransferError::Older { origin, path: path(), remembered: known.size, found });
-            }
-            None
-        }
-        None if !frozen => return Err(TransferError::Unremembered { origin, path: path(), found }),
-        known => known,
+    let Restoring { identity, frozen, beside, .. } = with;
+    let (first_seen, there) = (identity.first_seen, to.mark());
+    let _signing = match frozen {
+        true => None,
+        false => Some(Signing::begin(Arc::new(RealDisk), first_seen, &there)?),
     };
+    let (signed, bytes) = read_checkpoint(from, Some(identity.key))?;
+    let found = signed.checkpoint.size;
+    let (mut known, doubt) = all_known(with, found)?;
+    let older = known.iter().find(|known| known.size > found).map(|known| TransferError::Older {
+        origin: signed.checkpoint.origin.clone(),
+        path: known.path.clone().into(),
+        remembered: known.size,
+        found,
+    });
+    let refusal = older.or(doubt);
+    let closed = refusal.is_some().then_some(MAY_LACK);
+    if let Some(refusal) = refusal.filter(|_| !frozen) {
+        return Err(refusal);
+    }
+    known.retain(|known| known.size <= found);
     let mut target = Target::begin(disk, to, identity.key)?;
-    let copied = target.copy::<L>(from, &signed, known.as_slice())?;
-    target.finish(&signed, &bytes, now_ms)?;
+    let copied = target.copy::<L>(from, &signed, &known, beside)?;
+    if closed.is_none() {
+        remember(first_seen, &bytes)?;
+        if there.shared {
+            memory::set_mark(&RealDisk, first_seen, &there)?;
+        }
+    }
+    // What the clock says now is no time of the log.
+    target.finish(&signed, &bytes, copied.sound.latest_ms.unwrap_or_default(), closed)?;
     Ok(copied)
+}
+
+/// Everything that is known of what the key has signed; and why that may not be all, if so.
+fn all_known(with: &Restoring<'_>, found: u64) -> Result<(Vec<Known>, Option<TransferError>), TransferError> {
+    let Restoring { identity, newest, .. } = with;
+    let remembered = known(identity)?;
+    let mark = memory::mark(&RealDisk, identity.first_seen)?;
+    let doubt = match (newest.is_empty(), mark, &remembered) {
+        (false, _, _) | (true, None, Some(_)) => None,
+        (true, Some(mark), _) => Some(unsure(identity, mark, found)),
+        (true, None, None) => {
+            let (origin, path) = (identity.key.name().to_owned(), identity.first_seen.to_owned());
+            Some(TransferError::Unremembered { origin, path, found })
+        }
+    };
+    let mut known = Vec::from_iter(remembered);
+    for (path, bytes) in *newest {
+        let checkpoint = verify_checkpoint(bytes, path, Some(identity.key))?.checkpoint;
+        known.push(Known { path: path.clone(), size: checkpoint.size, root: checkpoint.root });
+    }
+    Ok((known, doubt))
 }
 
 /// The checkpoint beside the key.
 fn known(identity: &Identity<'_>) -> Result<Option<Known>, TransferError> {
-    let Some(bytes) = read_memory(identity.first_seen)? else { return Ok(None) };
+    let Some(bytes) = memory::read(&RealDisk, identity.first_seen)? else { return Ok(None) };
     let path = identity.first_seen.display().to_string();
     let checkpoint = verify_checkpoint(&bytes, &path, Some(identity.key))?.checkpoint;
     Ok(Some(Known { path, size: checkpoint.size, root: checkpoint.root }))
 }
 
-fn remember(path: &Path, checkpoint: &[u8]) -> io::Result<()> {
-    files::ensure_dir(&RealDisk, files::parent(path)?)?;
-    files::write_durable(&RealDisk, path, checkpoint)
+fn remember(path: &Path, checkpoint: &[u8]) -> Result<(), TransferError> {
+    let write = || {
+        files::ensure_dir(&RealDisk, files::parent(path)?)?;
+        memory::remember(&RealDisk, path, checkpoint)
+    };
+    Ok(write().map_err(|source| failed("write", path.display().to_string(), source))?)
 }
 
 /// Copies what a backup lacks of a log's public files, which may grow meanwhile, into the directory `to`. What it has is
@@ -195,8 +306,9 @@ pub fn back_up<L: Leaf>(
     from: &dyn PublicFiles,
     to: &Path,
     key: &KeyVerifier,
+    beside: &Beside<'_>,
 ) -> Result<Copied, TransferError> {
-    back_up_on::<L>(Arc::new(RealDisk), from, to, key)
+    back_up_on::<L>(Arc::new(RealDisk), from, to, key, beside)
 }
 
 pub(crate) fn back_up_on<L: Leaf>(
@@ -204,6 +316,7 @@ pub(crate) fn back_up_on<L: Leaf>(
     from: &dyn PublicFiles,
     to: &Path,
     key: &KeyVerifier,
+    beside: &Beside<'_>,
 ) -> Result<Copied, TransferError> {
     let at = |action| move |source| failed(action, to.display().to_string(), source);
     files::ensure_dir(disk.as_ref(), &to.join("public")).map_err(at("create"))?;
@@ -235,7 +348,7 @@ pub(crate) fn back_up_on<L: Leaf>(
     }
     let mut writer =
         Writer { objects: Arc::clone(&objects), compare: true, files: 0, bytes: 0, full: Vec::new() };
-    let sound = read_log::<L>(from, &signed, edge, &known, &mut |some| writer.write(some))?;
+    let sound = read_log::<L>(from, &signed, edge, &known, beside, &mut |some| writer.write(some))?;
     let published = objects.publish_checkpoint(&bytes);
     published.map_err(|error| failed("write", to.display().to_string(), not_written(error)))?;
     // Only now nobody needs them.
@@ -367,11 +480,12 @@ impl<'a> Target<'a> {
         from: &dyn PublicFiles,
         signed: &SignedCheckpoint,
         known: &[Known],
+        beside: &Beside<'_>,
     ) -> Result<Copied, Unsound> {
         let writer = &mut self.writer;
-        read_log::<L>(from, signed, Edge::new(), known, &mut |some| writer.write(some))?;
+        read_log::<L>(from, signed, Edge::new(), known, beside, &mut |some| writer.write(some))?;
         let there = Kept(Arc::clone(&writer.objects));
-        let sound = read_log::<L>(&there, signed, Edge::new(), known, &mut |_| Ok(()))?;
+        let sound = read_log::<L>(&there, signed, Edge::new(), known, beside, &mut |_| Ok(()))?;
         // Of a first attempt, when the log was smaller.
         if let Err(error) = writer.drop_partials() {
             tracing::warn!(%error, "old partial tiles could not be removed");
@@ -379,8 +493,20 @@ impl<'a> Target<'a> {
         Ok(Copied { sound, before: 0, files: writer.files, bytes: writer.bytes })
     }
 
-    /// Makes the place a log that continues this tree.
-    fn finish(mut self, signed: &SignedCheckpoint, bytes: &Bytes, time_ms: u64) -> Result<(), TransferError> {
+    /// Makes the place a log that continues this tree, or one that is only read.
+    fn finish(
+        mut self,
+        signed: &SignedCheckpoint,
+        bytes: &Bytes,
+        time_ms: u64,
+        closed: Option<&str>,
+    ) -> Result<(), TransferError> {
+        match closed {
+            Some(words) => self.storage.close(words)?,
+            // Of an attempt that was interrupted, when less was known.
+            None if self.writer.compare => self.storage.reopen()?,
+            None => {}
+        }
         let objects = &self.writer.objects;
         let name = || objects.name(CHECKPOINT_PATH).display().to_string();
         let published = objects.publish_checkpoint(bytes);

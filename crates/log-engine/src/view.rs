@@ -7,6 +7,7 @@
 //! Paths from outside are parsed into the few things a log has; nothing else is looked for, and nothing of what the
 //! caller wrote is joined to a path.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -105,13 +106,29 @@ impl Store {
         }
     }
 
+    /// The same, if it need not be waited for and `may` agrees to its length.
+    fn full_at_once(
+        &self,
+        path: &str,
+        may: &mut dyn FnMut(u64) -> bool,
+        sound: impl FnOnce(&Bytes) -> bool,
+    ) -> Option<Bytes> {
+        if let Some(bytes) = self.held(path) {
+            return may(bytes.len() as u64).then_some(bytes);
+        }
+        // What is not sound is read once more by whoever waits, and told as an error.
+        let bytes = self.objects.read_at_once(path, may).filter(sound)?;
+        self.reread.put(path, bytes.clone());
+        Some(bytes)
+    }
+
     /// What is kept under `path`.
     pub(crate) fn kept(&self, path: &str) -> Result<Option<Bytes>, ReadError> {
         self.objects.read(path).map_err(|source| ReadError::Io { path: self.path_of(path), source })
     }
 
     pub(crate) fn full_tile(&self, tile: Tile) -> Result<Bytes, ReadError> {
-        self.full(&tile.full().path(), |bytes| bytes.len() == usize::from(TILE_WIDTH) * HASH_LEN)
+        self.full(&tile.full().path(), is_full_tile)
     }
 
     /// The nodes of `tile`, read from the one of the same place that is as wide as `kept`; `None` if it is not there.
@@ -143,10 +160,15 @@ impl Store {
     pub(crate) fn first_elements(&self, bundle: EntryBundle) -> Result<Vec<Bytes>, ReadError> {
         let path = bundle.path(self.kind.bundle_dir);
         let damaged = || ReadError::Damaged { path: self.path_of(&path) };
-        let full = self.kept(&bundle.full().path(self.kind.bundle_dir))?;
-        let bytes = match full {
+        let full = || self.kept(&bundle.full().path(self.kind.bundle_dir));
+        let mut found = full()?;
+        if found.is_none() {
+            found = self.kept(&path)?;
+        }
+        // Another sequencer at work may have filled it meanwhile; only then does the partial one go.
+        let bytes = match found {
             Some(bytes) => bytes,
-            None => self.kept(&path)?.ok_or_else(damaged)?,
+            None => full()?.ok_or_else(damaged)?,
         };
         let mut elements = Vec::with_capacity(usize::from(bundle.width()));
         let mut rest: &[u8] = &bytes;
@@ -163,9 +185,11 @@ impl Store {
     }
 
     fn full_bundle_at(&self, path: &str) -> Result<Bytes, ReadError> {
-        self.full(path, |bytes| {
-            self.element(bytes, TILE_WIDTH - 1).is_some_and(|(_, end)| end == bytes.len())
-        })
+        self.full(path, |bytes| self.is_full_bundle(bytes))
+    }
+
+    fn is_full_bundle(&self, bytes: &Bytes) -> bool {
+        self.element(bytes, TILE_WIDTH - 1).is_some_and(|(_, end)| end == bytes.len())
     }
 
     /// Byte range of element `n` in a bundle.
@@ -271,23 +295,50 @@ impl View {
         }
     }
 
-    /// What [`read`](Self::read) of this path says, if it can say so without touching the disk.
+    /// What [`read`](Self::read) of this path says, if that need not be waited for: it is held here, or the kernel has it in
+    /// memory. `may` is asked before anything is read, with the bytes of the file that the answer is a part of; where it says
+    /// no, nothing is read.
     #[must_use]
-    pub fn read_held(&self, path: &str) -> Option<Option<Bytes>> {
-        let resource = Resource::parse(path, self.store.kind.bundle_dir);
-        let full = match &resource {
-            Ok(Resource::Tile(tile)) if tile.index() < self.full_count(tile.level()) => tile.full().path(),
-            Ok(Resource::Bundle(bundle)) if bundle.index() < self.full_count(0) => {
-                bundle.full().path(self.store.kind.bundle_dir)
+    pub fn read_at_once(&self, path: &str, mut may: impl FnMut(u64) -> bool) -> Option<Option<Bytes>> {
+        let store = &self.store;
+        match Resource::parse(path, store.kind.bundle_dir) {
+            Ok(Resource::Tile(tile)) if tile.index() < self.full_count(tile.level()) => {
+                let full = full_path(path, tile.width(), || tile.full().path());
+                let bytes = store.full_at_once(&full, &mut may, is_full_tile)?;
+                Some(first_hashes(&bytes, tile.width()))
             }
-            Err(_) if is_side_object(path) => return None,
-            _ => return self.read(path).ok(),
-        };
-        let bytes = self.store.held(&full)?;
-        match resource.ok()? {
-            Resource::Tile(tile) => Some(first_hashes(&bytes, tile.width())),
-            Resource::Bundle(bundle) => self.store.first_of(&bytes, bundle).map(Some),
+            Ok(Resource::Bundle(bundle)) if bundle.index() < self.full_count(0) => {
+                let full = full_path(path, bundle.width(), || bundle.full().path(store.kind.bundle_dir));
+                let bytes = store.full_at_once(&full, &mut may, |bytes| store.is_full_bundle(bytes))?;
+                store.first_of(&bytes, bundle).map(Some)
+            }
+            Err(_) if is_side_object(path) => store.objects.read_at_once(path, &mut may).map(Some),
+            // In this view, or nowhere.
+            _ => match self.read(path).ok()? {
+                Some(bytes) => may(bytes.len() as u64).then_some(Some(bytes)),
+                None => Some(None),
+            },
         }
+    }
+
+    /// Bytes of the file that the answer to [`read`](Self::read) is a part of, where that can be told without reading it.
+    ///
+    /// May ask the disk, as [`read`](Self::read) does.
+    ///
+    /// # Errors
+    /// When something the log promised cannot be looked at.
+    pub fn length(&self, path: &str) -> Result<Option<u64>, ReadError> {
+        let store = &self.store;
+        let kept = match Resource::parse(path, store.kind.bundle_dir) {
+            Ok(Resource::Bundle(bundle)) if bundle.index() < self.full_count(0) => {
+                bundle.full().path(store.kind.bundle_dir)
+            }
+            Ok(Resource::Tile(_)) => return Ok(Some(u64::from(TILE_WIDTH) * HASH_LEN as u64)),
+            Err(_) if is_side_object(path) => path.to_owned(),
+            _ => return Ok(None),
+        };
+        let length = store.objects.length(&kept);
+        length.map_err(|source| ReadError::Io { path: store.path_of(&kept), source })
     }
 
     /// The element at this leaf index as it stands in its bundle, framing included.
@@ -416,6 +467,15 @@ impl View {
         let bits = (u32::from(level) + 1) * u32::from(TILE_HEIGHT);
         self.size.checked_shr(bits).unwrap_or(0)
     }
+}
+
+fn is_full_tile(bytes: &Bytes) -> bool {
+    bytes.len() == usize::from(TILE_WIDTH) * HASH_LEN
+}
+
+/// The path of the full tile or bundle of this one, which has so many elements. Every resource has one spelling.
+fn full_path(path: &str, width: u16, full: impl FnOnce() -> String) -> Cow<'_, str> {
+    if width == TILE_WIDTH { Cow::Borrowed(path) } else { Cow::Owned(full()) }
 }
 
 /// The first hashes of a tile, as many as asked for, if it has them.

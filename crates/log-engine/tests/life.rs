@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use sealog_log_engine::{
-    Bucket, BucketPlace, Frozen, Identity, Log, Object, OpenError, Place, PutError, TransferError, Unsound,
-    Version, back_up, inspect, public_files, read_checkpoint, read_log, restore, transfer,
+    Bucket, BucketPlace, Frozen, Identity, Log, Object, OpenError, Place, PutError, Restoring, TransferError,
+    Unsound, Version, back_up, inspect, nothing_beside, public_files, read_checkpoint, read_log, restore,
+    transfer,
 };
 use sealog_tlog::{Edge, EntryBytes, EntryLeaf};
 use support::{EntryLog, Owner, append_all, entry, runtime};
@@ -166,7 +167,7 @@ fn check(owner: &Owner, place: &Place) -> Result<u64, String> {
     };
     let read = || {
         let (signed, _) = read_checkpoint(files.as_ref(), Some(&key))?;
-        read_log::<EntryLeaf>(files.as_ref(), &signed, Edge::new(), &[], &mut |_| Ok(()))
+        read_log::<EntryLeaf>(files.as_ref(), &signed, Edge::new(), &[], &nothing_beside, &mut |_| Ok(()))
     };
     let sound = read().map_err(|error: Unsound| chain(&error))?;
     let inside = inspect::<EntryLeaf>(place, &identity(owner, &seen, &key), true).map_err(|e| chain(&e))?;
@@ -315,7 +316,7 @@ fn a_log_that_runs_is_read_from_outside_only() {
     let inside = inspect::<EntryLeaf>(&place, &identity(&owner, &seen, &key), true);
     assert!(matches!(inside, Err(OpenError::Locked { .. })));
     let to = Place::from(owner.home.path().join("copy").as_path());
-    let copied = transfer::<EntryLeaf>(&place, &to, &identity(&owner, &seen, &key));
+    let copied = transfer::<EntryLeaf>(&place, &to, &identity(&owner, &seen, &key), &nothing_beside);
     assert!(matches!(copied, Err(TransferError::Open(OpenError::Locked { .. }))));
     assert!(!owner.home.path().join("copy").exists());
     log.close().unwrap();
@@ -331,7 +332,7 @@ fn a_log_moves_to_a_bucket_and_back_with_identical_tiles() {
     let dir = Place::from(&owner.dir());
     let bucket = Arc::new(Memory::default());
     let there = in_bucket(&bucket, &owner);
-    let copied = transfer::<EntryLeaf>(&dir, &there, &identity).unwrap();
+    let copied = transfer::<EntryLeaf>(&dir, &there, &identity, &nothing_beside).unwrap();
     assert_eq!(copied.sound.size, 700);
     for (name, bytes) in bucket.objects() {
         if let Some(name) = name.strip_prefix("public/") {
@@ -342,15 +343,18 @@ fn a_log_moves_to_a_bucket_and_back_with_identical_tiles() {
     assert!(!bucket.objects().contains_key("copying"));
 
     // Never over a log that is there.
-    let again = transfer::<EntryLeaf>(&dir, &there, &identity);
+    let again = transfer::<EntryLeaf>(&dir, &there, &identity, &nothing_beside);
     assert!(matches!(again, Err(TransferError::Open(OpenError::AlreadyExists { .. }))));
 
     grow(&owner, &there, 700..1000);
-    // The old place is behind what the key has signed by now.
+    // The old place takes no more, and is behind what the key has signed by now.
+    let old = Log::<EntryLeaf>::open(dir.clone(), owner.settings()).unwrap_err();
+    assert!(matches!(&old, OpenError::Closed { words, .. } if words == "it was moved to memory"), "{old}");
+    fs::remove_file(owner.dir().join("closed")).unwrap();
     let old = Log::<EntryLeaf>::open(dir.clone(), owner.settings()).unwrap_err();
     assert!(old.to_string().contains("the remembered checkpoint"), "{old}");
     let back = owner.home.path().join("back");
-    let moved = transfer::<EntryLeaf>(&there, &Place::from(&back), &identity).unwrap();
+    let moved = transfer::<EntryLeaf>(&there, &Place::from(&back), &identity, &nothing_beside).unwrap();
     assert_eq!(moved.sound.size, 1000);
     for (name, bytes) in public(&back) {
         assert_eq!(bucket.objects()[&format!("public/{name}")], bytes, "{name}");
@@ -379,7 +383,7 @@ fn an_interrupted_copy_is_no_log_and_goes_on() {
     // A store that is full after ever more writes: every step is the last one once.
     let copied = loop {
         bucket.fail_after(Some(2));
-        match transfer::<EntryLeaf>(&dir, &there, &identity) {
+        match transfer::<EntryLeaf>(&dir, &there, &identity, &nothing_beside) {
             Ok(copied) => break copied,
             Err(error) => {
                 assert!(matches!(
@@ -404,7 +408,7 @@ fn an_interrupted_copy_is_no_log_and_goes_on() {
     let other = owner.home.path().join("other");
     fs::create_dir_all(&other).unwrap();
     fs::write(other.join("letter"), "dear").unwrap();
-    let refused = transfer::<EntryLeaf>(&there, &Place::from(&other), &identity);
+    let refused = transfer::<EntryLeaf>(&there, &Place::from(&other), &identity, &nothing_beside);
     assert!(matches!(refused, Err(TransferError::Open(OpenError::NotEmpty { .. }))));
 }
 
@@ -419,7 +423,12 @@ fn a_damaged_log_is_not_copied() {
     fs::write(&path, bytes).unwrap();
     let bucket = Arc::new(Memory::default());
     let there = in_bucket(&bucket, &owner);
-    let refused = transfer::<EntryLeaf>(&Place::from(&owner.dir()), &there, &identity(&owner, &seen, &key));
+    let refused = transfer::<EntryLeaf>(
+        &Place::from(&owner.dir()),
+        &there,
+        &identity(&owner, &seen, &key),
+        &nothing_beside,
+    );
     let said = refused.unwrap_err().to_string();
     assert!(said.contains("tile/entries/000") && said.contains("from byte 10 on"), "{said}");
     assert!(!bucket.objects().keys().any(|key| key.starts_with("public/")), "{:?}", bucket.objects().keys());
@@ -431,15 +440,15 @@ fn backup_of(owner: &Owner) -> PathBuf {
 
 fn back_up_now(owner: &Owner) -> sealog_log_engine::Copied {
     let files = public_files(&Place::from(&owner.dir()));
-    back_up::<EntryLeaf>(files.as_ref(), &backup_of(owner), &owner.verifier()).unwrap()
+    back_up::<EntryLeaf>(files.as_ref(), &backup_of(owner), &owner.verifier(), &nothing_beside).unwrap()
 }
 
 fn restore_now(owner: &Owner, to: &Path, frozen: bool) -> Result<u64, TransferError> {
     let (key, seen) = (owner.verifier(), owner.first_seen());
     let files = public_files(&Place::from(&backup_of(owner)));
     let identity = Identity { key: &key, first_seen: &seen };
-    let now = 1_800_000_000_000;
-    restore::<EntryLeaf>(files.as_ref(), &Place::from(to), &identity, now, frozen).map(|c| c.sound.size)
+    let with = Restoring { identity, frozen, newest: &[], beside: &nothing_beside };
+    restore::<EntryLeaf>(files.as_ref(), &Place::from(to), &with).map(|c| c.sound.size)
 }
 
 #[test]
@@ -457,7 +466,15 @@ fn a_backup_grows_with_its_log_and_comes_back() {
             assert!(copied.files < 12, "{copied:?}");
             let found = public_files(&Place::from(&backup_of(&owner)));
             let (signed, _) = read_checkpoint(found.as_ref(), Some(&owner.verifier())).unwrap();
-            read_log::<EntryLeaf>(found.as_ref(), &signed, Edge::new(), &[], &mut |_| Ok(())).unwrap();
+            read_log::<EntryLeaf>(
+                found.as_ref(),
+                &signed,
+                Edge::new(),
+                &[],
+                &nothing_beside,
+                &mut |_| Ok(()),
+            )
+            .unwrap();
         }
         log.close().unwrap();
     });
@@ -502,6 +519,9 @@ fn nothing_older_or_other_than_what_the_key_signed_comes_back() {
     assert_eq!(frozen.view().size(), 300);
     drop(frozen);
     let opened = Log::<EntryLeaf>::open(&to, owner.settings()).unwrap_err();
+    assert!(matches!(opened, OpenError::Closed { .. }), "{opened}");
+    fs::remove_file(to.join("closed")).unwrap();
+    let opened = Log::<EntryLeaf>::open(&to, owner.settings()).unwrap_err();
     assert!(opened.to_string().contains("the remembered checkpoint"), "{opened}");
 
     // Another log of the same name and key, as large as the one it forgot.
@@ -532,14 +552,18 @@ fn a_backup_of_another_tree_is_not_gone_on_with() {
     grow(&fork, &Place::from(&fork.dir()), 1000..1400);
     let files = public_files(&Place::from(&fork.dir()));
     let before = tree(&backup_of(&owner));
-    let refused = back_up::<EntryLeaf>(files.as_ref(), &backup_of(&owner), &owner.verifier()).unwrap_err();
+    let refused =
+        back_up::<EntryLeaf>(files.as_ref(), &backup_of(&owner), &owner.verifier(), &nothing_beside)
+            .unwrap_err();
     assert!(matches!(refused, TransferError::Unsound(_)), "{refused}");
     assert_eq!(tree(&backup_of(&owner)).len(), before.len());
     // And one that is ahead of its log says so.
     let short = Owner { home: tempfile::tempdir().unwrap(), signer: Arc::clone(&owner.signer) };
     closed_log(&short, 10);
     let files = public_files(&Place::from(&short.dir()));
-    let refused = back_up::<EntryLeaf>(files.as_ref(), &backup_of(&owner), &owner.verifier()).unwrap_err();
+    let refused =
+        back_up::<EntryLeaf>(files.as_ref(), &backup_of(&owner), &owner.verifier(), &nothing_beside)
+            .unwrap_err();
     assert!(matches!(refused, TransferError::Ahead { backup: 300, found: 10 }), "{refused}");
 }
 
@@ -556,7 +580,7 @@ fn a_log_that_was_killed_is_opened_once_before_it_is_copied_or_frozen() {
     let identity = Identity { key: &key, first_seen: &seen };
     let place = Place::from(&owner.dir());
     let bucket = Arc::new(Memory::default());
-    let refused = transfer::<EntryLeaf>(&place, &in_bucket(&bucket, &owner), &identity);
+    let refused = transfer::<EntryLeaf>(&place, &in_bucket(&bucket, &owner), &identity, &nothing_beside);
     let unpublished = |error: &OpenError| {
         assert!(matches!(error, OpenError::Unpublished { committed: 310, published: 300, .. }), "{error}");
     };

@@ -365,14 +365,23 @@ fn what_was_read_from_disk_once_is_held_and_only_if_it_is_whole() {
         let view = log.view();
         let (tile, bundle) = ("tile/0/000", "tile/entries/000");
         for (full, partial) in [(tile, "tile/0/000.p/7"), (bundle, "tile/entries/000.p/7")] {
-            assert_eq!((view.read_held(full), view.read_held(partial)), (None, None), "{full}");
+            let length = std::fs::metadata(owner.public().join(full)).unwrap().len();
+            assert_eq!(view.length(partial).unwrap(), Some(length), "{partial}");
+            // Whoever has no room for all of it gets nothing, and nothing is read.
+            let asked_for = std::cell::Cell::new(0);
+            let refuse = |asked| {
+                asked_for.set(asked);
+                false
+            };
+            assert_eq!(view.read_at_once(partial, refuse), None);
+            assert!([0, length].contains(&asked_for.get()), "{partial}: {asked_for:?}");
             let first = view.read(partial).unwrap();
             assert!(first.as_ref().is_some_and(|first| !first.is_empty()), "{partial}");
-            assert_eq!(view.read_held(partial), Some(first));
-            assert_eq!(view.read_held(full), Some(view.read(full).unwrap()));
             // It never changes, so nobody looks again.
             std::fs::remove_file(owner.public().join(full)).unwrap();
-            assert_eq!(view.read(full).unwrap(), view.read_held(full).unwrap());
+            assert_eq!(view.read_at_once(partial, |asked| asked == length), Some(first));
+            assert_eq!(view.read_at_once(full, |asked| asked == length), Some(view.read(full).unwrap()));
+            assert_eq!(view.read_at_once(full, |_| false), None);
         }
         for (held, there) in [
             ("checkpoint", true),
@@ -382,14 +391,17 @@ fn what_was_read_from_disk_once_is_held_and_only_if_it_is_whole() {
             ("tile/entries/002", false),
             ("../keys", false),
         ] {
-            let found = view.read_held(held).unwrap();
+            let found = view.read_at_once(held, |_| true).unwrap();
             assert_eq!((found.is_some(), &found), (there, &view.read(held).unwrap()), "{held}");
         }
         for damaged in ["tile/0/001", "tile/entries/001"] {
             let path = owner.public().join(damaged);
             let whole = std::fs::read(&path).unwrap();
             std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-            assert!(view.read(damaged).is_err() && view.read_held(damaged).is_none(), "{damaged}");
+            assert!(
+                view.read(damaged).is_err() && view.read_at_once(damaged, |_| true).is_none(),
+                "{damaged}"
+            );
             std::fs::write(&path, &whole).unwrap();
             assert_eq!(view.read(damaged).unwrap().as_deref(), Some(whole.as_slice()), "{damaged}");
         }

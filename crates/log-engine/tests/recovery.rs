@@ -301,6 +301,81 @@ fn a_tile_damaged_after_its_records_are_gone_shows_in_the_root() {
     drop(owner.open());
 }
 
+/// The only record of a segment, and its entries are in tiles: the log would open, and nobody would know.
+#[test]
+fn a_lone_damaged_record_before_others_is_refused_and_named() {
+    let owner = Owner::new();
+    let rt = runtime();
+    drop(owner.create());
+    let first = owner.dir().join("wal/0000000001.wal");
+    let seed = std::fs::read(&first).unwrap();
+    let log = owner.open();
+    rt.block_on(append_all(&log, (0..300).map(entry).collect()));
+    drop(log);
+    // As if it could not have been removed, when the first tile was full.
+    for damaged in [false, true] {
+        let mut bytes = seed.clone();
+        bytes[4096 + 200] ^= u8::from(damaged);
+        std::fs::write(&first, bytes).unwrap();
+        match damaged {
+            false => assert_eq!(owner.open().view().size(), 301),
+            true => {
+                let (what, text) = evidence(owner.try_open());
+                assert_eq!(what, Evidence::Record);
+                assert!(text.contains("0000000001.wal") && text.contains("byte 4096"), "{text}");
+                assert!(first.exists());
+            }
+        }
+    }
+}
+
+/// Bytes in the room that is left over in an earlier segment: no record is missing, and the log opens.
+#[test]
+fn bytes_in_the_room_left_over_hinder_nobody() {
+    let owner = Owner::new();
+    let rt = runtime();
+    let log = owner.create();
+    rt.block_on(append_all(&log, (0..100).map(entry).collect()));
+    drop(log);
+    let (segment, ..) = last_record(&owner.dir().join("wal"));
+    let log = owner.open();
+    rt.block_on(append_all(&log, (100..120).map(entry).collect()));
+    drop(log);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes.resize(bytes.len() + 8192, 7);
+    std::fs::write(&segment, bytes).unwrap();
+    assert_eq!(owner.open().view().size(), 121);
+}
+
+/// Records are written by whoever has the disk; only the key signs.
+#[test]
+fn a_newest_record_that_the_key_did_not_sign_is_refused() {
+    let owner = Owner::new();
+    let rt = runtime();
+    let log = owner.create();
+    rt.block_on(append_all(&log, (0..20).map(entry).collect()));
+    drop(log);
+    let (segment, start, _) = last_record(&owner.dir().join("wal"));
+    let good = std::fs::read(&segment).unwrap();
+    let mut bytes = good.clone();
+    // The last character of the signature but the padding; then the record's checksum is made again.
+    let length = |at: usize| {
+        usize::try_from(u32::from_be_bytes(bytes[start + at..start + at + 4].try_into().unwrap())).unwrap()
+    };
+    let (checkpoint, entries) = (length(96), length(100));
+    let at = start + 108 + checkpoint - 12;
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    let sum = crc32c::crc32c(&bytes[start..start + 104]);
+    let sum = crc32c::crc32c_append(sum, &bytes[start + 108..start + 108 + checkpoint + entries]);
+    bytes[start + 104..start + 108].copy_from_slice(&sum.to_be_bytes());
+    std::fs::write(&segment, bytes).unwrap();
+    let (what, text) = evidence(owner.try_open());
+    assert_eq!(what, Evidence::Signature, "{text}");
+    assert!(text.contains("log.example with key ID") && text.contains("tree size 21"), "{text}");
+    std::fs::write(&segment, good).unwrap();
+    drop(owner.open());
+}
+
 #[test]
 fn another_name_or_key_is_refused() {
     let owner = Owner::new();

@@ -70,7 +70,8 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         base_port: u16,
     },
-    /// Create keys and logs; existing ones are never touched
+    /// Create the keys, certificates and logs of a configuration that are missing; existing ones are never touched
+    #[command(after_help = "Example: sealogd init --config sealog.toml")]
     Init {
         /// The configuration file
         #[arg(long)]
@@ -82,26 +83,34 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Run the configured services
+    /// Run the configured services until SIGTERM, after `init`; a line of JSON says when all of them answer
+    #[command(after_help = "Example: sealogd run --config sealog.toml")]
     Run {
         /// The configuration file
         #[arg(long)]
         config: PathBuf,
     },
-    /// Read whole logs again and recompute everything
+    /// Read whole logs and recompute everything in them; nothing is changed. Exit status 1: something does not hold
     #[command(group = clap::ArgGroup::new("log").required(true))]
+    #[command(after_help = "Examples: sealogd fsck --config sealog.toml\n          \
+        sealogd fsck --config sealog.toml --backup /mnt/backup\n          \
+        sealogd fsck --url https://rekor.example.org")]
     Fsck {
-        /// The configuration file: its logs are read where they are kept, also from within if nobody runs them
+        /// All logs of this configuration file, where they are kept; those that nobody runs also from within
         #[arg(long, group = "log")]
         config: Option<PathBuf>,
-        /// Their backup instead
+        /// With --config: the backup of these logs in their place, as `sealogd backup` wrote it
         #[arg(long, requires = "config", value_name = "DIR")]
         backup: Option<PathBuf>,
-        /// Or the URL of any log
+        /// Any log, ours or another's, over HTTP; its signature is not checked
         #[arg(long, group = "log")]
         url: Option<String>,
     },
-    /// Copy a log that nobody runs to another place, where it can go on
+    /// Move a log that nobody runs to another place: it goes on there, and takes no more entries where it was
+    #[command(
+        after_help = "Name the new place in the configuration afterwards. For a copy that is only kept, see \
+        `sealogd backup`.\n\nExample: sealogd export --config sealog.toml --log rekor --to s3://logs/rekor"
+    )]
     Export {
         /// The configuration file
         #[arg(long)]
@@ -109,13 +118,15 @@ enum Command {
         /// The log: rekor, ctlog, or the name of a shard
         #[arg(long)]
         log: String,
-        /// An empty directory, or s3://BUCKET/PREFIX, gs://…, az://…
+        /// A new or empty directory, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX without a log
         #[arg(long, value_name = "DIR|URL")]
         to: String,
         #[command(flatten)]
         store: Elsewhere,
     },
-    /// Copy a log from another place to where the configuration keeps it, and where there is none
+    /// Move a log that nobody runs from another place to where the configuration keeps it; none may be there yet
+    #[command(after_help = "In the other place it takes no more entries.\n\n\
+        Example: sealogd import --config sealog.toml --log rekor --from s3://logs/rekor")]
     Import {
         /// The configuration file
         #[arg(long)]
@@ -123,32 +134,41 @@ enum Command {
         /// The log: rekor, ctlog, or the name of a shard
         #[arg(long)]
         log: String,
-        /// A log's directory, or s3://BUCKET/PREFIX, gs://…, az://…
+        /// A log's directory, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX
         #[arg(long, value_name = "DIR|URL")]
         from: String,
         #[command(flatten)]
         store: Elsewhere,
     },
     /// Copy what is new of every log to a backup, while they run or not; keys are not copied
+    #[command(after_help = "Example: sealogd backup --config sealog.toml --to /mnt/backup")]
     Backup {
         /// The configuration file
         #[arg(long)]
         config: PathBuf,
-        /// The backup's directory
+        /// The backup's directory, with one for each log in it: the same each time
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
-    /// Put logs back from a backup, unless their keys have signed more than is in it
+    /// Put lost logs back from a backup or mirror, unless their keys have signed more than it has
+    #[command(after_help = "The keys must be back first. Logs that are there are left untouched.\n\n\
+        Examples: sealogd restore --config sealog.toml --from /mnt/backup\n          \
+        sealogd restore --config sealog.toml --from https://mirror.example.org --log rekor \\\n            \
+        --newest-checkpoint https://monitor.example.org/rekor --newest-checkpoint a.sigstore.json")]
     Restore {
         /// The configuration file
         #[arg(long)]
         config: PathBuf,
-        /// The backup's directory; or, with --log, the URL of a mirror
+        /// The directory that `sealogd backup` wrote; or, with --log, the URL of a mirror
         #[arg(long, value_name = "DIR|URL")]
         from: String,
-        /// One log alone
+        /// One log alone: rekor, ctlog, or the name of a shard
         #[arg(long)]
         log: Option<String>,
+        /// The newest checkpoint that others have of this log: a file with it, a bundle, or the URL of a mirror; once for
+        /// each of them. Needed after a kill, and for a log that was in a bucket
+        #[arg(long = "newest-checkpoint", requires = "log", value_name = "FILE|URL")]
+        newest_checkpoints: Vec<String>,
     },
     /// Request, sign and install the certificates of an authority, its root staying offline
     #[command(subcommand)]
@@ -240,7 +260,10 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             reports.iter().try_for_each(|report| data(&report.to_string()))
         }
         Command::Export { config, log, to, store } => {
-            data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::Out, &to, &store).await?)
+            data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::Out, &to, &store).await?)?;
+            talk(
+                "where it was it takes no more entries: name the new place in the configuration before it runs again",
+            )
         }
         Command::Import { config, log, from, store } => {
             data(&transfer::carry(&Config::load(&config)?, &clock, &log, Way::In, &from, &store).await?)
@@ -252,9 +275,9 @@ async fn obey(command: Command) -> anyhow::Result<()> {
             talk(format!("the keys in {} are not in it: keep them elsewhere", config.keys_dir().display()))?;
             lines.iter().try_for_each(|line| data(line))
         }
-        Command::Restore { config, from, log } => {
+        Command::Restore { config, from, log, newest_checkpoints: newest } => {
             let config = Config::load(&config)?;
-            let lines = transfer::put_back(&config, &clock, &from, log.as_deref()).await?;
+            let lines = transfer::put_back(&config, &clock, &from, log.as_deref(), &newest).await?;
             lines.iter().try_for_each(|line| data(line))
         }
         Command::Fsck { url, .. } => data(&fsck::of_url(&url.unwrap_or_default()).await?.to_string()),
@@ -404,6 +427,9 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
     if let Some(error) = cause.downcast_ref::<TransferError>() {
         let status = match error {
             TransferError::Unsound(Unsound::Io { .. }) => FAILED,
+            TransferError::Open(
+                OpenError::AlreadyExists { .. } | OpenError::NotEmpty { .. } | OpenError::Closed { .. },
+            ) => USAGE,
             TransferError::Open(error) => status_of(error),
             _ => REFUSED,
         };
@@ -479,7 +505,9 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
         return Some((status, error.hint()));
     }
     if let Some(error) = cause.downcast_ref::<OpenError>() {
-        return Some((FAILED, error.hint()));
+        // The configuration names a place that the log has left.
+        let status = if matches!(error, OpenError::Closed { .. }) { USAGE } else { FAILED };
+        return Some((status, error.hint()));
     }
     None
 }

@@ -1,7 +1,8 @@
 //! `sealogd fsck`: whole logs read again, from their public files and from within, and everything recomputed.
 //!
 //! Every entry is hashed into the tree, every tile compared with the recomputed one, the root hash with the checkpoint's,
-//! every checkpoint's signature with the log's key, every issuer of a certificate log with its fingerprint. While nobody
+//! every checkpoint's signature with the log's key; of a log of certificates every issuer with its fingerprint, and
+//! precertificate and issuers with their leaf. While nobody
 //! runs the log its records, or its head, are read too, and what is remembered beside the key. Nothing is changed, and a
 //! log that is running may be read: its public files only grow.
 
@@ -132,23 +133,28 @@ fn of_log(log: &Described) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn of_files(
+pub(crate) fn of_files(
     files: &dyn PublicFiles,
     leaves: Leaves,
     key: Option<&KeyVerifier>,
     log: &str,
 ) -> anyhow::Result<Report> {
     let read = match leaves {
-        Leaves::Entries => read_whole::<EntryLeaf>(files, key),
-        Leaves::Certificates => read_whole::<CtLeaf>(files, key),
+        Leaves::Entries => read_whole::<EntryLeaf>(files, key, leaves),
+        Leaves::Certificates => read_whole::<CtLeaf>(files, key, leaves),
     };
     let sound = read.map_err(|source| FsckError::Public { log: log.to_owned(), source })?;
     Ok(Report { sound, signed: key.is_some(), within: None })
 }
 
-fn read_whole<L: Leaf>(files: &dyn PublicFiles, key: Option<&KeyVerifier>) -> Result<Sound, Unsound> {
+fn read_whole<L: Leaf>(
+    files: &dyn PublicFiles,
+    key: Option<&KeyVerifier>,
+    leaves: Leaves,
+) -> Result<Sound, Unsound> {
     let (signed, _) = read_checkpoint(files, key)?;
-    read_log::<L>(files, &signed, Edge::new(), &[], &mut |_| Ok(()))
+    let beside = leaves.beside(key.is_some());
+    read_log::<L>(files, &signed, Edge::new(), &[], &beside, &mut |_| Ok(()))
 }
 
 fn of_private<L: Leaf>(log: &Described) -> anyhow::Result<String> {
@@ -161,10 +167,15 @@ fn of_private<L: Leaf>(log: &Described) -> anyhow::Result<String> {
         Err(source) => return Err(FsckError::Within { log: log.name.to_owned(), source }.into()),
     };
     let committed = inspected.view.size();
-    Ok(match inspected.remembered {
+    let mut words = match inspected.remembered {
         Some(remembered) => format!("{committed} committed, {remembered} remembered beside the key"),
         None => format!("{committed} committed, nothing remembered beside the key"),
-    })
+    };
+    if let Some(closed) = inspected.closed {
+        words.push_str("; it takes no more entries: ");
+        words.push_str(&closed);
+    }
+    Ok(words)
 }
 
 /// A log's public files over HTTP. Blocks: for threads that may.

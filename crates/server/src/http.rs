@@ -8,12 +8,15 @@
 
 mod body;
 mod connection;
+mod deadline;
 mod direct;
 pub mod grpc;
+mod room;
 mod stall;
 
 pub use body::{BodyError, Received, read_body};
 pub use direct::Direct;
+pub(crate) use room::Room;
 
 use crate::{
     config::PublicUrl,
@@ -34,10 +37,11 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use std::{
     borrow::Cow,
-    future::Future,
+    future::{Future, poll_fn},
     net::IpAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -504,12 +508,18 @@ async fn answer(routes: &Routes, request: Request) -> Response {
             },
         }
     };
-    let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
-        Ok(response) => response,
-        Err(_) => {
-            let late = ApiError::internal("the answer took too long");
-            if grpc { late.into_grpc() } else { late.into_response() }
-        }
+    let mut answered = pin!(answered);
+    // Most tiles are answered at once: they need no timer.
+    let at_once = poll_fn(|cx| Poll::Ready(answered.as_mut().poll(cx))).await;
+    let mut response = match at_once {
+        Poll::Ready(response) => response,
+        Poll::Pending => match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
+            Ok(response) => response,
+            Err(_) => {
+                let late = ApiError::internal("the answer took too long");
+                if grpc { late.into_grpc() } else { late.into_response() }
+            }
+        },
     };
     let reason = response.extensions_mut().remove::<Reason>().map(|Reason(text)| text);
     let reason = reason.as_deref().unwrap_or_default();

@@ -83,6 +83,14 @@ impl Kept {
         Ok(Self { place, bucket: Some(bucket), dir, stands_by, given_up, token })
     }
 
+    /// A place that no table names.
+    #[cfg(test)]
+    pub(crate) fn of(place: BucketPlace) -> Self {
+        let (dir, stands_by) = (place.local.clone(), place.stand_by);
+        let (given_up, token) = (Arc::clone(&place.given_up), place.token.clone());
+        Self { place: place.into(), bucket: None, dir, stands_by, given_up, token }
+    }
+
     /// Whether a log is there.
     ///
     /// # Errors
@@ -93,6 +101,21 @@ impl Kept {
             Some(bucket) => {
                 bucket.has_log().with_context(|| format!("looking for a log in {}", bucket.name()))
             }
+        }
+    }
+
+    /// The log as those see it who do not run it, if it is in a bucket.
+    #[must_use]
+    pub fn reader<L: Carried>(&self) -> Option<Reader> {
+        self.bucket.as_ref().map(|bucket| Reader::of::<L>(Arc::clone(bucket) as _))
+    }
+
+    /// The same place, where a log that another sequencer has is waited for, or is not.
+    #[must_use]
+    pub fn standing_by(&self, stand_by: bool) -> Place {
+        match &self.place {
+            Place::Bucket(place) => BucketPlace { stand_by, ..place.clone() }.into(),
+            place @ Place::Directory(_) => place.clone(),
         }
     }
 

@@ -8,11 +8,12 @@
 
 mod compressed;
 mod ledger;
+mod local;
 
 pub use ledger::Ledger;
 
 use crate::{
-    http::{ApiError, Code, Direct, Service, chain, content},
+    http::{ApiError, Code, Direct, Room, Service, chain, content},
     relay::{Carried, Listener, sequencer},
 };
 use axum::{
@@ -70,24 +71,46 @@ pub fn refuse(error: AppendError, overloaded: &'static str) -> ApiError {
                 .retry_after(retry_after)
                 .because(reason)
         }
+        AppendError::ClockBehind { retry_after, .. } => {
+            let words = "the log's clock is behind its last entry";
+            ApiError::new(Code::Unavailable, words).retry_after(retry_after).because(reason)
+        }
         AppendError::TooLarge { .. } | AppendError::Entry(_) => ApiError::invalid(reason),
         AppendError::Closed => ApiError::new(Code::Unavailable, "the log is being stopped"),
         _ => ApiError::internal("the log failed").because(reason),
     }
 }
 
-/// Gives what the newest published state has under a path.
-type Read = Arc<dyn Fn(String) -> Reading + Send + Sync>;
+/// What the newest published state has under a path.
+trait Read: Send + Sync {
+    /// If it need not be waited for.
+    fn at_once(&self, path: &str) -> Option<Result<Bytes, ApiError>>;
+    fn read(&self, path: String) -> Reading;
+}
+
 type Reading = Pin<Box<dyn Future<Output = Result<Bytes, ApiError>> + Send>>;
+
+impl<L: Carried> Read for Ledger<L> {
+    fn at_once(&self, path: &str) -> Option<Result<Bytes, ApiError>> {
+        self.read_at_once(path)
+    }
+
+    fn read(&self, path: String) -> Reading {
+        let log = self.clone();
+        Box::pin(async move { Self::read(&log, path).await })
+    }
+}
 
 /// The public files of a log, as they are served.
 #[derive(Clone)]
-pub struct Files {
-    read: Read,
+pub struct Files(Arc<Shared>);
+
+struct Shared {
+    log: Box<dyn Read>,
     /// The first path segments served, each with its content type.
     kinds: &'static [(&'static str, &'static str)],
     /// How the paths of bundles begin.
-    bundles: Arc<str>,
+    bundles: String,
     compressed: Arc<Compressed>,
 }
 
@@ -95,25 +118,17 @@ impl Files {
     /// Those of this log, of these kinds (first path segment, content type).
     #[must_use]
     pub fn of<L: Carried>(log: &Ledger<L>, kinds: &'static [(&'static str, &'static str)]) -> Self {
-        let log = log.clone();
-        Self {
-            read: Arc::new(move |path| {
-                let log = log.clone();
-                Box::pin(async move { log.read(path).await })
-            }),
-            kinds,
-            bundles: format!("tile/{}/", L::BUNDLE_DIR).into(),
-            compressed: Arc::default(),
-        }
+        let bundles = format!("tile/{}/", L::BUNDLE_DIR);
+        Self(Arc::new(Shared { log: Box::new(log.clone()), kinds, bundles, compressed: Arc::default() }))
     }
 
     /// Adds their routes under `prefix` (empty, or `/api/v2`).
     pub fn routes(&self, mut router: Router, prefix: &str) -> Router {
-        let read = Arc::clone(&self.read);
+        let files = self.clone();
         router = router.route(
             &format!("{prefix}/checkpoint"),
             get(async move || {
-                let (mut response, cache) = match read(CHECKPOINT_PATH.to_owned()).await {
+                let (mut response, cache) = match files.0.read(CHECKPOINT_PATH).await {
                     Ok(bytes) => (content(StatusCode::OK, CHECKPOINT_TYPE, bytes), NO_CACHE),
                     Err(error) => (error.into_response(), NO_STORE),
                 };
@@ -121,7 +136,7 @@ impl Files {
                 response
             }),
         );
-        for &(kind, content_type) in self.kinds {
+        for &(kind, content_type) in self.0.kinds {
             let (files, skipped) = (self.clone(), prefix.len().saturating_add(1));
             let handler = async move |request: Request| files.answer(request, skipped, content_type).await;
             router = router.route(&format!("{prefix}/{kind}/{{*rest}}"), get(handler));
@@ -132,7 +147,7 @@ impl Files {
     /// Adds the same but the checkpoint, to be answered before a router is asked.
     #[must_use]
     pub fn direct(&self, mut direct: Direct, prefix: &str) -> Direct {
-        for &(kind, content_type) in self.kinds {
+        for &(kind, content_type) in self.0.kinds {
             let (files, skipped) = (self.clone(), prefix.len().saturating_add(1));
             direct = direct.get_under(format!("{prefix}/{kind}/"), move |request| {
                 let files = files.clone();
@@ -145,32 +160,53 @@ impl Files {
     async fn answer(&self, request: Request, skipped: usize, content_type: &'static str) -> Response {
         let (asked, _) = request.into_parts();
         // As it was written, not decoded: every resource has one spelling, also for caches.
-        let path = asked.uri.path().get(skipped..).unwrap_or_default().to_owned();
-        self.file(path, content_type, &asked.headers).await.unwrap_or_else(|error| {
+        let path = asked.uri.path().get(skipped..).unwrap_or_default();
+        self.0.file(path, content_type, &asked.headers).await.unwrap_or_else(|error| {
             let mut response = error.into_response();
             response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
             response
         })
     }
+}
+
+impl Shared {
+    async fn read(&self, path: &str) -> Result<Bytes, ApiError> {
+        match self.log.at_once(path) {
+            Some(answer) => answer,
+            None => self.log.read(path.to_owned()).await,
+        }
+    }
+
+    /// Those of a bundle, and whether they are compressed.
+    async fn gzipped(&self, path: &str) -> Result<(Bytes, bool), ApiError> {
+        let shorter = match self.compressed.get(path) {
+            Some(held) => held,
+            None => {
+                let bytes = self.read(path).await?;
+                match self.compressed.now(path.to_owned(), bytes.clone()).await {
+                    Some(shorter) => shorter,
+                    None => return Ok((bytes, false)),
+                }
+            }
+        };
+        let length = shorter.len() as u64;
+        let room = match Room::at_once(length) {
+            Some(room) => room,
+            None => Room::wait(Some(length)).await?,
+        };
+        Ok((room.hold(shorter)?, true))
+    }
 
     async fn file(
         &self,
-        path: String,
+        path: &str,
         content_type: &'static str,
         headers: &HeaderMap,
     ) -> Result<Response, ApiError> {
-        let is_bundle = path.starts_with(&*self.bundles);
-        let gzip = is_bundle && wants_gzip(headers);
-        let (bytes, encoded) = match gzip.then(|| self.compressed.get(&path)).flatten() {
-            Some(held) => (held, true),
-            None if gzip => {
-                let bytes = (self.read)(path.clone()).await?;
-                match self.compressed.now(path, bytes.clone()).await {
-                    Some(shorter) => (shorter, true),
-                    None => (bytes, false),
-                }
-            }
-            None => ((self.read)(path).await?, false),
+        let is_bundle = path.starts_with(&self.bundles);
+        let (bytes, encoded) = match is_bundle && wants_gzip(headers) {
+            true => self.gzipped(path).await?,
+            false => (self.read(path).await?, false),
         };
         let mut response = content(StatusCode::OK, content_type, bytes);
         let put = response.headers_mut();

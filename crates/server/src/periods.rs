@@ -16,9 +16,14 @@ use crate::{
     relay::{Listener, Role},
 };
 use sealog_bundle::{UnixTime, ValidFor};
-use sealog_tlog::note::KeyVerifier;
+use sealog_log_engine::{Beside, Settings, nothing_beside};
+use sealog_tlog::note::{KeyVerifier, NoteSigner};
 use serde::{Deserialize, Deserializer};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
+
+/// Beside a log's key: the newest checkpoint that it has signed, and a mark while it may have signed more.
+pub(crate) const SEEN: &str = "seen";
+pub(crate) const RUNNING: &str = "running";
 
 /// Entries waiting to be made durable before newcomers are asked to come back (the peers' default).
 const DEFAULT_MAX_PENDING: usize = 4096;
@@ -88,6 +93,28 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
+/// The logs of a table, in their order: the first has its settings in the table itself, among those of its kind, and its
+/// names in the service's `mod.rs`.
+macro_rules! periods_of {
+    ($table:expr) => {{
+        let table = $table;
+        let first = $crate::periods::Period {
+            name: super::KEY,
+            start: None,
+            end: table.end,
+            listen: &table.listen,
+            url: &table.url,
+            max_pending: table.max_pending,
+            store: table.store.as_ref(),
+            role: table.role,
+            sequencer: table.sequencer.as_ref(),
+            sequencer_name: super::SEQUENCER,
+        };
+        std::iter::once(first).chain(table.shards.iter().map($crate::periods::Period::from)).collect()
+    }};
+}
+pub(crate) use periods_of;
+
 /// One log and its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Period<'a> {
@@ -143,6 +170,18 @@ impl Period<'_> {
     /// When its table names no store.
     pub fn kept(&self, instance: &Instance) -> anyhow::Result<Kept> {
         Kept::at(instance.dir_of(self.name), self.store, self.sequencer)
+    }
+
+    /// How the engine runs it, under this name and key.
+    #[must_use]
+    pub fn settings(&self, instance: &Instance, origin: &str, signer: Arc<dyn NoteSigner>) -> Settings {
+        let seen = instance.keys.path(self.name, SEEN);
+        let mut settings = Settings::new(origin, vec![signer], instance.clock.as_fn(), seen);
+        settings.max_pending = self.max_pending;
+        if let Some(store) = self.store {
+            store.set_lease(&mut settings);
+        }
+        settings
     }
 
     /// The time for which a trusted root names it.
@@ -225,6 +264,17 @@ pub enum Leaves {
     Certificates,
 }
 
+impl Leaves {
+    /// What is asked of what stands beside a leaf: all that a log of ours holds, or, of somebody's, what we can judge.
+    #[must_use]
+    pub fn beside(self, ours: bool) -> Box<Beside<'static>> {
+        match self {
+            Self::Entries => Box::new(nothing_beside),
+            Self::Certificates => Box::new(ctlog::beside(ours)),
+        }
+    }
+}
+
 /// A log as an operator's commands see it: nothing of its private key.
 pub struct Described {
     /// Of its key, directory and service.
@@ -253,7 +303,7 @@ pub fn describe(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Described>
             name: period.name,
             leaves,
             key,
-            first_seen: config.keys_dir().join(format!("{}.seen", period.name)),
+            first_seen: config.keys_dir().join(format!("{}.{SEEN}", period.name)),
             kept: Kept::at(Instance::log_dir(config, period.name), period.store, None)?,
             frozen: period.is_frozen(clock),
         });

@@ -4,8 +4,15 @@
 //! or a key without its log, is neither: that is a restore gone wrong, and refused.
 
 use crate::{
-    ca, clock::Clock, config::Config, ctlog, instance::Instance, kept::Kept, oidc, periods::Period, rekor,
-    trust, tsa,
+    ca,
+    clock::Clock,
+    config::Config,
+    ctlog,
+    instance::Instance,
+    kept::Kept,
+    oidc,
+    periods::{Period, RUNNING, SEEN},
+    rekor, trust, tsa,
 };
 use anyhow::Context as _;
 use sealog_crypto::{KeyKind, Signer};
@@ -26,7 +33,7 @@ pub enum Made {
 /// When a log has lost its key, or a key its log, or its place cannot be asked.
 pub fn state_of_log(instance: &Instance, period: &Period<'_>, kept: &Kept) -> anyhow::Result<Made> {
     let key = period.name;
-    let remembered = instance.keys.path(key, "seen").exists();
+    let remembered = [SEEN, RUNNING].iter().any(|kind| instance.keys.path(key, kind).exists());
     let place = instance.keys.place(key);
     match (instance.keys.contains(key), kept.exists()?) {
         (true, true) => Ok(Made::Existing),
@@ -184,3 +191,6 @@ pub fn check(config: &Config, clock: Clock) -> anyhow::Result<Vec<String>> {
     }
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests;

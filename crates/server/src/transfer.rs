@@ -13,12 +13,16 @@ use crate::{
     periods::{Described, Leaves, describe},
 };
 use anyhow::Context as _;
+use bytes::Bytes;
 use sealog_log_engine::{
-    Copied, Identity, OpenError, Place, PublicFiles, TransferError, back_up, inspect, public_files, restore,
-    transfer,
+    Copied, Identity, OpenError, Place, PublicFiles, Restoring, TransferError, back_up, inspect,
+    public_files, restore, transfer,
 };
-use sealog_tlog::{EntryLeaf, Leaf, ct::CtLeaf};
+use sealog_tlog::{EntryLeaf, Leaf, NoteVerifier as _, ct::CtLeaf, tile::CHECKPOINT_PATH};
 use std::path::{Path, PathBuf};
+
+/// A file with a checkpoint, or a bundle, is shorter.
+const MAX_EVIDENCE: u64 = 16 << 20;
 
 /// Which way a log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub enum Way {
 /// A place that is not in the configuration.
 #[derive(Debug, clap::Args)]
 pub struct Elsewhere {
-    /// An option of the store, such as endpoint=URL; may be repeated
+    /// An option of the store at that URL, such as endpoint=URL or region=NAME; may be repeated
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
     options: Vec<(String, String)>,
 }
@@ -94,9 +98,10 @@ pub async fn carry(
     let to = to.place.clone();
     blocking(move || {
         let identity = Identity { key: &log.key, first_seen: &log.first_seen };
+        let beside = log.leaves.beside(true);
         let copied = match log.leaves {
-            Leaves::Entries => transfer::<EntryLeaf>(&from, &to, &identity),
-            Leaves::Certificates => transfer::<CtLeaf>(&from, &to, &identity),
+            Leaves::Entries => transfer::<EntryLeaf>(&from, &to, &identity, &beside),
+            Leaves::Certificates => transfer::<CtLeaf>(&from, &to, &identity, &beside),
         }?;
         let (from, to) = names;
         Ok(format!(
@@ -162,7 +167,7 @@ fn back_up_log<L: Leaf>(
         ));
     }
     let files = public_files(&log.kept.place);
-    back_up::<L>(files.as_ref(), &to.join(log.name), &log.key)
+    back_up::<L>(files.as_ref(), &to.join(log.name), &log.key, &log.leaves.beside(true))
 }
 
 /// Copies a small file that never changes, if it is not there.
@@ -178,7 +183,48 @@ fn copy_file(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts logs back from a backup: one of them, or all that are not there. Returns a line for each.
+/// The checkpoints that others have of a log: of a log at a URL, or in a file, which may be a bundle too.
+fn found_elsewhere(
+    given: &[(String, Option<Http>)],
+    log: &Described,
+) -> anyhow::Result<Vec<(String, Bytes)>> {
+    let mut found = Vec::new();
+    for (name, at) in given {
+        let missing = || format!("there is no checkpoint of {} in {name}", log.key.name());
+        match at {
+            Some(at) => {
+                let read =
+                    at.read(&[CHECKPOINT_PATH.to_owned()]).with_context(|| format!("reading {name}"))?;
+                found.push((name.clone(), read.into_iter().next().flatten().with_context(missing)?));
+            }
+            None => {
+                let content = files::read_bounded(Path::new(name), MAX_EVIDENCE);
+                let content = content.with_context(|| format!("reading {name}"))?;
+                let before = found.len();
+                let checkpoints = checkpoints_in(content, log.key.name());
+                found.extend(checkpoints.into_iter().map(|bytes| (name.clone(), bytes)));
+                anyhow::ensure!(found.len() > before, missing());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A file with a checkpoint is one; in a bundle there is one with each entry.
+fn checkpoints_in(content: Vec<u8>, origin: &str) -> Vec<Bytes> {
+    let Ok(bundle) = serde_json::from_slice::<serde_json::Value>(&content) else {
+        return vec![content.into()];
+    };
+    let entries = bundle.pointer("/verificationMaterial/tlogEntries").and_then(|entries| entries.as_array());
+    let checkpoints = entries.into_iter().flatten().filter_map(|entry| {
+        let text = entry.pointer("/inclusionProof/checkpoint/envelope")?.as_str()?;
+        (text.lines().next() == Some(origin)).then(|| Bytes::copy_from_slice(text.as_bytes()))
+    });
+    checkpoints.collect()
+}
+
+/// Puts logs back from a backup: one of them, or all that are not there. Returns a line for each. What others have as the
+/// newest checkpoints of the one says whether the backup is the whole log, where the key's own memory may not.
 ///
 /// # Errors
 /// As [`carry`].
@@ -187,6 +233,7 @@ pub async fn put_back(
     clock: &Clock,
     from: &str,
     only: Option<&str>,
+    newest: &[String],
 ) -> anyhow::Result<Vec<String>> {
     let mut logs = describe(config, clock)?;
     if let Some(name) = only {
@@ -194,8 +241,13 @@ pub async fn put_back(
     }
     let mirror = from.contains("://").then(|| Http::new(from)).transpose()?;
     anyhow::ensure!(mirror.is_none() || only.is_some(), "a URL is one log's: say with --log which");
+    let newest = newest.iter().map(|given| {
+        let url = given.contains("://").then(|| given.strip_suffix("/checkpoint").unwrap_or(given));
+        Ok((given.clone(), url.map(Http::new).transpose()?))
+    });
+    let newest = newest.collect::<anyhow::Result<Vec<_>>>()?;
     let (data, description) = (config.data_dir.clone(), Instance::description(config));
-    let (from, now_ms) = (PathBuf::from(from), clock.unix_ms());
+    let from = PathBuf::from(from);
     blocking(move || {
         let mut lines = Vec::new();
         let mut done = 0;
@@ -216,14 +268,12 @@ pub async fn put_back(
                 Some(mirror) => mirror,
                 None => saved.as_ref(),
             };
+            let (newest, beside) = (found_elsewhere(&newest, log)?, log.leaves.beside(true));
             let identity = Identity { key: &log.key, first_seen: &log.first_seen };
+            let with = Restoring { identity, frozen: log.frozen, newest: &newest, beside: &beside };
             let copied = match log.leaves {
-                Leaves::Entries => {
-                    restore::<EntryLeaf>(saved, &log.kept.place, &identity, now_ms, log.frozen)
-                }
-                Leaves::Certificates => {
-                    restore::<CtLeaf>(saved, &log.kept.place, &identity, now_ms, log.frozen)
-                }
+                Leaves::Entries => restore::<EntryLeaf>(saved, &log.kept.place, &with),
+                Leaves::Certificates => restore::<CtLeaf>(saved, &log.kept.place, &with),
             };
             let copied = copied.with_context(|| format!("restoring {}", log.name))?;
             let (size, place) = (copied.sound.size, log.kept.name());
@@ -248,13 +298,21 @@ pub fn hint(error: &TransferError) -> Option<&'static str> {
              docs/operations/logs.md",
         ),
         TransferError::Unremembered { .. } => Some(
-            "put the newest checkpoint that anybody has of this log there (a mirror, a monitor, somebody's bundle), \
-             then try again",
+            "give the newest checkpoint that anybody has of this log (a mirror, a monitor, somebody's bundle) with \
+             --log NAME --newest-checkpoint FILE|URL",
+        ),
+        TransferError::Unsure { .. } => Some(
+            "if that place is still there, start the log there and stop it once. If it is lost, ask everybody who reads \
+             the log (mirrors, monitors, the newest bundles) for the newest checkpoint, and put the newest copy back by \
+             `sealogd restore` with --log NAME and a --newest-checkpoint FILE|URL for each: docs/operations/logs.md",
         ),
         TransferError::Ahead { .. } => {
             Some("the log went back, or the backup is another one's: keep both, and look with `sealogd fsck`")
         }
         TransferError::Open(error) => match error {
+            OpenError::AlreadyExists { .. } => {
+                Some("nothing is copied over a log: give another place, or rename the one that is there")
+            }
             OpenError::NotEmpty { .. } => Some("give an empty or new place"),
             error => error.hint(),
         },

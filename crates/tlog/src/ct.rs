@@ -243,6 +243,7 @@ impl Leaf for CtLeaf {
     type Pending = CtSubmission;
 
     const BUNDLE_DIR: &'static str = DATA_DIR;
+    const TIMED: bool = true;
 
     /// Of what the SCT covers, without time and place: not of the chain, nor of a precertificate's
     /// own signature.
@@ -278,6 +279,10 @@ impl Leaf for CtLeaf {
 
     fn dedup_key_of(encoded: &[u8]) -> Result<[u8; 32], LeafError> {
         TileLeaf::parse(encoded).map(|leaf| sha256(leaf.signed))
+    }
+
+    fn time_of(encoded: &[u8]) -> Result<Option<u64>, LeafError> {
+        TileLeaf::parse(encoded).map(|leaf| Some(leaf.timestamp_ms))
     }
 
     fn side_objects(pending: &CtSubmission) -> Vec<(String, Vec<u8>)> {

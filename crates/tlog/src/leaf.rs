@@ -20,6 +20,9 @@ pub trait Leaf: Send + Sync + 'static {
     /// Directory of the entry bundles under `tile/`.
     const BUNDLE_DIR: &'static str;
 
+    /// Whether the time of [`place`](Self::place) becomes part of the leaf.
+    const TIMED: bool = false;
+
     /// Two submissions with one key are the same submission.
     fn dedup_key(pending: &Self::Pending) -> [u8; 32];
 
@@ -46,6 +49,14 @@ pub trait Leaf: Send + Sync + 'static {
     /// # Errors
     /// When it is not exactly one element.
     fn dedup_key_of(encoded: &[u8]) -> Result<[u8; 32], LeafError>;
+
+    /// The time in an element, in milliseconds since 1970, where leaves have one.
+    ///
+    /// # Errors
+    /// When it is not exactly one element.
+    fn time_of(_encoded: &[u8]) -> Result<Option<u64>, LeafError> {
+        Ok(None)
+    }
 
     /// What else the log must serve for this submission: paths and contents.
     fn side_objects(pending: &Self::Pending) -> Vec<(String, Vec<u8>)>;

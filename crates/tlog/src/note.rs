@@ -68,6 +68,9 @@ pub trait NoteSigner: Send + Sync {
     /// # Errors
     /// When the key cannot be used.
     fn sign_note(&self, text: &str, time_ms: u64) -> Result<Vec<u8>, SignError>;
+
+    /// Whether these are this key's signature bytes for this text.
+    fn has_signed(&self, text: &str, signature: &[u8]) -> bool;
 }
 
 /// Why a note is not read or not believed.

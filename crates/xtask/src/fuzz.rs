@@ -17,7 +17,7 @@ use crate::House;
 use crate::process;
 
 /// The targets, those first that matter most, and the longest input of each.
-const TARGETS: [(&str, u32); 13] = [
+const TARGETS: [(&str, u32); 16] = [
     ("verify", 1 << 14),
     ("bundle", 1 << 20),
     ("certificate", 1 << 17),
@@ -31,6 +31,9 @@ const TARGETS: [(&str, u32); 13] = [
     ("public_key", 1 << 16),
     ("checksums", 1 << 16),
     ("inspect", 1 << 18),
+    ("relay_request", 1 << 16),
+    ("relay_answer", 1 << 16),
+    ("head", 1 << 16),
 ];
 /// What the compiler is told: where the program's paths part, and what it compares, is seen by libFuzzer.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -7,7 +7,7 @@
 //! epoch 7                       whose it is: greater with every sequencer that took the log
 //! holder 3f9c… http://10.0.0.7:7301   that sequencer; missing when it has let the log go
 //! token 77ab…                   what it wants to be shown by front ends; missing when it takes none
-//! beat 12                       counts up while there is nothing to commit, to show that the holder lives
+//! beat 12                       counts up while nothing is committed, to show that the holder lives
 //! sequence 153                  number of the next record
 //! time 1790000000000            no later leaf has an earlier time; milliseconds
 //! base 40960                    everything of so many entries is readable under `public/`

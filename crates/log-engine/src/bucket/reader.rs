@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sealog_tlog::Leaf;
-use sealog_tlog::tile::{CHECKPOINT_PATH, Resource};
+use sealog_tlog::Tile;
+use sealog_tlog::tile::{CHECKPOINT_PATH, EntryBundle, Resource, TILE_HEIGHT, TILE_WIDTH};
 
 use super::head::Head;
 use super::objects::BucketObjects;
@@ -54,11 +55,23 @@ impl Reader {
     /// # Errors
     /// When the store cannot be asked, or there is no log in it.
     pub fn sequencer(&self) -> Result<Option<SequencerAt>, ReadError> {
+        let Head { epoch, holder, .. } = self.head()?;
+        Ok(holder.map(|holder| SequencerAt { epoch, url: holder.at, token: holder.token }))
+    }
+
+    /// Whether everything that was committed until now can be read here.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or there is no log in it.
+    pub fn all_is_published(&self) -> Result<bool, ReadError> {
+        Ok(self.head()?.segments.is_empty())
+    }
+
+    fn head(&self) -> Result<Head, ReadError> {
         let path = || PathBuf::from(format!("{}/{HEAD}", self.bucket.name()));
         let object = self.bucket.get(HEAD).map_err(|source| ReadError::Io { path: path(), source })?;
         let head = object.and_then(|object| Head::parse(&object.bytes).ok());
-        let Head { epoch, holder, .. } = head.ok_or_else(|| ReadError::Damaged { path: path() })?;
-        Ok(holder.map(|holder| SequencerAt { epoch, url: holder.at, token: holder.token }))
+        head.ok_or_else(|| ReadError::Damaged { path: path() })
     }
 
     /// Whether a log can have anything under this path.
@@ -75,6 +88,15 @@ impl Reader {
     /// # Errors
     /// When the store cannot be asked, or has something else there.
     pub fn read(&self, path: &str) -> Result<Option<Bytes>, ReadError> {
+        self.read_at(path, 0)
+    }
+
+    /// The same under a published checkpoint of so many entries: whatever an earlier one promised is cut from what this one
+    /// has, also if it was never published itself.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_at(&self, path: &str, size: u64) -> Result<Option<Bytes>, ReadError> {
         if !self.is_path(path) {
             return Ok(None);
         }
@@ -82,24 +104,47 @@ impl Reader {
             return Ok(Some(bytes));
         }
         let dir = self.store.kind().bundle_dir;
-        let damaged = |path: &str| ReadError::Damaged { path: self.store.path_of(path) };
         match Resource::parse(path, dir) {
             Ok(Resource::Tile(tile)) if !tile.is_full() => {
-                let path = tile.full().path();
-                let end = usize::from(tile.width()) * HASH_LEN;
-                let cut = |bytes: Bytes| bytes.get(..end).map(|part| bytes.slice_ref(part));
-                self.store.kept(&path)?.map(|bytes| cut(bytes).ok_or_else(|| damaged(&path))).transpose()
+                let newest = width_at(size, tile.level(), tile.index(), tile.width());
+                let newest = newest.and_then(|width| Tile::new(tile.level(), tile.index(), width).ok());
+                let wider = std::iter::once(tile.full()).chain(newest).map(|tile| tile.path());
+                self.cut(wider, |bytes| bytes.get(..usize::from(tile.width()) * HASH_LEN))
             }
             Ok(Resource::Bundle(bundle)) if !bundle.is_full() => {
-                let path = bundle.full().path(dir);
-                let Some(bytes) = self.store.kept(&path)? else { return Ok(None) };
-                let last = self.store.element(&bytes, bundle.width().saturating_sub(1));
-                let part = last.and_then(|(_, end)| bytes.get(..end)).ok_or_else(|| damaged(&path))?;
-                Ok(Some(bytes.slice_ref(part)))
+                let newest = width_at(size, 0, bundle.index(), bundle.width());
+                let newest = newest.and_then(|width| EntryBundle::new(bundle.index(), width).ok());
+                let wider = std::iter::once(bundle.full()).chain(newest).map(|bundle| bundle.path(dir));
+                self.cut(wider, |bytes| {
+                    let last = self.store.element(bytes, bundle.width().saturating_sub(1));
+                    last.and_then(|(_, end)| bytes.get(..end))
+                })
             }
             _ => Ok(None),
         }
     }
+
+    /// The first part of the first of these that is there.
+    fn cut(
+        &self,
+        wider: impl Iterator<Item = String>,
+        part: impl for<'a> Fn(&'a Bytes) -> Option<&'a [u8]>,
+    ) -> Result<Option<Bytes>, ReadError> {
+        for path in wider {
+            if let Some(bytes) = self.store.kept(&path)? {
+                let damaged = || ReadError::Damaged { path: self.store.path_of(&path) };
+                return part(&bytes).map(|part| Some(bytes.slice_ref(part))).ok_or_else(damaged);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How wide the tile or bundle of this place is in a tree of so many entries, if it is wider than that.
+fn width_at(size: u64, level: u8, index: u64, width: u16) -> Option<u16> {
+    let nodes = size.checked_shr(u32::from(TILE_HEIGHT) * u32::from(level)).unwrap_or_default();
+    let here = nodes.saturating_sub(index.saturating_mul(u64::from(TILE_WIDTH))).min(u64::from(TILE_WIDTH));
+    u16::try_from(here).ok().filter(|here| *here > width)
 }
 
 impl std::fmt::Debug for Reader {

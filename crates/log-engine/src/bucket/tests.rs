@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::disk::RealDisk;
+use crate::place::BucketPlace;
 use crate::sim::bucket::SimBucket;
 use crate::storage::{Commit, Objects as _, Storage};
+use crate::support::{EntryLog, Owner, entry, runtime};
 use crate::tree::FullFile;
+use sealog_tlog::{EntryBytes, EntryLeaf};
+use std::time::Instant;
 
 const LEASE: Duration = Duration::from_secs(1);
 
@@ -58,6 +62,46 @@ fn a_record_that_is_there_stays() {
     assert_eq!(bucket.look(&name).unwrap(), "another's");
     // The next attempt has another name.
     begun.commit.commit(&commit(0, b"log\n1\n\n", &entries)).unwrap();
+}
+
+/// What cannot be published for long makes the head no longer than can be read again.
+#[test]
+fn a_head_of_too_many_records_takes_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = Arc::new(SimBucket::new(1));
+    let last = MAX_SEGMENTS as u64;
+    // The longest names there are.
+    let name = |n: u64| format!("{n:012}-{}-{}", u64::MAX, u64::MAX - n);
+    let segments = (1..last).map(|n| Segment { size: u64::MAX - last + n, name: name(n) }).collect();
+    let head = Head {
+        epoch: 1,
+        holder: None,
+        beat: 0,
+        sequence: last,
+        time_ms: 7,
+        base: 0,
+        segments,
+        checkpoint: b"log\n9999\n\n".to_vec(),
+    };
+    bucket.put_if(HEAD, &head.encode().into(), None).unwrap();
+    let mut log = InBucket::open(Arc::clone(&bucket) as _, local(dir.path()), LEASE, false).unwrap();
+    log.take().unwrap();
+    let mut commit_point = Box::new(log).begin().unwrap().commit;
+    let entries = [Bytes::from_static(b"entry")];
+    let batch = commit(u64::MAX - 1, b"log\n10000\n\n", &entries);
+    commit_point.commit(&batch).unwrap();
+    let full = bucket.look(HEAD).unwrap();
+    assert_eq!(Head::parse(&full).unwrap().segments.len(), MAX_SEGMENTS);
+
+    assert!(matches!(commit_point.commit(&batch), Err(CommitError::Refused(_))));
+    assert_eq!(bucket.look(HEAD).unwrap(), full);
+    assert_eq!(bucket.list(WAL).unwrap().len(), 1, "a record was written in vain");
+    // It still shows itself, and takes more once what is there has been published.
+    commit_point.beat().unwrap();
+    commit_point.retire(0, u64::MAX - 1).unwrap();
+    commit_point.beat().unwrap();
+    commit_point.commit(&batch).unwrap();
+    assert_eq!(Head::parse(&bucket.look(HEAD).unwrap()).unwrap().segments.len(), 2);
 }
 
 /// A bucket that can be told not to write.
@@ -124,4 +168,67 @@ fn a_partial_is_written_once_and_one_that_may_be_missing_again() {
     }
     objects.drop_partials(&[file(full)]).unwrap();
     assert_eq!(bucket.list("public/tile/1/000.p/").unwrap(), Vec::<String>::new());
+}
+
+/// Readers ask for what any checkpoint promised, and not every checkpoint was published.
+#[test]
+fn what_was_never_published_is_cut_from_what_is() {
+    let bucket = Arc::new(SimBucket::new(1));
+    let hashes: Vec<u8> = (0..5).flat_map(|n| [n; 32]).collect();
+    let elements: Vec<u8> = (0..5).flat_map(|n| [0, 2, n, n]).collect();
+    let put = |path: &str, bytes: &[u8]| {
+        bucket.put_many(&[(format!("public/{path}"), Bytes::copy_from_slice(bytes))]).unwrap();
+    };
+    put("tile/0/001.p/5", &hashes);
+    put("tile/entries/001.p/5", &elements);
+    let reader = Reader::of::<EntryLeaf>(Arc::clone(&bucket) as _);
+    for (kind, all, each) in [("tile/0", &hashes, 32), ("tile/entries", &elements, 4)] {
+        let read = |width: usize, size| reader.read_at(&format!("{kind}/001.p/{width}"), size).unwrap();
+        for width in 1..5 {
+            assert_eq!(read(width, 261).unwrap(), &all[..width * each]);
+            assert_eq!(read(width, 0), None);
+        }
+        assert_eq!(read(5, 261).unwrap(), all);
+        assert_eq!(read(6, 261), None);
+        assert_eq!(reader.read_at(&format!("{kind}/000.p/5"), 261).unwrap(), None);
+        assert_eq!(reader.read_at(&format!("{kind}/002.p/5"), u64::MAX).unwrap(), None);
+    }
+    assert_eq!(reader.read_at("tile/63/001.p/5", u64::MAX).unwrap(), None);
+    put("tile/0/001.p/5", &hashes[..40]);
+    assert!(reader.read_at("tile/0/001.p/3", 261).is_err());
+}
+
+/// Whoever looks on sees that it lives, also while all it does is to refuse.
+#[test]
+fn it_shows_itself_whatever_it_is_asked() {
+    let (owner, bucket) = (Owner::new(), Arc::new(SimBucket::new(1)));
+    let place = BucketPlace {
+        bucket: Arc::clone(&bucket) as _,
+        local: owner.dir(),
+        at: String::new(),
+        token: String::new(),
+        stand_by: false,
+        given_up: Arc::default(),
+    };
+    let mut settings = owner.settings();
+    settings.lease = LEASE;
+    let log = EntryLog::create(place, settings, Some(entry("seed"))).unwrap();
+    let beat = || Head::parse(&bucket.look(HEAD).unwrap()).unwrap().beat;
+    let (before, begun) = (beat(), Instant::now());
+    runtime().block_on(async {
+        while begun.elapsed() < LEASE {
+            // No leaf is so long, which the sequencer finds.
+            log.append(EntryBytes(vec![7; 70_000])).await.unwrap_err();
+        }
+    });
+    let beats = beat() - before;
+    assert!((2..=5).contains(&beats), "{beats} beats within a lease");
+    // What was published meanwhile need not be named any more.
+    let head = || Head::parse(&bucket.look(HEAD).unwrap()).unwrap();
+    assert_eq!((head().base, head().segments), (1, Vec::new()));
+    runtime().block_on(log.append(entry("last"))).unwrap();
+    log.close().unwrap();
+    let head = head();
+    assert_eq!((head.base, head.segments, head.holder), (2, Vec::new(), None));
+    assert_eq!(bucket.list(WAL).unwrap(), Vec::<String>::new());
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::random::Random;
-use crate::bucket::{Bucket, Object, PutError, Version};
+use super::task::Turn;
+use crate::bucket::{Bucket, HEAD, Object, PutError, Version};
 
 /// What goes wrong for one user; chances are one in so many requests, zero for never.
 #[derive(Clone, Copy, Default, Debug)]
@@ -23,8 +24,17 @@ pub(super) struct Weather {
     pub(super) late: u64,
     /// Nothing gets through.
     pub(super) cut_off: bool,
-    /// Conditions are not looked at: a store that no log may be kept in.
-    pub(super) unconditional: bool,
+}
+
+/// How a store, or whoever writes to it, is made wrong.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(super) enum Conditions {
+    #[default]
+    Kept,
+    /// Not looked at: a store that no log may be kept in.
+    Ignored,
+    /// Whoever opens the log takes the head as it is by then, not as it was read.
+    IgnoredAtOpening,
 }
 
 /// One user's way to a store.
@@ -55,6 +65,12 @@ struct Way {
     lives: Option<u64>,
     /// It is not the user who asks, but whoever checks.
     calm: bool,
+    /// The user is stopped after so many more requests, and others go on.
+    turn: Option<(Turn, u64)>,
+    opening: bool,
+    conditions: Conditions,
+    /// It tried to change the head.
+    reached: bool,
 }
 
 impl SimBucket {
@@ -96,8 +112,53 @@ impl SimBucket {
         self.way.lock().unwrap().lives == Some(0)
     }
 
+    /// A new process.
     pub(super) fn revive(&self) {
-        *self.way.lock().unwrap() = Way::default();
+        let mut way = self.way.lock().unwrap();
+        *way = Way { conditions: way.conditions, ..Way::default() };
+    }
+
+    pub(super) fn set_conditions(&self, conditions: Conditions) {
+        self.way.lock().unwrap().conditions = conditions;
+    }
+
+    /// The user opens the log, from now on or no longer.
+    pub(super) fn set_opening(&self, opening: bool) {
+        self.way.lock().unwrap().opening = opening;
+    }
+
+    /// From here on the user is stopped again and again.
+    pub(super) fn set_turn(&self, turn: Option<(Turn, u64)>) {
+        self.way.lock().unwrap().turn = turn;
+    }
+
+    /// Whether the user has tried to change the head since this was last asked.
+    pub(super) fn take_reached(&self) -> bool {
+        std::mem::take(&mut self.way.lock().unwrap().reached)
+    }
+
+    /// Between two requests others may do something. Whoever is killed is not stopped any more.
+    fn let_others_go(&self) {
+        let turn = {
+            let mut way = self.way.lock().unwrap();
+            let stops = !way.calm && way.lives != Some(0);
+            match &mut way.turn {
+                Some((_, left)) if *left > 0 => {
+                    *left -= 1;
+                    None
+                }
+                Some((turn, _)) if stops => Some(turn.clone()),
+                _ => None,
+            }
+        };
+        let Some(turn) = turn else { return };
+        let requests = turn.give_back();
+        let mut way = self.way.lock().unwrap();
+        match (&mut way.turn, requests) {
+            (Some((_, left)), Some(requests)) => *left = requests.saturating_sub(1),
+            // The run is over; so is the process.
+            _ => way.lives = Some(0),
+        }
     }
 
     /// Some of the writes that are under way arrive.
@@ -133,6 +194,7 @@ impl SimBucket {
 
     /// What becomes of a request: not sent, sent and answered, sent and not answered, late.
     fn fate(&self) -> Result<Fate, io::Error> {
+        self.let_others_go();
         let mut way = self.way.lock().unwrap();
         if way.calm {
             return Ok(Fate::Answered);
@@ -167,7 +229,15 @@ impl SimBucket {
     ) -> Result<Version, PutError> {
         let timed_out = || PutError::Failed(io::ErrorKind::TimedOut.into());
         let fate = self.fate().map_err(PutError::Failed)?;
-        let condition = condition.filter(|_| !self.way.lock().unwrap().weather.unconditional);
+        let mut way = self.way.lock().unwrap();
+        way.reached |= key == HEAD;
+        let ignored = match way.conditions {
+            Conditions::Kept => false,
+            Conditions::Ignored => true,
+            Conditions::IgnoredAtOpening => way.opening && key == HEAD,
+        };
+        drop(way);
+        let condition = condition.filter(|_| !ignored);
         let mut store = self.store();
         match fate {
             Fate::Answered => store.put(key, bytes, condition).ok_or(PutError::Changed),

@@ -42,7 +42,8 @@ pub(super) struct Model {
     refused: BTreeSet<Vec<u8>>,
     /// Checkpoints whose signatures have been found good.
     good: BTreeSet<Vec<u8>>,
-    last_time_ms: u64,
+    /// Times of leaves, by their index.
+    times: BTreeMap<u64, u64>,
     /// Checkpoints that were outside before their batch was committed: size and root.
     early: Vec<(u64, Hash)>,
 }
@@ -66,7 +67,7 @@ impl Model {
             sent: BTreeMap::new(),
             refused: BTreeSet::new(),
             good: BTreeSet::new(),
-            last_time_ms: 0,
+            times: BTreeMap::new(),
             early: Vec::new(),
         }
     }
@@ -206,13 +207,13 @@ impl Model {
         }
     }
 
-    /// A log was opened: nothing that was seen outside may be missing from it.
-    pub(super) fn opened(&mut self, view: &View) -> Outcome {
-        let known = self.entries.len() as u64;
-        if view.size() < known {
+    /// A log was opened, when so many entries had been seen outside: none of them may be missing from it. Where others
+    /// have taken it since, more may be known by now.
+    pub(super) fn opened(&mut self, view: &View, known: usize) -> Outcome {
+        if view.size() < known as u64 {
             return broken!("{known} entries were committed, {} were recovered", view.size());
         }
-        for (index, entry) in (0..).zip(&self.entries) {
+        for (index, entry) in (0..view.size()).zip(&self.entries) {
             match view.element(index) {
                 Ok(Some(element)) if element[2..] == **entry => {}
                 found => return broken!("entry {index} after recovery: {found:?}"),
@@ -238,10 +239,13 @@ impl Model {
             return broken!("a receipt for index {index} that does not verify");
         }
         if let Some(time_ms) = receipt.time_ms {
-            if time_ms < self.last_time_ms {
-                return broken!("leaf {index} at {time_ms}, after one at {}", self.last_time_ms);
+            // Callers of two processes hear of their leaves in any order.
+            let before = self.times.range(..receipt.index).next_back().filter(|(_, time)| **time > time_ms);
+            let after = self.times.range(receipt.index..).next().filter(|(_, time)| **time < time_ms);
+            if let Some((other, time)) = before.or(after) {
+                return broken!("leaf {index} at {time_ms}, and leaf {other} at {time}");
             }
-            self.last_time_ms = time_ms;
+            self.times.insert(receipt.index, time_ms);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sealog_tlog::{EntryBytes, EntryLeaf, Leaf};
+use sealog_tlog::{EntryBytes, EntryLeaf, Leaf, SignedCheckpoint};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -20,6 +20,7 @@ use crate::disk::Disk;
 use crate::error::{AppendError, OpenError};
 use crate::flusher::Next;
 use crate::logged;
+use crate::memory;
 use crate::queue::Refused;
 use crate::receipt::Receipt;
 use crate::sequencer::{Answer, Item};
@@ -98,16 +99,17 @@ impl Node {
     }
 
     fn set_calm(&self, calm: bool) {
+        self.disk.set_calm(calm);
         if let Kept::Bucket(bucket) = &self.kept {
             bucket.set_calm(calm);
         }
     }
 
-    /// The recovered log holds all that was ever seen of it.
-    pub(super) fn check_opened(&self, model: &mut Model) -> Outcome {
+    /// The recovered log holds all that was seen of it when it was taken: so many entries.
+    pub(super) fn check_opened(&self, model: &mut Model, known: usize) -> Outcome {
         let Some(engine) = &self.engine else { return Ok(()) };
         self.set_calm(true);
-        let opened = model.opened(&engine.parts.view.load());
+        let opened = model.opened(&engine.parts.view.load(), known);
         self.set_calm(false);
         opened
     }
@@ -148,9 +150,9 @@ impl Node {
         Ok(())
     }
 
-    /// One batch, and what callers are told of it.
-    pub(super) fn sequence(&mut self, model: &mut Model) -> Outcome {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
+    /// One batch, or a sign of life.
+    pub(super) fn make_batch(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
         let mut arrived = Vec::new();
         engine.parts.queue.take_more(&mut arrived);
         engine.waiting.extend(arrived);
@@ -161,14 +163,17 @@ impl Node {
                 false => drop(sequencer.make_batch(&mut engine.waiting)),
             }
         }
+    }
+
+    /// What callers hear, and what readers of the process see.
+    pub(super) fn listen(&mut self, model: &mut Model) -> Outcome {
         self.set_calm(true);
-        let heard = self.listen(model);
+        let heard = self.hear(model);
         self.set_calm(false);
         heard
     }
 
-    /// What callers hear, and what readers of the process see.
-    fn listen(&mut self, model: &mut Model) -> Outcome {
+    fn hear(&mut self, model: &mut Model) -> Outcome {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let view = engine.parts.view.load_full();
         model.saw(view.checkpoint(), Some(&view))?;
@@ -224,30 +229,49 @@ impl Node {
     }
 
     /// An orderly end: what was accepted is answered, everything is written, the log is let go. True if it was one.
-    pub(super) fn close(&mut self, now: Instant, model: &mut Model) -> Outcome<bool> {
-        let Some(engine) = &mut self.engine else { return Ok(false) };
+    pub(super) fn finish(&mut self, now: Instant) -> bool {
+        let Some(engine) = &mut self.engine else { return false };
         engine.parts.queue.close();
         for _ in 0..100 {
-            self.sequence(model)?;
+            self.make_batch();
             match &self.engine {
                 Some(engine) if !engine.waiting.is_empty() && engine.parts.health.failure().is_none() => {}
                 _ => break,
             }
         }
-        if let Some(mut engine) = self.engine.take() {
-            engine.parts.sequencer.outbox.close();
-            engine.parts.flusher.step(now + Duration::from_secs(1));
-            let sound = engine.parts.health.failure().is_none();
-            return Ok(sound && engine.parts.sequencer.commit_point.release().is_ok());
+        let Some(Engine { parts, .. }) = &mut self.engine else { return false };
+        let Parts { sequencer, flusher, health, view, signing, .. } = parts;
+        sequencer.outbox.close();
+        flusher.step(now + Duration::from_secs(1));
+        if health.failure().is_some() {
+            return false;
         }
-        Ok(false)
+        let (durable, published) = (sequencer.outbox.durable(), sequencer.outbox.published());
+        // Failing, it leaves an old record or the mark where they are.
+        let _ = sequencer.commit_point.retire(durable, published);
+        let released = sequencer.commit_point.release().is_ok();
+        let _ = signing.ended(view.load().checkpoint());
+        released
     }
 
-    /// What somebody reads who has only what is published.
-    pub(super) fn public(&self, path: &str) -> Option<Vec<u8>> {
-        match &self.kept {
-            Kept::Directory => self.disk.look(&self.root.join("log/public").join(path)),
-            Kept::Bucket(bucket) => bucket.look(&format!("public/{path}")).map(|bytes| bytes.to_vec()),
+    /// What the key remembers on this machine is all that it has signed, unless the mark beside it stands.
+    pub(super) fn check_memory(&self, model: &Model) -> Outcome {
+        let seen = &self.settings.first_seen;
+        let Kept::Directory = self.kept else { return Ok(()) };
+        if self.disk.look(&memory::mark_path(seen)).is_some() {
+            return Ok(());
         }
+        let remembered = self.disk.look(seen).and_then(|bytes| SignedCheckpoint::parse(&bytes).ok());
+        let (remembered, signed) =
+            (remembered.map_or(0, |signed| signed.checkpoint.size), model.entries.len() as u64);
+        match remembered < signed {
+            true => broken!("{signed} entries were signed, {remembered} are remembered, and no mark stands"),
+            false => Ok(()),
+        }
+    }
+
+    /// What somebody reads who has only what is published in its directory.
+    pub(super) fn public(&self, path: &str) -> Option<Vec<u8>> {
+        self.disk.look(&self.root.join("log/public").join(path))
     }
 }

@@ -1,106 +1,47 @@
 //! Copies to a disk that is full, or may not be written to.
 
-use std::any::Any;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use sealog_tlog::EntryLeaf;
 
 use super::*;
 use crate::disk::DiskFile;
+use crate::disk::around::{Around, Between, Change};
+use crate::storage::CLOSED;
 use crate::support::{Owner, append_all, entry, runtime};
-use crate::{Log, inspect};
+use crate::{Log, inspect, nothing_beside};
 
 /// A disk on which so many more changes can be made, and then none.
+#[derive(Clone)]
 struct Limited {
     changes: Arc<AtomicI64>,
     then: io::ErrorKind,
 }
 
-struct LimitedFile {
-    file: Box<dyn DiskFile>,
-    changes: Arc<AtomicI64>,
-    then: io::ErrorKind,
-}
-
-fn change(changes: &AtomicI64, then: io::ErrorKind) -> io::Result<()> {
-    match changes.fetch_sub(1, Ordering::SeqCst) > 0 {
-        true => Ok(()),
-        false => Err(then.into()),
-    }
-}
-
 impl Limited {
-    fn new(changes: i64, then: io::ErrorKind) -> Arc<Self> {
-        Arc::new(Self { changes: Arc::new(AtomicI64::new(changes)), then })
+    fn new(changes: i64, then: io::ErrorKind) -> Arc<Around<Self>> {
+        Arc::new(Around(Self { changes: Arc::new(AtomicI64::new(changes)), then }))
     }
 
-    fn change(&self) -> io::Result<()> {
-        change(&self.changes, self.then)
-    }
-
-    fn limited(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(LimitedFile { file, changes: Arc::clone(&self.changes), then: self.then })
+    fn spend(&self) -> io::Result<()> {
+        match self.changes.fetch_sub(1, Ordering::SeqCst) > 0 {
+            true => Ok(()),
+            false => Err(self.then.into()),
+        }
     }
 }
 
-impl Disk for Limited {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.change()?;
-        RealDisk.create(path).map(|file| self.limited(file))
+impl Between for Limited {
+    fn change(&self, what: Change, _: &Path) -> io::Result<()> {
+        match what {
+            Change::Create | Change::Rename | Change::CreateDir => self.spend(),
+            Change::Remove | Change::SyncDir => Ok(()),
+        }
     }
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        RealDisk.read(path)
-    }
-    fn is_file(&self, path: &Path) -> bool {
-        RealDisk.is_file(path)
-    }
-    fn is_dir(&self, path: &Path) -> bool {
-        RealDisk.is_dir(path)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(dir)
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path).map(|file| self.limited(file))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change()?;
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_file(path)
-    }
-    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.remove_dir_all(dir)
-    }
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change()?;
-        RealDisk.create_dir(dir)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send + Sync>>> {
-        RealDisk.lock(path)
-    }
-}
 
-impl DiskFile for LimitedFile {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        change(&self.changes, self.then)?;
-        self.file.write_all_at(bytes, offset)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
+    fn write(&self, file: &mut dyn DiskFile, _: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.spend()?;
+        file.write_all_at(bytes, offset)
     }
 }
 
@@ -141,13 +82,16 @@ fn a_copy_to_a_full_or_read_only_disk_is_no_log_until_it_is_whole() {
         loop {
             let to = owner.home.path().join(format!("copy {then} {changes}"));
             let place = Place::from(&to);
-            let done = transfer_on::<EntryLeaf>(Limited::new(changes, then), &from, &place, &identity);
+            // Of the copy before.
+            let _ = std::fs::remove_file(owner.dir().join(CLOSED));
+            let disk = Limited::new(changes, then);
+            let done = transfer_on::<EntryLeaf>(disk, &from, &place, &identity, &nothing_beside);
             if let Err(error) = done {
                 failures += 1;
                 assert!(is_refused_by_disk(&error, then), "after {changes} changes: {error}");
                 let there = Log::<EntryLeaf>::open(&to, owner.settings());
                 assert!(matches!(there, Err(OpenError::NotALog { .. })), "after {changes} changes");
-                let again = transfer::<EntryLeaf>(&from, &place, &identity).unwrap();
+                let again = transfer::<EntryLeaf>(&from, &place, &identity, &nothing_beside).unwrap();
                 assert_eq!(again.sound.size, 300);
             }
             let whole = inspect::<EntryLeaf>(&place, &identity, true).unwrap();
@@ -169,16 +113,28 @@ fn a_backup_on_a_full_or_read_only_disk_stays_what_it_was() {
         let owner = log_of(250);
         let to = owner.home.path().join("backup");
         let from = public_files(&Place::from(&owner.dir()));
-        back_up::<EntryLeaf>(from.as_ref(), &to, &owner.verifier()).unwrap();
+        back_up::<EntryLeaf>(from.as_ref(), &to, &owner.verifier(), &nothing_beside).unwrap();
         grow(&owner, 250..300);
         let mut failures = 0;
         for changes in 0.. {
-            let done =
-                back_up_on::<EntryLeaf>(Limited::new(changes, then), from.as_ref(), &to, &owner.verifier());
+            let done = back_up_on::<EntryLeaf>(
+                Limited::new(changes, then),
+                from.as_ref(),
+                &to,
+                &owner.verifier(),
+                &nothing_beside,
+            );
             let there = public_files(&Place::from(&to));
             let (signed, _) = read_checkpoint(there.as_ref(), Some(&owner.verifier())).unwrap();
-            let sound =
-                read_log::<EntryLeaf>(there.as_ref(), &signed, Edge::new(), &[], &mut |_| Ok(())).unwrap();
+            let sound = read_log::<EntryLeaf>(
+                there.as_ref(),
+                &signed,
+                Edge::new(),
+                &[],
+                &nothing_beside,
+                &mut |_| Ok(()),
+            )
+            .unwrap();
             match done {
                 Err(error) => {
                     failures += 1;
@@ -201,14 +157,16 @@ fn a_restore_to_a_full_disk_is_begun_again() {
     let (key, seen) = (owner.verifier(), owner.first_seen());
     let identity = Identity { key: &key, first_seen: &seen };
     let backup = owner.home.path().join("backup");
-    back_up::<EntryLeaf>(public_files(&Place::from(&owner.dir())).as_ref(), &backup, &key).unwrap();
+    back_up::<EntryLeaf>(public_files(&Place::from(&owner.dir())).as_ref(), &backup, &key, &nothing_beside)
+        .unwrap();
     std::fs::remove_dir_all(owner.dir()).unwrap();
     let from = public_files(&Place::from(&backup));
     let to = Place::from(&owner.dir());
     let disk = Limited::new(9, io::ErrorKind::StorageFull);
-    let refused = restore_on::<EntryLeaf>(disk, from.as_ref(), &to, &identity, 1, false).unwrap_err();
+    let with = Restoring { identity, frozen: false, newest: &[], beside: &nothing_beside };
+    let refused = restore_on::<EntryLeaf>(disk, from.as_ref(), &to, &with).unwrap_err();
     assert!(is_refused_by_disk(&refused, io::ErrorKind::StorageFull), "{refused}");
     assert!(matches!(owner.try_open(), Err(OpenError::NotALog { .. })));
-    restore::<EntryLeaf>(from.as_ref(), &to, &identity, 1, false).unwrap();
+    restore::<EntryLeaf>(from.as_ref(), &to, &with).unwrap();
     grow(&owner, 300..310);
 }

@@ -3,9 +3,11 @@
 use super::record::HEAD_LEN;
 use super::*;
 use crate::disk::RealDisk;
+use crate::disk::around::{Around, Between, Change};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::fs::{self, File};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 type Batch = (u64, Vec<u8>, Vec<u8>);
 
@@ -217,4 +219,54 @@ fn a_full_disk_refuses_before_anything_is_written() {
     // There is room again (the half-made segment was removed): the same batch goes in.
     commit(&mut wal, 15, 16, &[1; 3000]).unwrap();
     assert_eq!(sizes(dir.path()).unwrap().len(), 16);
+}
+
+/// Names cannot be removed, or their removal cannot be made durable, while one of these is set.
+#[derive(Clone, Default)]
+struct Stubborn {
+    keeps: Arc<AtomicBool>,
+    forgets: Arc<AtomicBool>,
+}
+
+impl Between for Stubborn {
+    fn change(&self, what: Change, path: &Path) -> io::Result<()> {
+        let fails = match what {
+            Change::Remove => path.ends_with(segment_name(1)) && self.keeps.load(Ordering::SeqCst),
+            Change::SyncDir => self.forgets.load(Ordering::SeqCst),
+            _ => false,
+        };
+        if fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    }
+}
+
+/// What comes behind it stays, too, until it is gone for certain: a hole would look like lost records.
+#[test]
+fn a_segment_that_cannot_be_removed_keeps_all_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let stubborn = Stubborn::default();
+    let disk = Arc::new(Around(stubborn.clone()));
+    let segments = Arc::new(Segments::new(disk, dir.path().to_owned(), 1, 1, 64 << 10));
+    let mut wal = Wal::start(segments, VecDeque::new(), 0).unwrap();
+    for n in 0..60 {
+        commit(&mut wal, n, n + 1, &[1; 3000]).unwrap();
+    }
+    let all = || (1..=60).collect::<Vec<_>>();
+    assert_eq!(list(&RealDisk, dir.path()).unwrap().len(), 4);
+    stubborn.keeps.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert!(wal.retire(45).is_err());
+        assert_eq!(sizes(dir.path()).unwrap(), all());
+    }
+    // Removed, and perhaps back after a power cut: the next one must wait.
+    stubborn.keeps.store(false, Ordering::SeqCst);
+    stubborn.forgets.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert!(wal.retire(45).is_err());
+        assert_eq!(sizes(dir.path()).unwrap(), all()[15..]);
+    }
+    // Entries go on being made durable, and the next attempt removes all that may go.
+    stubborn.forgets.store(false, Ordering::SeqCst);
+    commit(&mut wal, 60, 61, &[1; 3000]).unwrap();
+    wal.retire(45).unwrap();
+    assert_eq!(sizes(dir.path()).unwrap(), (46..=61).collect::<Vec<_>>());
 }

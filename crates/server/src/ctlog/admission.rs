@@ -18,7 +18,7 @@ pub(super) const MAX_CHAIN: usize = 8;
 /// nobody else's, and of the others those that were seen least lately. One that was forgotten is checked again.
 const MAX_KNOWN: usize = 16;
 /// RFC 6962 §3.1.
-const POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");
+pub(super) const POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");
 /// What the poison holds, in DER.
 const NULL: [u8; 2] = [5, 0];
 /// RFC 5280 §4.2.1.12.
@@ -240,7 +240,11 @@ fn read(der: &[u8], position: usize) -> Result<Certificate, AdmissionError> {
 }
 
 /// One certificate stands below another.
-fn issued(below: &Certificate, above: &Certificate, position: usize) -> Result<(), AdmissionError> {
+pub(super) fn issued(
+    below: &Certificate,
+    above: &Certificate,
+    position: usize,
+) -> Result<(), AdmissionError> {
     if !below.names_issuer(above) || !above.is_ca() {
         return Err(AdmissionError::NotIssued(position));
     }
@@ -248,4 +252,4 @@ fn issued(below: &Certificate, above: &Certificate, position: usize) -> Result<(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

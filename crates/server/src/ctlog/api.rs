@@ -60,10 +60,14 @@ struct AddChain {
     chain: Vec<String>,
 }
 
+/// A read-only log of the reference implementation has no such path.
+fn frozen() -> ApiError {
+    ApiError::new(Code::NotFound, "this log is frozen: it takes no more certificates")
+}
+
 async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Response, ApiError> {
     if api.log.is_frozen() {
-        // A read-only log of the reference implementation has no such path.
-        return Err(ApiError::new(Code::NotFound, "this log is frozen: it takes no more certificates"));
+        return Err(frozen());
     }
     let whose = match request.extensions().get::<SignedHere>() {
         Some(SignedHere) => Leaf::Ours,
@@ -86,7 +90,12 @@ async fn add(api: Arc<CtApi>, request: Request, endpoint: Endpoint) -> Result<Re
         admitted => admitted,
     };
     let submission = admitted.map_err(|e| ApiError::invalid(e.to_string()))?;
-    let (_, promise) = api.log.append(submission, OVERLOADED).await?;
+    let appended = api.log.append(submission, OVERLOADED).await;
+    let (_, promise) = appended.map_err(|error| match error.status() {
+        // It ended meanwhile, or by the clock of its sequencer.
+        StatusCode::METHOD_NOT_ALLOWED => frozen(),
+        _ => error,
+    })?;
     let sct = Sct::parse(&promise).map_err(|e| ApiError::internal("the log failed").because(e))?;
     let sct = serde_json::json!({
         "sct_version": sct.version,

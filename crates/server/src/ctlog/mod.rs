@@ -5,6 +5,7 @@
 
 mod admission;
 mod api;
+mod beside;
 pub mod config;
 mod promise;
 mod roots;
@@ -14,17 +15,18 @@ use crate::{
     instance::Instance,
     kept,
     logs::{self, Ledger},
-    periods::Period,
+    periods::{Period, SEEN},
     relay::{FrontEnd, Role, Trust},
     setup::{Made, key_of_log, log_elsewhere, state_of_log},
 };
+pub use beside::beside;
 use config::Config;
 use roots::Accepted;
 use sealog_crypto::{KeyKind, PublicKey, Signer};
 use sealog_log_engine::{Log, Receipt, Settings};
 use sealog_tlog::{
     ct::{CtLeaf, log_id},
-    note::{KeySigner, KeyVerifier, NoteSigner, NoteVerifier},
+    note::{KeySigner, KeyVerifier, NoteVerifier},
 };
 use std::sync::Arc;
 
@@ -97,7 +99,7 @@ pub async fn start(
         _ if period.is_frozen(&instance.clock) => {
             let public = instance.keys.public(period.name)?;
             let key = KeyVerifier::tree_head(origin(period), public)?;
-            let first_seen = instance.keys.path(period.name, "seen");
+            let first_seen = instance.keys.path(period.name, SEEN);
             let settings = match instance.keys.contains(period.name) {
                 true => Some(settings(instance, period, &instance.keys.signer(period.name)?)?),
                 false => None,
@@ -144,12 +146,6 @@ pub fn public_key(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Pu
 }
 
 fn settings(instance: &Instance, period: &Period<'_>, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
-    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::tree_head(origin(period), Arc::clone(key))?);
-    let seen = instance.keys.path(period.name, "seen");
-    let mut settings = Settings::new(origin(period), vec![signer], instance.clock.as_fn(), seen);
-    settings.max_pending = period.max_pending;
-    if let Some(store) = period.store {
-        store.set_lease(&mut settings);
-    }
-    Ok(settings)
+    let signer = KeySigner::tree_head(origin(period), Arc::clone(key))?;
+    Ok(period.settings(instance, origin(period), Arc::new(signer)))
 }

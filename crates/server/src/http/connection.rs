@@ -5,7 +5,7 @@
 //! adds its own ways to ask for more than was paid for, each with a bound in [`Bounds`]: many streams, long
 //! header lists, streams opened and reset at once (CVE-2023-44487), a preface and then silence.
 
-use super::stall::Impatient;
+use super::{deadline::Deadlines, stall::Impatient};
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, server::conn::http2, service::service_fn};
@@ -106,7 +106,7 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(Deadlines::default())
         .header_read_timeout(bounds.head)
         .max_buf_size(usize::try_from(bounds.head_bytes).unwrap_or(usize::MAX))
         .serve_connection(TokioIo::new(Impatient::new(stream, bounds.reader)), handler);

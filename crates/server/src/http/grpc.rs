@@ -4,7 +4,7 @@
 //! other body is, within the same bounds of size, time and memory; an error is an [`ApiError`], with the code and
 //! the words it has over HTTP. No compression (a small bomb is a large message), no streams of messages.
 
-use super::{ApiError, BodyError, Code, Failure, Reason, read_body};
+use super::{ApiError, BodyError, Code, Failure, Reason, Room, read_body};
 use axum::{Router, body::Body, extract::Request, response::Response, routing::post};
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt as _, Full};
@@ -107,7 +107,11 @@ fn message_response(message: &impl Message) -> Response {
         return ApiError::internal("the answer has no room").into_grpc();
     }
     let trailers = HeaderMap::from_iter([(http::HeaderName::from_static(STATUS), OK)]);
-    let body = Full::<Bytes>::new(framed.freeze()).with_trailers(async move { Some(Ok(trailers)) });
+    let framed = match Room::default().hold(framed.freeze()) {
+        Ok(framed) => framed,
+        Err(busy) => return busy.into_grpc(),
+    };
+    let body = Full::<Bytes>::new(framed).with_trailers(async move { Some(Ok(trailers)) });
     headed(Body::new(body))
 }
 

@@ -1,16 +1,19 @@
 //! A log as the services of this process have it: kept here, still held by another sequencer, handed on to one, or frozen.
+//!
+//! A frozen log needs nobody who holds it. One that still is held by another sequencer, alive or not, is read as front ends
+//! read it; whoever has its key takes it when it is free, publishes what is not published yet, and lets it go for ever.
 
-use super::{FROZEN, STORAGE_FAILED, refuse};
+use super::{FROZEN, local, refuse};
 use crate::{
     clock::Clock,
-    http::{ApiError, Code, Service, chain},
+    http::{ApiError, Code, Room, Service, chain},
     kept::Kept,
     periods::Period,
-    relay::{Carried, FrontEnd, Refusal, Vouch},
+    relay::{Carried, FrontEnd, Refusal, Trust, Vouch},
 };
 use bytes::Bytes;
 use sealog_log_engine::{Frozen, Identity, Log, OpenError, Receipt, Settings, View};
-use sealog_tlog::note::KeyVerifier;
+use sealog_tlog::note::{KeyVerifier, NoteVerifier};
 use std::{
     path::PathBuf,
     sync::{
@@ -19,16 +22,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::{Mutex, Semaphore},
-    task::JoinHandle,
-};
+use tokio::{sync::Mutex, task::JoinHandle};
 
 /// The longest path of any resource: `tile/entries/x000/…/000.p/255` of a 2^63 tree is shorter.
 const MAX_PATH: usize = 128;
-/// Reads from disk at one time, in this process: each takes a thread, and a thread takes megabytes.
-const DISK_READS: usize = 16;
-static DISK: Semaphore = Semaphore::const_new(DISK_READS);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A handle on a log; clones are of the same one.
@@ -49,6 +46,19 @@ enum Inner<L: Carried> {
     Elsewhere(FrontEnd<L>),
     /// It is only read.
     Frozen(Frozen),
+    /// The same, while another sequencer has it.
+    Ended(Ended<L>),
+}
+
+/// A log that takes no more, and that another sequencer had when it was opened.
+struct Ended<L: Carried> {
+    reading: FrontEnd<L>,
+    /// Set once nobody has it any more.
+    frozen: OnceLock<Frozen>,
+    /// Why it cannot be taken over.
+    failed: OnceLock<String>,
+    given_up: Arc<AtomicBool>,
+    taking: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A log whose sequencer is, or is to be, this process.
@@ -129,7 +139,7 @@ impl<L: Carried> Ledger<L> {
     }
 
     /// Opens a log that takes no more, for reading. With settings, what was acknowledged before its end and is not published
-    /// yet is published first; that needs its key.
+    /// yet is published first; that needs its key. One that another sequencer has is read meanwhile.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -139,17 +149,60 @@ impl<L: Carried> Ledger<L> {
         first_seen: PathBuf,
         settings: Option<Settings>,
     ) -> anyhow::Result<Self> {
-        let opened = tokio::task::spawn_blocking(move || {
-            let identity = Identity { key: &key, first_seen: &first_seen };
-            match (Frozen::open::<L>(&kept.place, &identity), settings) {
-                (Err(OpenError::Unpublished { .. } | OpenError::Held { .. }), Some(settings)) => {
-                    Log::<L>::open(kept.place.clone(), settings)?.close()?;
-                    anyhow::Ok(Frozen::open::<L>(&kept.place, &identity)?)
-                }
-                (opened, _) => Ok(opened?),
+        let reader = kept.reader::<L>();
+        let log: Arc<dyn NoteVerifier + Send + Sync> = Arc::new(key.clone());
+        let given_up = kept.given_up();
+        let freeze = Arc::new(Freeze { kept, key, first_seen, settings });
+        let opening = Arc::clone(&freeze);
+        let (place, reader) = match (blocking(move || opening.now::<L>()).await?, reader) {
+            (Ok(frozen), _) => return Ok(Self::of(Inner::Frozen(frozen))),
+            (Err(OpenError::Held { place, .. }), Some(reader)) => (place, reader),
+            (Err(error), _) => return Err(error.into()),
+        };
+        tracing::info!(log = %place.display(), "a log that has ended is still another sequencer's");
+        let trust = Trust { log, voucher: Arc::new(|_, _| anyhow::bail!("the log takes no more")) };
+        let reading = FrontEnd::start("ended", reader, trust, 1);
+        let (frozen, failed, taking) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        let this = Self::of(Inner::Ended(Ended { reading, frozen, failed, given_up, taking }));
+        if let Inner::Ended(ended) = this.inner.as_ref()
+            && freeze.settings.is_some()
+        {
+            let waiting = this.clone();
+            *ended.taking.lock().await = Some(tokio::spawn(async move { waiting.take(freeze).await }));
+        }
+        Ok(this)
+    }
+
+    fn of(inner: Inner<L>) -> Self {
+        Self { inner: Arc::new(inner), end: None }
+    }
+
+    /// Waits until nobody has the log, and freezes it.
+    async fn take(self, freeze: Arc<Freeze>) {
+        let Inner::Ended(ended) = self.inner.as_ref() else { return };
+        loop {
+            let (taking, given_up) = (Arc::clone(&freeze), Arc::clone(&ended.given_up));
+            let taken = blocking(move || taking.when_free::<L>()).await;
+            if given_up.load(Relaxed) {
+                return;
             }
-        });
-        Ok(Self { inner: Arc::new(Inner::Frozen(opened.await??)), end: None })
+            let error = match taken {
+                Ok(Ok(frozen)) => {
+                    tracing::info!(
+                        entries = frozen.view().size(),
+                        "the log that has ended is nobody's any more"
+                    );
+                    let _ = ended.frozen.set(frozen);
+                    return;
+                }
+                // Somebody was a moment faster.
+                Ok(Err(OpenError::Held { .. })) => continue,
+                Ok(Err(error)) => chain(&error),
+                Err(error) => format!("{error:#}"),
+            };
+            let _ = ended.failed.set(error);
+            return;
+        }
     }
 
     /// The same log, which takes no more from the period's end on.
@@ -161,16 +214,16 @@ impl<L: Carried> Ledger<L> {
     /// Whether it takes no more, by now.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
-        matches!(self.inner.as_ref(), Inner::Frozen(_))
+        matches!(self.inner.as_ref(), Inner::Frozen(_) | Inner::Ended(_))
             || self.end.as_ref().is_some_and(|(end, clock)| *end <= clock.unix_seconds())
     }
 
-    /// The log itself, if it is held here and takes entries.
+    /// The log itself, if it is held here; it may have ended.
     #[must_use]
-    pub fn log(&self) -> Option<Log<L>> {
+    pub fn held(&self) -> Option<Log<L>> {
         match self.inner.as_ref() {
-            Inner::Here(here) => here.log.get().filter(|_| !self.is_frozen()).cloned(),
-            Inner::Elsewhere(_) | Inner::Frozen(_) => None,
+            Inner::Here(here) => here.log.get().cloned(),
+            Inner::Elsewhere(_) | Inner::Frozen(_) | Inner::Ended(_) => None,
         }
     }
 
@@ -179,7 +232,7 @@ impl<L: Carried> Ledger<L> {
     pub fn vouch(&self) -> Vouch {
         match self.inner.as_ref() {
             Inner::Here(here) => Arc::clone(&here.vouch),
-            Inner::Elsewhere(_) | Inner::Frozen(_) => {
+            Inner::Elsewhere(_) | Inner::Frozen(_) | Inner::Ended(_) => {
                 Arc::new(|_| anyhow::bail!("this process does not have the log's key"))
             }
         }
@@ -199,7 +252,7 @@ impl<L: Carried> Ledger<L> {
             return Err(frozen());
         }
         match self.inner.as_ref() {
-            Inner::Frozen(_) => Err(frozen()),
+            Inner::Frozen(_) | Inner::Ended(_) => Err(frozen()),
             Inner::Here(here) => {
                 let appended = here.held()?.append(pending).await;
                 let receipt = appended.map_err(|error| refuse(error, overloaded))?;
@@ -215,6 +268,9 @@ impl<L: Carried> Ledger<L> {
                     Refusal::StorageFull(after) => {
                         unavailable("the log's storage is full").retry_after(after)
                     }
+                    Refusal::Ended => frozen(),
+                    // It ended while the entry waited.
+                    Refusal::Late if self.is_frozen() => frozen(),
                     Refusal::Late => unavailable("the log's sequencer did not answer in time; retry")
                         .retry_after(RETRY_AFTER),
                 }
@@ -230,11 +286,45 @@ impl<L: Carried> Ledger<L> {
         if path.len() > MAX_PATH {
             return Err(ApiError::not_found());
         }
-        match self.inner.as_ref() {
-            Inner::Here(here) => of_view(here.held()?.view(), path).await,
-            Inner::Elsewhere(front_end) => front_end.read(path).await,
-            Inner::Frozen(frozen) => of_view(frozen.view(), path).await,
+        let far = match self.inner.as_ref() {
+            Inner::Elsewhere(front_end) => Some((front_end, self.is_frozen())),
+            Inner::Ended(ended) if ended.frozen.get().is_none() => Some((&ended.reading, true)),
+            _ => None,
+        };
+        if let Some((reading, frozen)) = far {
+            let is_bundle = path.strip_prefix("tile/").is_some_and(|rest| rest.starts_with(L::BUNDLE_DIR));
+            let room = if is_bundle { Room::wait(None).await? } else { Room::default() };
+            return room.hold(reading.read(path, frozen).await?);
         }
+        match self.view_here()? {
+            Some(view) => match local::at_once(&view, &path) {
+                Some(answer) => answer,
+                None => local::read(view, path).await,
+            },
+            None => Err(ApiError::not_found()),
+        }
+    }
+
+    /// The same, if it need not be waited for.
+    #[must_use]
+    pub fn read_at_once(&self, path: &str) -> Option<Result<Bytes, ApiError>> {
+        if path.len() > MAX_PATH {
+            return Some(Err(ApiError::not_found()));
+        }
+        match self.view_here() {
+            Ok(view) => local::at_once(&*view?, path),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The newest state, if the log is kept where this process reads.
+    fn view_here(&self) -> Result<Option<Arc<View>>, ApiError> {
+        Ok(match self.inner.as_ref() {
+            Inner::Here(here) => Some(here.held()?.view()),
+            Inner::Frozen(frozen) => Some(frozen.view()),
+            Inner::Ended(ended) => ended.frozen.get().map(Frozen::view),
+            Inner::Elsewhere(_) => None,
+        })
     }
 
     /// Makes a service as sound as its log, and closes the log when the service has ended.
@@ -244,6 +334,7 @@ impl<L: Carried> Ledger<L> {
         let watched = self.clone();
         service.failure = Arc::new(move || match watched.inner.as_ref() {
             Inner::Here(here) => here.failure(),
+            Inner::Ended(ended) => ended.failed.get().cloned(),
             Inner::Elsewhere(_) | Inner::Frozen(_) => None,
         });
         service.stands_by = self.stands_by();
@@ -252,6 +343,9 @@ impl<L: Carried> Ledger<L> {
             Inner::Here(here) => here.log.get().map_or(0, |log| log.view().size()),
             Inner::Elsewhere(front_end) => front_end.size(),
             Inner::Frozen(frozen) => frozen.view().size(),
+            Inner::Ended(ended) => {
+                ended.frozen.get().map_or_else(|| ended.reading.size(), |frozen| frozen.view().size())
+            }
         }));
         service.close = Some(Box::pin(async move { self.close(name).await }));
         service
@@ -265,7 +359,17 @@ impl<L: Carried> Ledger<L> {
     }
 
     async fn close(&self, name: &'static str) {
-        let Inner::Here(here) = self.inner.as_ref() else { return };
+        let here = match self.inner.as_ref() {
+            Inner::Here(here) => here,
+            Inner::Ended(ended) => {
+                ended.given_up.store(true, Relaxed);
+                if let Some(taking) = ended.taking.lock().await.take() {
+                    let _ = taking.await;
+                }
+                return;
+            }
+            Inner::Elsewhere(_) | Inner::Frozen(_) => return,
+        };
         here.given_up.store(true, Relaxed);
         if let Some(opening) = here.opening.lock().await.take() {
             let _ = opening.await;
@@ -281,20 +385,44 @@ impl<L: Carried> Ledger<L> {
     }
 }
 
-async fn of_view(view: Arc<View>, path: String) -> Result<Bytes, ApiError> {
-    if let Some(found) = view.read_held(&path) {
-        return found.ok_or_else(ApiError::not_found);
+/// What it takes to open a log that takes no more.
+struct Freeze {
+    kept: Kept,
+    key: KeyVerifier,
+    first_seen: PathBuf,
+    settings: Option<Settings>,
+}
+
+impl Freeze {
+    fn open<L: Carried>(&self) -> Result<Frozen, OpenError> {
+        Frozen::open::<L>(&self.kept.place, &Identity { key: &self.key, first_seen: &self.first_seen })
     }
-    // A cold disk must not hold up the others.
-    let turn = DISK.acquire().await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
-    if let Some(found) = view.read_held(&path) {
-        return found.ok_or_else(ApiError::not_found);
+
+    /// Opens it, or says that another sequencer has it.
+    fn now<L: Carried>(&self) -> Result<Frozen, OpenError> {
+        match (self.open::<L>(), &self.settings) {
+            (Err(OpenError::Unpublished { .. }), Some(settings)) => self.publish::<L>(settings, false),
+            (opened, _) => opened,
+        }
     }
-    let reading = tokio::task::spawn_blocking(move || {
-        // Not given up when the client is: the thread is busy until the end.
-        let _turn = turn;
-        view.read(&path)
-    });
-    let found = reading.await.map_err(|e| ApiError::internal(STORAGE_FAILED).because(e))?;
-    found.map_err(|e| ApiError::internal(STORAGE_FAILED).because(chain(&e)))?.ok_or_else(ApiError::not_found)
+
+    /// Waits until no other one has it.
+    fn when_free<L: Carried>(&self) -> Result<Frozen, OpenError> {
+        match &self.settings {
+            Some(settings) => self.publish::<L>(settings, true),
+            None => self.open::<L>(),
+        }
+    }
+
+    fn publish<L: Carried>(&self, settings: &Settings, stand_by: bool) -> Result<Frozen, OpenError> {
+        let log = Log::<L>::open(self.kept.standing_by(stand_by), settings.clone())?;
+        if let Err(failure) = log.close() {
+            tracing::error!(error = chain(&failure), "the log that has ended did not close cleanly");
+        }
+        self.open::<L>()
+    }
+}
+
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    Ok(tokio::task::spawn_blocking(act).await?)
 }

@@ -36,11 +36,20 @@ pub(super) fn router(api: Arc<RekorApi>) -> Router {
 
 async fn create_entry(State(api): State<Arc<RekorApi>>, request: Request) -> Result<Response, ApiError> {
     if api.log.is_frozen() {
-        return Ok((StatusCode::METHOD_NOT_ALLOWED, format!("{FROZEN}\n")).into_response());
+        return Ok(frozen());
     }
     let request = {
         let body = read_body(request.into_body(), MAX_REQUEST).await?;
         CreateEntryRequest::parse(&body)
     };
-    Ok(json(StatusCode::CREATED, api.create_json(request).await?))
+    match api.create_json(request).await {
+        // It ended meanwhile, or by the clock of its sequencer.
+        Err(error) if error.status() == StatusCode::METHOD_NOT_ALLOWED => Ok(frozen()),
+        created => Ok(json(StatusCode::CREATED, created?)),
+    }
+}
+
+/// In plain words, as the reference server says it.
+fn frozen() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, format!("{FROZEN}\n")).into_response()
 }

@@ -3,7 +3,7 @@
 use crate::{
     config::{Listen, PublicUrl},
     kept::Store,
-    periods::{Moment, Period, Shard, default_max_pending},
+    periods::{Moment, Period, Shard, default_max_pending, periods_of},
     relay::{Listener, Role},
 };
 use serde::Deserialize;
@@ -37,18 +37,6 @@ impl Config {
     /// The logs, in their order.
     #[must_use]
     pub fn periods(&self) -> Vec<Period<'_>> {
-        let first = Period {
-            name: super::KEY,
-            start: None,
-            end: self.end,
-            listen: &self.listen,
-            url: &self.url,
-            max_pending: self.max_pending,
-            store: self.store.as_ref(),
-            role: self.role,
-            sequencer: self.sequencer.as_ref(),
-            sequencer_name: super::SEQUENCER,
-        };
-        std::iter::once(first).chain(self.shards.iter().map(Period::from)).collect()
+        periods_of!(self)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     instance::Instance,
     kept,
     logs::{self, Ledger},
-    periods::Period,
+    periods::{Period, SEEN},
     relay::{FrontEnd, Role, Trust},
     setup::{Made, key_of_log, log_elsewhere, state_of_log},
 };
@@ -22,7 +22,7 @@ use sealog_crypto::{KeyKind, PublicKey, Signer};
 use sealog_log_engine::{Log, Settings};
 use sealog_tlog::{
     EntryLeaf,
-    note::{KeySigner, KeyVerifier, NoteSigner, NoteVerifier, key_id_full},
+    note::{KeySigner, KeyVerifier, NoteVerifier, key_id_full},
 };
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ pub async fn start(instance: &Instance, period: &Period<'_>) -> anyhow::Result<V
         _ if period.is_frozen(&instance.clock) => {
             let public = instance.keys.public(period.name)?;
             let key = KeyVerifier::for_log(origin(period), public.clone())?;
-            let first_seen = instance.keys.path(period.name, "seen");
+            let first_seen = instance.keys.path(period.name, SEEN);
             let settings = match instance.keys.contains(period.name) {
                 true => Some(settings(instance, period, &instance.keys.signer(period.name)?)?),
                 false => None,
@@ -142,12 +142,6 @@ pub fn public_key(instance: &Instance, period: &Period<'_>) -> anyhow::Result<Pu
 }
 
 fn settings(instance: &Instance, period: &Period<'_>, key: &Arc<dyn Signer>) -> anyhow::Result<Settings> {
-    let signer: Arc<dyn NoteSigner> = Arc::new(KeySigner::for_log(origin(period), Arc::clone(key))?);
-    let seen = instance.keys.path(period.name, "seen");
-    let mut settings = Settings::new(origin(period), vec![signer], instance.clock.as_fn(), seen);
-    settings.max_pending = period.max_pending;
-    if let Some(store) = period.store {
-        store.set_lease(&mut settings);
-    }
-    Ok(settings)
+    let signer = KeySigner::for_log(origin(period), Arc::clone(key))?;
+    Ok(period.settings(instance, origin(period), Arc::new(signer)))
 }

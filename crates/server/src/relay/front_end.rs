@@ -1,7 +1,8 @@
 //! The side that hands entries on, and believes nothing of what comes back.
 //!
 //! An entry waits in a bounded queue, goes out with those that came with it, and is sent again, to whoever has the log by
-//! then, until it has a receipt that holds or its caller's time is up. A caller that is told nothing may have its entry in
+//! then, until it has a receipt that holds or its caller's time is up. What the sequencer does not know yet is asked for
+//! again apart from the others, which it would hold up. A caller that is told nothing may have its entry in
 //! the log; asking again says where. Reading is from the bucket, whose `checkpoint` is only replaced once everything under
 //! it is there; what a receipt's newer checkpoint promises besides is asked of the sequencer.
 
@@ -13,8 +14,9 @@ use super::{
 };
 use crate::http::{ApiError, Code, chain};
 use bytes::Bytes;
+use http::StatusCode;
 use sealog_client::http::{Client, Request, below};
-use sealog_log_engine::{AppendError, Reader, Receipt};
+use sealog_log_engine::{AppendError, ReadError, Reader, Receipt};
 use sealog_tlog::{Hash, InclusionProof, SignedCheckpoint, note::NoteVerifier, tile::CHECKPOINT_PATH};
 use std::{
     sync::Arc,
@@ -26,6 +28,8 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 const APPEND_TIME: Duration = Duration::from_secs(25);
 /// Requests under way at a time, and bytes of entries in one.
 const SLOTS: usize = 8;
+/// And of those that ask again for what was not known yet.
+const LATE_SLOTS: usize = 2;
 const REQUEST_BYTES: usize = 1 << 20;
 /// Pauses before the next attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -63,6 +67,8 @@ pub enum Refusal {
     Overloaded(Duration),
     /// Nothing can be written for now.
     StorageFull(Duration),
+    /// The log takes no more.
+    Ended,
     /// No sequencer gave one in time; the entry may be in the log.
     Late,
 }
@@ -75,9 +81,31 @@ struct Waiting {
     answer: oneshot::Sender<Result<(Receipt, Vec<u8>), Refusal>>,
 }
 
+/// Those of a batch that got no answer.
+#[derive(Default)]
+struct Left {
+    /// Whoever has the log then is to be asked.
+    elsewhere: Vec<Waiting>,
+    /// The same one is to be asked again.
+    later: Vec<Waiting>,
+}
+
+fn not_the_logs() -> ApiError {
+    ApiError::internal("the log failed").because("the checkpoint in the bucket is not the log's")
+}
+
+fn queue_up(queue: &mpsc::Sender<Waiting>, waiting: Waiting) {
+    if let Err(mpsc::error::TrySendError::Full(waiting)) = queue.try_send(waiting) {
+        // Whoever asked may have gone.
+        let _ = waiting.answer.send(Err(Refusal::Overloaded(RETRY_AFTER)));
+    }
+}
+
 /// A log whose sequencer is another process.
 pub struct FrontEnd<L: Carried> {
     queue: mpsc::Sender<Waiting>,
+    _late: mpsc::Sender<Waiting>,
+    patience: Duration,
     inner: Arc<Inner<L>>,
 }
 
@@ -92,6 +120,8 @@ struct Inner<L: Carried> {
     reads: Semaphore,
     /// For entries that come back.
     queue: mpsc::WeakSender<Waiting>,
+    /// For those that are to be asked for again.
+    late: mpsc::WeakSender<Waiting>,
     kind: std::marker::PhantomData<fn() -> L>,
 }
 
@@ -100,7 +130,9 @@ impl<L: Carried> FrontEnd<L> {
     #[must_use]
     pub fn start(service: &'static str, reader: Reader, trust: Trust, max_pending: usize) -> Self {
         let reader = Arc::new(reader);
-        let (queue, waiting) = mpsc::channel(max_pending.clamp(1, Semaphore::MAX_PERMITS));
+        let max_pending = max_pending.clamp(1, Semaphore::MAX_PERMITS);
+        let (queue, waiting) = mpsc::channel(max_pending);
+        let (late, waiting_longer) = mpsc::channel(max_pending);
         let inner = Arc::new(Inner {
             service,
             finder: Finder::new(service, Arc::clone(&reader)),
@@ -110,10 +142,12 @@ impl<L: Carried> FrontEnd<L> {
             checkpoint: Mutex::default(),
             reads: Semaphore::new(READS),
             queue: queue.downgrade(),
+            late: late.downgrade(),
             kind: std::marker::PhantomData,
         });
-        tokio::spawn(Arc::clone(&inner).hand_on(waiting));
-        Self { queue, inner }
+        tokio::spawn(Arc::clone(&inner).hand_on(waiting, SLOTS));
+        tokio::spawn(Arc::clone(&inner).hand_on(waiting_longer, LATE_SLOTS));
+        Self { queue, _late: late, patience: APPEND_TIME, inner }
     }
 
     /// Hands an entry on, and waits for a receipt that holds.
@@ -129,20 +163,20 @@ impl<L: Carried> FrontEnd<L> {
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { key: L::dedup_key(&pending), returns: 0, bytes, answer };
         self.queue.try_send(waiting).map_err(|_| Refusal::Overloaded(RETRY_AFTER))?;
-        match tokio::time::timeout(APPEND_TIME, answered).await {
+        match tokio::time::timeout(self.patience, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Refusal::Late),
         }
     }
 
-    /// What the log has under this path.
+    /// What the log has under this path; one that has ended most likely has nothing but what is published.
     ///
     /// # Errors
     /// 404; 503 when whoever has it cannot be asked.
-    pub async fn read(&self, path: String) -> Result<Bytes, ApiError> {
+    pub async fn read(&self, path: String, ended: bool) -> Result<Bytes, ApiError> {
         match path == CHECKPOINT_PATH {
             true => self.inner.checkpoint().await,
-            false => self.inner.read(path).await,
+            false => self.inner.read(path, ended).await,
         }
     }
 
@@ -156,8 +190,8 @@ impl<L: Carried> FrontEnd<L> {
 
 impl<L: Carried> Inner<L> {
     /// Until there is nobody left who could send anything.
-    async fn hand_on(self: Arc<Self>, mut waiting: mpsc::Receiver<Waiting>) {
-        let slots = Arc::new(Semaphore::new(SLOTS));
+    async fn hand_on(self: Arc<Self>, mut waiting: mpsc::Receiver<Waiting>, slots: usize) {
+        let slots = Arc::new(Semaphore::new(slots));
         while let Some(first) = waiting.recv().await {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
             let mut bytes = first.bytes.len();
@@ -188,9 +222,13 @@ impl<L: Carried> Inner<L> {
                 match self.ask(target, &batch).await {
                     Ok(answer) => {
                         let asked = Instant::now();
-                        for waiting in self.hand_out(answer, batch) {
-                            // Not here, where others would wait behind those that nobody can answer.
+                        let Left { elsewhere, later } = self.hand_out(answer, batch);
+                        // Not here, where others would wait behind those that nobody can answer.
+                        for waiting in elsewhere {
                             tokio::spawn(Arc::clone(&self).again(waiting, asked));
+                        }
+                        if !later.is_empty() {
+                            tokio::spawn(Arc::clone(&self).later(later));
                         }
                         return;
                     }
@@ -214,10 +252,15 @@ impl<L: Carried> Inner<L> {
         self.finder.since(asked).await;
         waiting.returns = waiting.returns.saturating_add(1);
         let Some(queue) = self.queue.upgrade() else { return };
-        if let Err(mpsc::error::TrySendError::Full(waiting)) = queue.try_send(waiting) {
-            // Whoever asked may have gone.
-            let _ = waiting.answer.send(Err(Refusal::Overloaded(RETRY_AFTER)));
-        }
+        queue_up(&queue, waiting);
+    }
+
+    /// Asks again for what was not known yet.
+    async fn later(self: Arc<Self>, left: Vec<Waiting>) {
+        // A sequencer that is asked does not answer before it knows one of them, or for long; one that does is not believed.
+        tokio::time::sleep(FIRST_PAUSE).await;
+        let Some(queue) = self.late.upgrade() else { return };
+        left.into_iter().for_each(|waiting| queue_up(&queue, waiting));
     }
 
     /// One request; given up when another sequencer has the log.
@@ -249,8 +292,8 @@ impl<L: Carried> Inner<L> {
     }
 
     /// Tells everyone who has an answer; gives back the others.
-    fn hand_out(&self, answer: Answer, batch: Vec<Waiting>) -> Vec<Waiting> {
-        let mut left = Vec::new();
+    fn hand_out(&self, answer: Answer, batch: Vec<Waiting>) -> Left {
+        let mut left = Left::default();
         let signed: Vec<_> =
             answer.checkpoints.into_iter().map(|bytes| (self.signed(&bytes), bytes)).collect();
         for (outcome, waiting) in answer.outcomes.into_iter().zip(batch) {
@@ -259,14 +302,19 @@ impl<L: Carried> Inner<L> {
                     Ok(receipt) => Ok(receipt),
                     Err(reason) => {
                         tracing::error!(service = self.service, reason, "a receipt does not hold");
-                        left.push(waiting);
+                        left.elsewhere.push(waiting);
                         continue;
                     }
                 },
                 Outcome::Elsewhere => {
-                    left.push(waiting);
+                    left.elsewhere.push(waiting);
                     continue;
                 }
+                Outcome::Later => {
+                    left.later.push(waiting);
+                    continue;
+                }
+                Outcome::Ended => Err(Refusal::Ended),
                 Outcome::Invalid(words) => Err(Refusal::Invalid(words)),
                 Outcome::Overloaded(after) => Err(Refusal::Overloaded(after)),
                 Outcome::StorageFull(after) => Err(Refusal::StorageFull(after)),
@@ -323,9 +371,7 @@ impl<L: Carried> Inner<L> {
         }
         let now = Instant::now();
         let found = self.published(CHECKPOINT_PATH.to_owned()).await?.ok_or_else(ApiError::not_found)?;
-        let (size, _) = self.signed(&found).ok_or_else(|| {
-            ApiError::internal("the log failed").because("the checkpoint in the bucket is not the log's")
-        })?;
+        let (size, _) = self.signed(&found).ok_or_else(not_the_logs)?;
         // Stores may answer with what was there a moment ago; a log does not become shorter.
         let (size, bytes) = match held.take() {
             Some((_, known, bytes)) if known > size => (known, bytes),
@@ -335,17 +381,49 @@ impl<L: Carried> Inner<L> {
         Ok(bytes)
     }
 
-    async fn read(&self, path: String) -> Result<Bytes, ApiError> {
+    async fn read(&self, path: String, ended: bool) -> Result<Bytes, ApiError> {
         if !self.reader.is_path(&path) {
             return Err(ApiError::not_found());
         }
-        match self.published(path.clone()).await? {
-            Some(bytes) => Ok(bytes),
+        if let Some(bytes) = self.published(path.clone()).await? {
+            return Ok(bytes);
+        }
+        let settled = if ended { self.settled(&path).await? } else { None };
+        let asked = match settled {
+            Some(settled) => return settled.ok_or_else(ApiError::not_found),
             None => self.unpublished(&path).await,
+        };
+        match asked {
+            Err(error) if error.status() != StatusCode::NOT_FOUND && !ended => {
+                match self.settled(&path).await? {
+                    Some(settled) => settled.ok_or_else(ApiError::not_found),
+                    None => Err(error),
+                }
+            }
+            asked => asked,
         }
     }
 
+    /// What is under this path, or that nothing is, if all that was committed is published by now.
+    async fn settled(&self, path: &str) -> Result<Option<Option<Bytes>>, ApiError> {
+        if !self.from_bucket(Reader::all_is_published).await? {
+            return Ok(None);
+        }
+        // Under that checkpoint everything is that any receipt ever promised.
+        let checkpoint = self.published(CHECKPOINT_PATH.to_owned()).await?.unwrap_or_default();
+        let (size, _) = self.signed(&checkpoint).ok_or_else(not_the_logs)?;
+        let path = path.to_owned();
+        self.from_bucket(move |reader| reader.read_at(&path, size)).await.map(Some)
+    }
+
     async fn published(&self, path: String) -> Result<Option<Bytes>, ApiError> {
+        self.from_bucket(move |reader| reader.read(&path)).await
+    }
+
+    async fn from_bucket<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let reader = Arc::clone(&self.reader);
         let failed = |reason: String| {
             ApiError::new(Code::Unavailable, "the log's storage does not answer")
@@ -356,7 +434,7 @@ impl<L: Carried> Inner<L> {
         let turn = BUCKET_READS.acquire().await.map_err(|error| failed(error.to_string()))?;
         let read = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            reader.read(&path)
+            read(&reader)
         });
         let read = read.await;
         read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(chain(&error)))

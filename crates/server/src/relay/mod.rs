@@ -10,6 +10,9 @@
 
 mod finder;
 mod front_end;
+mod late;
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod sequencer;
 pub mod wire;
 

@@ -35,6 +35,10 @@ pub enum Outcome {
     StorageFull(Duration),
     /// Not here, or not any more: whoever has the log now must be asked.
     Elsewhere,
+    /// Not known yet, and no reason to let the others wait: it is to be asked for again.
+    Later,
+    /// The log takes no more.
+    Ended,
 }
 
 /// A receipt without what its checkpoint says.
@@ -132,19 +136,20 @@ impl Answer {
     /// See [`WireError`].
     pub fn parse(bytes: &Bytes, entries: usize) -> Result<Self, WireError> {
         let mut reader = open(bytes, ANSWER)?;
-        let answer = Self::read(&mut reader, bytes).ok_or(WireError::Malformed)?;
-        match reader.is_empty() && answer.outcomes.len() == entries {
+        let answer = Self::read(&mut reader, bytes, entries).ok_or(WireError::Malformed)?;
+        match reader.is_empty() {
             true => Ok(answer),
             false => Err(WireError::Malformed),
         }
     }
 
-    fn read(reader: &mut Reader<'_>, all: &Bytes) -> Option<Self> {
+    fn read(reader: &mut Reader<'_>, all: &Bytes, entries: usize) -> Option<Self> {
         let mut answer = Self::default();
-        for _ in 0..reader.u32()? {
+        // An outcome of one byte takes a hundred here: no more of them than there can be.
+        for _ in 0..reader.length().filter(|checkpoints| *checkpoints <= entries)? {
             answer.checkpoints.push(all.slice_ref(reader.bytes()?));
         }
-        for _ in 0..reader.u32()? {
+        for _ in 0..reader.length().filter(|outcomes| *outcomes == entries)? {
             let outcome = Outcome::read(reader, all)?;
             if matches!(&outcome, Outcome::Logged(logged) if logged.checkpoint >= answer.checkpoints.len()) {
                 return None;
@@ -160,6 +165,8 @@ const INVALID: u8 = 1;
 const OVERLOADED: u8 = 2;
 const STORAGE_FULL: u8 = 3;
 const ELSEWHERE: u8 = 4;
+const LATER: u8 = 5;
+const ENDED: u8 = 6;
 /// Bits of a receipt.
 const DUPLICATE: u8 = 1;
 const TIMED: u8 = 2;
@@ -193,6 +200,8 @@ impl Outcome {
                 writer.raw(&millis(after).to_be_bytes());
             }
             Self::Elsewhere => writer.u8(ELSEWHERE),
+            Self::Later => writer.u8(LATER),
+            Self::Ended => writer.u8(ENDED),
         }
         Some(())
     }
@@ -227,6 +236,8 @@ impl Outcome {
             OVERLOADED => Self::Overloaded(after(reader)?),
             STORAGE_FULL => Self::StorageFull(after(reader)?),
             ELSEWHERE => Self::Elsewhere,
+            LATER => Self::Later,
+            ENDED => Self::Ended,
             _ => return None,
         })
     }

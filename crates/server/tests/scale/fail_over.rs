@@ -207,8 +207,8 @@ async fn a_front_end_without_a_sequencer_reads_and_says_that_it_cannot_write() {
     assert_eq!(status("tile/entries/000.p/1").await, 200);
     assert_eq!(status("tile/0/../head").await, 404);
     assert_eq!(status("head").await, 404);
-    // Perhaps it is there: nobody can be asked.
-    assert_eq!(status("tile/0/000.p/2").await, 503);
+    // All that was ever committed is there.
+    assert_eq!(status("tile/0/000.p/2").await, 404);
     let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
     let body = request(&key, "late");
     let sent =

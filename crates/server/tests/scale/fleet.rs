@@ -16,6 +16,8 @@ use std::{
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// The log's name.
 pub(crate) const HOST: &str = "localhost";
+/// That of the log which takes over from it.
+pub(crate) const SUCCESSOR: &str = "127.0.0.1";
 
 /// A place for the machines of one test.
 pub(crate) struct Fleet {
@@ -96,6 +98,32 @@ impl Fleet {
         machine
     }
 
+    /// The log that takes over from the machine's, on that machine and in its role: a front end has the key of `like`.
+    pub(crate) fn successor(&self, machine: &Machine, s3: &str, like: Option<&Machine>) -> Machine {
+        let (port, internal, log) = (port(), port(), self.log);
+        let role = if like.is_some() { "role = \"front-end\"\n" } else { "" };
+        let internal_url = format!("http://127.0.0.1:{internal}");
+        let mut text = format!(
+            "\n[[{log}.shards]]\nname = \"{log}-2\"\nstart = \"2026-01-01T00:00:00Z\"\nlisten = \"127.0.0.1:{port}\"\n\
+             url = \"http://{SUCCESSOR}:1\"\n{role}\n[{log}.shards.store]\nurl = \"s3://{BUCKET}/{log}-2\"\nlease_seconds = {}\n\
+             options = {{ endpoint = \"{s3}\", allow_http = \"true\", region = \"us-east-1\" }}\n",
+            LEASE.as_secs()
+        );
+        match like {
+            Some(like) => copy(&like.dir.join("keys"), &machine.dir.join("keys"), &[format!("{log}-2.pub")]),
+            None => text.push_str(&format!(
+                "\n[{log}.shards.sequencer]\nlisten = \"127.0.0.1:{internal}\"\nurl = \"{internal_url}\"\n"
+            )),
+        }
+        let before = fs::read_to_string(&machine.config).unwrap();
+        fs::write(&machine.config, before + &text).unwrap();
+        if like.is_none() {
+            init(machine);
+        }
+        let (config, dir) = (machine.config.clone(), machine.dir.clone());
+        Machine { config, url: format!("http://127.0.0.1:{port}"), internal: internal_url, dir }
+    }
+
     /// A machine made from a copy of another one's disk, to run beside it.
     pub(crate) fn clone_of(&self, name: &str, s3: &str, like: &Machine) -> Machine {
         let machine = self.machine(name, "", s3, "", true);
@@ -129,6 +157,18 @@ impl Machine {
     /// The log's key.
     pub(crate) fn verifier(&self) -> KeyVerifier {
         KeyVerifier::for_log(HOST, self.public_key("rekor")).unwrap()
+    }
+
+    /// Gives the machine's log an end that is over.
+    pub(crate) fn ends(&self) {
+        self.ends_at("2026-01-02T00:00:00Z");
+    }
+
+    pub(crate) fn ends_at(&self, end: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        let ended = text.replacen("[rekor]\n", &format!("[rekor]\nend = \"{end}\"\n"), 1);
+        assert_ne!(text, ended);
+        fs::write(&self.config, ended).unwrap();
     }
 
     pub(crate) fn public_key(&self, log: &str) -> PublicKey {
@@ -181,6 +221,16 @@ impl Process {
                 return status.code();
             }
             assert!(begun.elapsed() < limit, "still running after {limit:?}: {}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until it answers: the socket is there before it does.
+    pub(crate) async fn answers_within(&mut self, limit: Duration) {
+        let begun = Instant::now();
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build().unwrap();
+        while client.get(format!("{}/readyz", self.url)).send().await.is_err() {
+            assert!(begun.elapsed() < limit && self.runs(), "not up after {limit:?}: {}", self.said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

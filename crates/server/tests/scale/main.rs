@@ -4,6 +4,10 @@
 mod certificates;
 mod fail_over;
 mod fleet;
+mod grpc;
 mod load;
 mod one_process;
+mod periods;
 mod s3;
+#[path = "../support/grpc.rs"]
+mod wire;

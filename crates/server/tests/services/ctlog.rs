@@ -127,6 +127,32 @@ async fn both_ways_in_lead_to_verified_timestamps() {
     assert_eq!(roots, json!({ "certificates": [STANDARD.encode(authority.chain[1].der())] }));
 }
 
+/// A clock that was a day ahead for a moment: no timestamp from tomorrow is given to anybody afterwards.
+#[tokio::test]
+async fn a_time_that_has_not_come_is_in_no_timestamp() {
+    let mut sealog = Sealog::start().await;
+    let authority = Authority::of(&sealog);
+    let submit = async |sealog: &Sealog, precert: &issue::Precert| {
+        let full: Vec<_> = std::iter::once(precert.certificate()).chain(&authority.chain).collect();
+        sealog.post("ctlog", "/ct/v1/add-pre-chain", body(&full)).await
+    };
+    let [first, second] = [authority.precert(), authority.precert()];
+    sealog.wait(std::time::Duration::from_secs(86_400));
+    let told = sct(&submit(&sealog, &first).await.json());
+    sealog.correct_clock();
+    for _ in 0..2 {
+        let refused = submit(&sealog, &second).await;
+        refused.refused(503, 14, "the log's clock is behind its last entry");
+        assert_eq!(refused.retry_after, "60");
+        // What was told before is told again; and all is read.
+        assert_eq!(sct(&submit(&sealog, &first).await.json()).timestamp_ms, told.timestamp_ms);
+        assert_eq!(sealog.get("ctlog", "/checkpoint").await.text().lines().nth(1), Some("1"));
+        sealog.restart().await;
+    }
+    sealog.wait(std::time::Duration::from_secs(86_400));
+    assert!(sct(&submit(&sealog, &second).await.json()).timestamp_ms >= told.timestamp_ms);
+}
+
 #[tokio::test]
 async fn what_leads_elsewhere_is_refused() {
     let sealog = Sealog::start().await;

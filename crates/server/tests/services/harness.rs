@@ -91,6 +91,11 @@ impl Sealog {
         self.later_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), SeqCst);
     }
 
+    /// The services' clock is right again.
+    pub(crate) fn correct_clock(&self) {
+        self.later_ms.store(0, SeqCst);
+    }
+
     pub(crate) fn url(&self, service: &str) -> String {
         self.running.as_ref().unwrap().ready().services[service].to_string()
     }

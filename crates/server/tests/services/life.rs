@@ -83,6 +83,11 @@ fn a_log_is_exported_imported_and_goes_on() {
     let stopped = Stopped::with(2);
     let checked = stopped.done("fsck", &[]);
     assert!(checked.contains("; 3 committed, 3 remembered beside the key\n"), "{checked}");
+    // Not while it runs.
+    let other = stopped.path("other");
+    let words =
+        stopped.running(|_| said(&stopped.sealogd("export", &["--log", "rekor", "--to", text(&other)]), 3));
+    assert!(words.contains("in use by another process"), "{words}");
     let copy = stopped.path("copy");
     let done = stopped.done("export", &["--log", "rekor", "--to", text(&copy)]);
     assert!(done.starts_with("rekor: 3 entries copied from "), "{done}");
@@ -91,18 +96,31 @@ fn a_log_is_exported_imported_and_goes_on() {
         fs::read(copy.join("public/tile/entries/000.p/3")).unwrap(),
         fs::read(log.join("public/tile/entries/000.p/3")).unwrap()
     );
-    let words = said(&stopped.sealogd("export", &["--log", "rekor", "--to", text(&copy)]), 3);
-    assert!(words.contains("there is already a log in"), "{words}");
+    // Nothing is copied over a log.
+    let again = ["--log", "rekor", "--to", text(&copy)];
+    let words = said(&stopped.sealogd("export", &again), 2);
+    assert!(
+        words.contains("there is already a log in") && words.contains("hint: nothing is copied"),
+        "{words}"
+    );
+    let words = said(&stopped.sealogd("import", &["--log", "rekor", "--from", text(&copy)]), 2);
+    assert!(
+        words.contains("there is already a log in") && words.contains("hint: nothing is copied"),
+        "{words}"
+    );
     let words = said(&stopped.sealogd("export", &["--log", "ctlog-9", "--to", text(&copy)]), 2);
     assert!(words.contains("no log `ctlog-9` in the configuration: it has rekor, ctlog"), "{words}");
 
-    // Not while it runs; not over what is there; then in its place.
-    let other = stopped.path("other");
-    let words =
-        stopped.running(|_| said(&stopped.sealogd("export", &["--log", "rekor", "--to", text(&other)]), 3));
-    assert!(words.contains("in use by another process"), "{words}");
-    let words = said(&stopped.sealogd("import", &["--log", "rekor", "--from", text(&copy)]), 3);
-    assert!(words.contains("there is already a log in"), "{words}");
+    // Where it was it is read, and takes no more; nor is a second copy made of it.
+    let moved = format!("takes no more entries: it was moved to {}", copy.display());
+    for (command, more) in [("run", &[][..]), ("export", &["--log", "rekor", "--to", text(&other)][..])] {
+        let words = said(&stopped.sealogd(command, more), 2);
+        assert!(words.contains(&moved) && words.contains("hint: run the log where it went"), "{words}");
+    }
+    let checked = stopped.done("fsck", &[]);
+    assert!(checked.contains(&format!("; it takes no more entries: it was moved to {}", copy.display())));
+
+    // Then in its place.
     fs::rename(&log, stopped.path("gone")).unwrap();
     stopped.done("import", &["--log", "rekor", "--from", text(&copy)]);
     let index = stopped.running(|daemon| add(daemon, 5..6)[0]["logIndex"].clone());
@@ -111,6 +129,59 @@ fn a_log_is_exported_imported_and_goes_on() {
     fs::remove_dir_all(&log).unwrap();
     let words = said(&stopped.sealogd("import", &["--log", "rekor", "--from", text(&copy)]), 1);
     assert!(words.contains("expected a log of at least 4 entries, found a log of 3 entries"), "{words}");
+}
+
+/// The machine dies with the last half second of what the key remembers.
+#[test]
+fn after_a_kill_a_restore_asks_what_others_have_seen() {
+    let stopped = Stopped::with(1);
+    let (log, lost, old) = (stopped.dev().join("data/rekor"), stopped.path("lost"), stopped.path("old"));
+    stopped.done("backup", &["--to", text(&old)]);
+    let daemon = Daemon::dev(&stopped.dev());
+    let entry = add(&daemon, 1..2).remove(0);
+    let published = || fs::read_to_string(log.join("public/checkpoint")).unwrap();
+    while published().lines().nth(1) != Some("3") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    daemon.signal("-KILL");
+    daemon.ended();
+    fs::create_dir(&lost).unwrap();
+    fs::rename(&log, lost.join("rekor")).unwrap();
+    // As if it had been a moment earlier.
+    fs::copy(old.join("rekor/public/checkpoint"), stopped.dev().join("keys/rekor.seen")).unwrap();
+
+    for from in [&old, &lost] {
+        let words = said(&stopped.sealogd("restore", &["--from", text(from), "--log", "rekor"]), 1);
+        assert!(
+            words.contains("may have signed more than is remembered beside it: the process that signed in ")
+                && words.contains("keys/rekor.running)")
+                && words.contains("hint: if that place is still there, start the log there"),
+            "{words}"
+        );
+        assert!(!log.exists());
+    }
+    // The bundle of the newest signature has what is needed.
+    let bundle = stopped.path("newest.sigstore.json");
+    let newest = serde_json::json!({ "verificationMaterial": { "tlogEntries": [entry] } });
+    fs::write(&bundle, newest.to_string()).unwrap();
+    let with = |from: &Path, newest: &Path| {
+        let more = ["--from", text(from), "--log", "rekor", "--newest-checkpoint", text(newest)];
+        stopped.sealogd("restore", &more)
+    };
+    let words = said(&with(&old, &bundle), 1);
+    assert!(words.contains("the copy has 2 entries, but the key of localhost has signed 3 ("), "{words}");
+    assert!(words.contains("newest.sigstore.json)"), "{words}");
+    let words = said(&with(&lost, &stopped.dev().join("data/ctlog/public/checkpoint")), 1);
+    assert!(words.contains("restoring rekor"), "{words}");
+    fs::write(stopped.path("no.json"), "{}").unwrap();
+    let words = said(&with(&lost, &stopped.path("no.json")), 3);
+    assert!(words.contains("there is no checkpoint of localhost in "), "{words}");
+    said(&stopped.sealogd("restore", &["--from", text(&lost), "--newest-checkpoint", text(&bundle)]), 2);
+
+    said(&with(&lost, &bundle), 0);
+    let index = stopped.running(|daemon| add(daemon, 7..8)[0]["logIndex"].clone());
+    assert_eq!(index, "3");
+    assert!(!stopped.dev().join("keys/rekor.running").exists());
 }
 
 #[test]

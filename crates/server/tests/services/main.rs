@@ -22,3 +22,5 @@ mod rekor_grpc;
 mod rotation;
 mod shared;
 mod tsa;
+#[path = "../support/grpc.rs"]
+mod wire;

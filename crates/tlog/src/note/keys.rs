@@ -340,6 +340,9 @@ impl NoteSigner for KeySigner {
             }
         }
     }
+    fn has_signed(&self, text: &str, signature: &[u8]) -> bool {
+        self.verifier().verify(text, signature)
+    }
 }
 
 impl fmt::Debug for KeySigner {

@@ -49,7 +49,16 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ),
     (
         "sealog-fuzz-targets",
-        &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle", "sealog-verify", "sealog-cli"],
+        &[
+            "sealog-crypto",
+            "sealog-tlog",
+            "sealog-pki",
+            "sealog-bundle",
+            "sealog-verify",
+            "sealog-log-engine",
+            "sealog-server",
+            "sealog-cli",
+        ],
     ),
     // What a bench sends must be made, and what it is answered read.
     ("xtask", &["sealog-crypto", "sealog-tlog", "sealog-pki", "sealog-bundle"]),

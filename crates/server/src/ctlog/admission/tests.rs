@@ -7,7 +7,7 @@ use sealog_pki::{
     issue::{self, AuthorityProfile},
 };
 
-fn authority() -> (PrivateKey, Certificate) {
+pub(in crate::ctlog) fn authority() -> (PrivateKey, Certificate) {
     let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
     let profile = AuthorityProfile {
         organization: "tests",
@@ -21,7 +21,7 @@ fn authority() -> (PrivateKey, Certificate) {
 }
 
 /// A precertificate in the authority's name, with its chain.
-fn chain(signed_by: &PrivateKey, issuer: &Certificate) -> Vec<Vec<u8>> {
+pub(in crate::ctlog) fn chain(signed_by: &PrivateKey, issuer: &Certificate) -> Vec<Vec<u8>> {
     let leaf = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
     let mut extensions = ExtensionValues::new();
     extensions.set_oidc_issuer("https://issuer.example");

@@ -26,8 +26,13 @@ struct Memory {
 
 impl Memory {
     fn held_at(&self, url: &str, token: &str) {
+        self.held_with(url, token, "");
+    }
+
+    /// With these lines of records that are not published.
+    fn held_with(&self, url: &str, token: &str, segments: &str) {
         let lines = format!(
-            "epoch 1\nholder ab {url}\ntoken {token}\nbeat 0\nsequence 1\ntime 0\nbase 0\n\nlog.example\n0\n\n"
+            "epoch 1\nholder ab {url}\ntoken {token}\nbeat 0\nsequence 1\ntime 0\nbase 0\n{segments}\nlog.example\n0\n\n"
         );
         let sum = crc32c::crc32c(lines.as_bytes());
         *self.head.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -202,6 +207,7 @@ async fn refusals_are_told_and_end_it() {
         (Outcome::Invalid("no leaf".to_owned()), Refusal::Invalid("no leaf".to_owned())),
         (Outcome::Overloaded(second), Refusal::Overloaded(second)),
         (Outcome::StorageFull(second), Refusal::StorageFull(second)),
+        (Outcome::Ended, Refusal::Ended),
     ] {
         let said = Answer { checkpoints: Vec::new(), outcomes: vec![outcome] }.encode().unwrap();
         let sequencer = sequencer(vec![(200, said)]).await;
@@ -297,7 +303,7 @@ async fn a_checkpoint_is_the_logs_and_never_an_older_one() {
     let read = async |bytes: &Bytes| {
         *bucket.checkpoint.lock().unwrap() = bytes.to_vec();
         tokio::time::sleep(CHECKPOINT_AGE * 2).await;
-        front_end.read(CHECKPOINT_PATH.to_owned()).await
+        front_end.read(CHECKPOINT_PATH.to_owned(), false).await
     };
     assert_eq!(read(&older).await.unwrap(), older);
     assert_eq!(read(&newer).await.unwrap(), newer);
@@ -305,4 +311,70 @@ async fn a_checkpoint_is_the_logs_and_never_an_older_one() {
     assert_eq!(front_end.size(), 2);
     let forged = Key::new().sign(ORIGIN, &edge);
     assert_eq!(read(&forged).await.unwrap_err().status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+/// What is not known yet is asked for again, alone and with pauses; in the end it is known, or nobody waits any more.
+#[tokio::test]
+async fn only_what_is_not_known_yet_is_asked_for_again() {
+    let key = Key::new();
+    let good = answer(&key, b"ours");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests: Arc<StdMutex<Vec<Vec<Vec<u8>>>>> = Arc::default();
+    let remembers = Arc::clone(&requests);
+    let router = Router::new().fallback(async move |request: Asked| {
+        let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+        let entries = wire::parse_request(&body).unwrap();
+        let mut requests = remembers.lock().unwrap();
+        requests.push(entries.iter().map(|entry| entry.to_vec()).collect());
+        let outcome = |entry: &&[u8]| match *entry {
+            b"ours" if requests.len() > 3 => good.outcomes[0].clone(),
+            b"new" => Outcome::Invalid("told".to_owned()),
+            _ => Outcome::Later,
+        };
+        let outcomes = entries.iter().map(outcome).collect();
+        Answer { checkpoints: good.checkpoints.clone(), outcomes }.encode().unwrap()
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let bucket = Arc::new(Memory::default());
+    bucket.held_at(&url, "t");
+    let mut front_end = front_end(&key, &bucket, 100);
+    front_end.patience = Duration::from_secs(2);
+    let new = || front_end.append(EntryBytes(b"new".to_vec()));
+    let (receipt, told) = tokio::join!(front_end.append(entry()), new());
+    assert_eq!(receipt.unwrap().0.index, 1);
+    assert_eq!(told, Err(Refusal::Invalid("told".to_owned())));
+    let asked = std::mem::take(&mut *requests.lock().unwrap());
+    let with = |what: &[u8]| asked.iter().filter(|entries| entries.iter().any(|e| e == what)).count();
+    assert!(with(b"ours") >= 3, "{asked:?}");
+    assert_eq!(with(b"new"), 1, "{asked:?}");
+
+    let begun = Instant::now();
+    assert_eq!(front_end.append(EntryBytes(b"never".to_vec())).await, Err(Refusal::Late));
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let asked = requests.lock().unwrap().len();
+    assert!((2..=100).contains(&asked), "{asked} requests");
+}
+
+/// «Not there» is said only where all that was committed can be read; else whoever has it must be asked.
+#[tokio::test]
+async fn nothing_is_said_not_to_be_there_that_may_be() {
+    let (key, bucket) = (Key::new(), Arc::new(Memory::default()));
+    let front_end = front_end(&key, &bucket, 1);
+    let mut edge = Edge::new();
+    edge.push(Hash([1; 32]));
+    *bucket.checkpoint.lock().unwrap() = key.sign(ORIGIN, &edge).to_vec();
+    for ended in [false, true] {
+        let status = async |path: &str| front_end.read(path.to_owned(), ended).await.unwrap_err().status();
+        // Nobody who could be asked, and one that does not answer.
+        for url in ["", "http://127.0.0.1:1"] {
+            bucket.held_with(url, "t", "segment 5 1-1-1\n");
+            assert_eq!(status("tile/0/000.p/5").await, StatusCode::SERVICE_UNAVAILABLE);
+            bucket.held_at(url, "t");
+            assert_eq!(status("tile/0/000.p/5").await, StatusCode::NOT_FOUND);
+            assert_eq!(status("tile/0/../head").await, StatusCode::NOT_FOUND);
+        }
+        bucket.head.lock().unwrap().clear();
+        assert_eq!(status("tile/0/000.p/5").await, StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

@@ -21,6 +21,8 @@ fn answer() -> Answer {
             Outcome::Overloaded(Duration::from_millis(1500)),
             Outcome::StorageFull(Duration::from_secs(1)),
             Outcome::Elsewhere,
+            Outcome::Later,
+            Outcome::Ended,
         ],
     }
 }
@@ -43,8 +45,8 @@ fn messages_come_back_as_they_were() {
     assert_eq!(parse_request(&asked(&entries)).unwrap(), entries);
     assert!(parse_request(&asked(&[])).unwrap().is_empty());
     let bytes = Bytes::from(answer().encode().unwrap());
-    assert_eq!(Answer::parse(&bytes, 6), Ok(answer()));
-    assert_eq!(Answer::parse(&bytes, 5), Err(WireError::Malformed));
+    assert_eq!(Answer::parse(&bytes, 8), Ok(answer()));
+    assert_eq!(Answer::parse(&bytes, 7), Err(WireError::Malformed));
 }
 
 #[test]
@@ -62,8 +64,8 @@ fn whatever_was_damaged_is_refused() {
     for at in 0..answer.len() {
         let mut bad = answer.clone();
         bad[at] ^= 0x10;
-        assert!(Answer::parse(&bad.into(), 6).is_err(), "byte {at}");
-        assert!(Answer::parse(&Bytes::copy_from_slice(&answer[..at]), 6).is_err(), "cut at {at}");
+        assert!(Answer::parse(&bad.into(), 8).is_err(), "byte {at}");
+        assert!(Answer::parse(&Bytes::copy_from_slice(&answer[..at]), 8).is_err(), "cut at {at}");
     }
     assert_eq!(parse_request(&[&request[..], b"x"].concat()), Err(WireError::Checksum));
     assert_eq!(parse_request(&answer), Err(WireError::Kind));
@@ -85,11 +87,11 @@ fn a_good_checksum_excuses_nothing() {
         }
     }
     for at in ANSWER.len()..answer.len() - 4 {
-        for value in [0, 1, 4, 5, 127, 255] {
+        for value in [0, 1, 4, 5, 6, 7, 127, 255] {
             let mut bad = answer.clone();
             bad[at] = value;
-            if let Ok(read) = Answer::parse(&resealed(bad), 6) {
-                assert_eq!(read.outcomes.len(), 6);
+            if let Ok(read) = Answer::parse(&resealed(bad), 8) {
+                assert_eq!(read.outcomes.len(), 8);
             }
         }
     }
@@ -100,5 +102,5 @@ fn a_good_checksum_excuses_nothing() {
     longer.insert(longer.len() - 4, 0);
     assert_eq!(parse_request(&resealed(longer)), Err(WireError::Malformed));
     let nowhere = Answer { checkpoints: Vec::new(), ..self::answer() };
-    assert_eq!(Answer::parse(&nowhere.encode().unwrap().into(), 6), Err(WireError::Malformed));
+    assert_eq!(Answer::parse(&nowhere.encode().unwrap().into(), 8), Err(WireError::Malformed));
 }

@@ -1,0 +1,131 @@
+//! A sequencer as front ends ask it, over a bucket whose old entries take long to be read.
+
+use super::*;
+use crate::{clock::Clock, kept::Kept, rekor, relay::memory::Memory};
+use sealog_crypto::{KeyKind, PrivateKey};
+use sealog_log_engine::{BucketPlace, Settings};
+use sealog_tlog::{EntryBytes, EntryLeaf, note::KeySigner};
+
+const TOKEN: &str = "t0ken";
+/// More than a bundle: the entries of a full one are read from the store.
+const ENTRIES: usize = 300;
+const BUNDLE: &str = "public/tile/entries/000";
+const LIMIT: Duration = Duration::from_secs(10);
+
+struct World {
+    bucket: Arc<Memory>,
+    url: String,
+    http: reqwest::Client,
+    _home: tempfile::TempDir,
+}
+
+/// Whoever waits for an object would keep the process from ending.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.bucket.hold_up(None);
+    }
+}
+
+fn entry(n: usize) -> EntryBytes {
+    EntryBytes(format!("entry {n}").into_bytes())
+}
+
+impl World {
+    /// A log of entries that were logged by an earlier process; it may have an end.
+    async fn with(end: &str) -> Self {
+        let (home, bucket) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
+        let key = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
+        let signer = Arc::new(KeySigner::for_log("log.example", key).unwrap());
+        let seen = home.path().join("seen");
+        let settings = Settings::new("log.example", vec![signer], Clock::system().as_fn(), seen);
+        let place = BucketPlace {
+            bucket: Arc::clone(&bucket) as _,
+            local: home.path().join("local"),
+            at: String::new(),
+            token: TOKEN.to_owned(),
+            stand_by: false,
+            given_up: Arc::default(),
+        };
+        let log = Log::<EntryLeaf>::create(place.clone(), settings.clone(), None).unwrap();
+        let mut appending = tokio::task::JoinSet::new();
+        for n in 0..ENTRIES {
+            appending.spawn(log.append(entry(n)));
+        }
+        while let Some(appended) = appending.join_next().await {
+            appended.unwrap().unwrap();
+        }
+        tokio::task::spawn_blocking(move || log.close()).await.unwrap().unwrap();
+
+        let vouch = Arc::new(|_: &Receipt| Ok(Vec::new()));
+        let ledger = Ledger::<EntryLeaf>::open("test", Kept::of(place), settings, vouch).await.unwrap();
+        let config = format!("listen = \"127.0.0.1:1\"\nurl = \"http://log.example\"\n{end}");
+        let config: rekor::config::Config = toml::from_str(&config).unwrap();
+        let ledger = ledger.within(&config.periods()[0], &Clock::system());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = router(ledger, TOKEN.to_owned());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { bucket, url, http, _home: home }
+    }
+
+    async fn ask(&self, entries: &[EntryBytes]) -> Vec<Outcome> {
+        let message = wire::request(entries.iter().map(|entry| entry.0.as_slice())).unwrap();
+        let asked = self.http.post(format!("{}{APPEND}", self.url)).bearer_auth(TOKEN).body(message);
+        let answer = tokio::time::timeout(LIMIT, asked.send()).await.expect("no answer").unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        Answer::parse(&answer.bytes().await.unwrap(), entries.len()).unwrap().outcomes
+    }
+}
+
+#[track_caller]
+fn logged(outcome: &Outcome) -> (u64, bool) {
+    match outcome {
+        Outcome::Logged(logged) => (logged.index, logged.duplicate),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_entries_hold_up_no_new_ones() {
+    let world = World::with("").await;
+    world.bucket.hold_up(Some(BUNDLE));
+    let outcomes = world.ask(&[entry(3), entry(1000), entry(4), entry(1001)]).await;
+    assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Later, &Outcome::Later));
+    let (mut new, mut places) = ([&outcomes[1], &outcomes[3]].map(logged), [300, 301]);
+    new.sort_unstable();
+    places.sort_unstable();
+    assert_eq!(new, places.map(|place| (place, false)));
+    // Whoever asks again waits, not for ever, and is looked up once.
+    let begun = Instant::now();
+    assert_eq!(world.ask(&[entry(3), entry(4)]).await, [Outcome::Later, Outcome::Later]);
+    assert!(begun.elapsed() >= SILENCE, "{:?}", begun.elapsed());
+    assert_eq!(world.bucket.asked(), 2);
+    world.bucket.hold_up(None);
+    let found = world.ask(&[entry(4), entry(3)]).await;
+    assert_eq!([&found[0], &found[1]].map(logged), [(4, true), (3, true)]);
+    // And once more, from the beginning.
+    assert_eq!(logged(&world.ask(&[entry(3)]).await[0]), (3, true));
+}
+
+/// The same entry twice in one request, and asked for by two at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_entry_asked_for_by_several_is_told_to_all() {
+    let world = World::with("").await;
+    world.bucket.hold_up(Some(BUNDLE));
+    let both = [entry(7), entry(7)];
+    assert_eq!(world.ask(&both).await, [Outcome::Later, Outcome::Later]);
+    let (one, other) = tokio::join!(world.ask(&both), world.ask(&both));
+    assert!(one.iter().chain(&other).all(|outcome| *outcome == Outcome::Later));
+    world.bucket.hold_up(None);
+    let (one, other) = tokio::join!(world.ask(&both), world.ask(&both));
+    assert!(one.iter().chain(&other).all(|outcome| logged(outcome) == (7, true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_has_ended_says_so_and_is_read() {
+    let world = World::with("end = \"2026-01-01T00:00:00Z\"").await;
+    assert_eq!(world.ask(&[entry(3), entry(1000)]).await, [Outcome::Ended, Outcome::Ended]);
+    let read = world.http.get(format!("{}{READ}/tile/0/000", world.url)).bearer_auth(TOKEN);
+    assert_eq!(read.send().await.unwrap().status().as_u16(), 200);
+}
