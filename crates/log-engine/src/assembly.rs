@@ -84,7 +84,6 @@ pub(crate) fn assemble<L: Leaf>(
     memory::remember(disk.as_ref(), path, view.checkpoint()).at("write", path)?;
     let Begun { commit, upkeep, hold } = storage.begin()?;
     let linger = if commit.is_slow() { Duration::ZERO } else { settings.linger };
-    let settings = Settings { linger, ..settings };
 
     // From here on more may be signed than is remembered.
     memory::set_mark(disk.as_ref(), &settings.first_seen, &mark)?;
@@ -110,7 +109,7 @@ pub(crate) fn assemble<L: Leaf>(
         backlog: Backlog::default(),
     };
     let mut sequencer = Sequencer::<L> {
-        settings,
+        settings: Settings { linger, ..settings },
         tree,
         commit_point: commit,
         recent: Recent::new(size),
