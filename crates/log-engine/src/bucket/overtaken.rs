@@ -155,6 +155,8 @@ fn a_tile_that_is_filled_meanwhile_is_found() {
         running.flusher.step(Instant::now());
         running.flusher.step(later);
         commit(&mut running, 200..300);
+        // What is published is named no more.
+        running.sequencer.beat();
         let flush = move || {
             running.flusher.step(Instant::now());
             running.flusher.step(later);

@@ -100,11 +100,11 @@ impl Task {
     }
 
     /// So many more requests. When it has done what it was to do, the process is given back.
-    pub(super) fn go_on(self, requests: u64) -> Result<Self, (Self, Box<Node>, Ended)> {
+    pub(super) fn go_on(self, requests: u64) -> Result<Self, Box<(Self, Box<Node>, Ended)>> {
         let _ = self.go.send(requests);
         match self.said.recv() {
             Ok(Said::Paused) => Ok(self),
-            Ok(Said::Ended(node, ended)) => Err((self, node, ended)),
+            Ok(Said::Ended(node, ended)) => Err(Box::new((self, node, ended))),
             Err(_) => match self.thread.join() {
                 Err(panic) => resume_unwind(panic),
                 Ok(()) => unreachable!("a thread that ends says so"),

@@ -319,7 +319,7 @@ impl World {
         let mut node = loop {
             match task.go_on(0) {
                 Ok(more) => task = more,
-                Err((_, node, _)) => break node,
+                Err(ended) => break ended.1,
             }
         };
         let heard = node.listen(&mut self.model);
@@ -393,7 +393,8 @@ impl World {
                 seat.task = Some(task);
                 self.look_at_published(false)
             }
-            Err((task, node, ended)) => {
+            Err(done) => {
+                let (task, node, ended) = *done;
                 seat.node = Some(node);
                 let known = known(&task, &self.model);
                 if let Job::Open(_) = &task.job {
