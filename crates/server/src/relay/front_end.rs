@@ -406,21 +406,21 @@ impl<L: Carried> Inner<L> {
 
     /// What is under this path, or that nothing is, if all that was committed is published by now.
     async fn settled(&self, path: &str) -> Result<Option<Option<Bytes>>, ApiError> {
-        if !self.from_bucket(Reader::all_is_published).await? {
+        if !self.ask_bucket(Reader::all_is_published).await? {
             return Ok(None);
         }
         // Under that checkpoint everything is that any receipt ever promised.
         let checkpoint = self.published(CHECKPOINT_PATH.to_owned()).await?.unwrap_or_default();
         let (size, _) = self.signed(&checkpoint).ok_or_else(not_the_logs)?;
         let path = path.to_owned();
-        self.from_bucket(move |reader| reader.read_at(&path, size)).await.map(Some)
+        self.ask_bucket(move |reader| reader.read_at(&path, size)).await.map(Some)
     }
 
     async fn published(&self, path: String) -> Result<Option<Bytes>, ApiError> {
-        self.from_bucket(move |reader| reader.read(&path)).await
+        self.ask_bucket(move |reader| reader.read(&path)).await
     }
 
-    async fn from_bucket<T: Send + 'static>(
+    async fn ask_bucket<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ApiError> {
