@@ -72,10 +72,10 @@ pub(crate) fn mark(disk: &dyn Disk, first_seen: &Path) -> Result<Option<Mark>, O
 
 /// Sets the mark, unless just this one stands.
 pub(crate) fn set_mark(disk: &dyn Disk, first_seen: &Path, wanted: &Mark) -> Result<(), OpenError> {
-    if mark(disk, first_seen)?.as_ref() == Some(wanted) {
-        return Ok(());
-    }
     let path = mark_path(first_seen);
+    if mark(disk, first_seen)?.as_ref() == Some(wanted) {
+        return name_is_durable(disk, &path).at("sync the directory of", &path);
+    }
     files::write_durable(disk, &path, wanted.encode().as_bytes()).at("write", &path)
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn read(disk: &dyn Disk, first_seen: &Path) -> Result<Option<Bytes>, 
 pub(crate) fn remember(disk: &dyn Disk, first_seen: &Path, checkpoint: &[u8]) -> io::Result<()> {
     if let Some(there) = files::read_if_there(disk, first_seen)? {
         if there == checkpoint {
-            return Ok(());
+            return name_is_durable(disk, first_seen);
         }
         let parse = |bytes: &[u8]| SignedCheckpoint::parse(bytes).ok().map(|signed| signed.checkpoint);
         if let (Some(there), Some(new)) = (parse(&there), parse(checkpoint))
@@ -116,6 +116,11 @@ pub(crate) fn remember(disk: &dyn Disk, first_seen: &Path, checkpoint: &[u8]) ->
         }
     }
     files::write_durable(disk, first_seen, checkpoint)
+}
+
+/// A process that was killed may have put the file there, and no power cut must take it back.
+fn name_is_durable(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.sync_dir(files::parent(path)?)
 }
 
 /// The directory of the memory. A process that was killed may have made it, and its name may not be durable.
