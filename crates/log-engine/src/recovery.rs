@@ -255,7 +255,8 @@ fn tree_before<L: Leaf>(store: &Store, size: u64) -> Result<Tree, OpenError> {
     {
         let bundle = EntryBundle::new(size / width, wanted)
             .map_err(|error| missing(store, "tile", error.to_string()))?;
-        tail = store.first_elements(bundle).map_err(from_read)?;
+        let path;
+        (tail, path) = store.first_elements(bundle).map_err(from_read)?;
         // They will be in the full bundle one day, under hashes that are in the tree already.
         let tile =
             Tile::new(0, size / width, wanted).map_err(|_| missing(store, "tile", size.to_string()))?;
@@ -264,7 +265,6 @@ fn tree_before<L: Leaf>(store: &Store, size: u64) -> Result<Tree, OpenError> {
             .zip(expected)
             .position(|(found, expected)| found != Some(expected))
         {
-            let path = bundle.path(store.kind().bundle_dir);
             let found = format!("another entry at leaf {}", size / width * width + at as u64);
             return Err(missing(store, &path, found));
         }

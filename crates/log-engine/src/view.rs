@@ -156,28 +156,28 @@ impl Store {
         Ok(hashes.iter().copied().map(Hash).collect())
     }
 
-    /// The first elements of a bundle, as many as it is wide: from the full bundle, else from the one of that width.
-    pub(crate) fn first_elements(&self, bundle: EntryBundle) -> Result<Vec<Bytes>, ReadError> {
-        let path = bundle.path(self.kind.bundle_dir);
-        let damaged = || ReadError::Damaged { path: self.path_of(&path) };
-        let full = || self.kept(&bundle.full().path(self.kind.bundle_dir));
-        let mut found = full()?;
-        if found.is_none() {
-            found = self.kept(&path)?;
-        }
+    /// The first elements of a bundle, as many as it is wide: from the full bundle, else from the one of that width. And the
+    /// path they were found under.
+    pub(crate) fn first_elements(&self, bundle: EntryBundle) -> Result<(Vec<Bytes>, String), ReadError> {
+        let [full, partial] = [bundle.full(), bundle].map(|bundle| bundle.path(self.kind.bundle_dir));
         // Another sequencer at work may have filled it meanwhile; only then does the partial one go.
-        let bytes = match found {
-            Some(bytes) => bytes,
-            None => full()?.ok_or_else(damaged)?,
-        };
+        let mut found = None;
+        for path in [&full, &partial, &full] {
+            if let Some(bytes) = self.kept(path)? {
+                found = Some((bytes, path.clone()));
+                break;
+            }
+        }
+        let damaged = |path: &str| ReadError::Damaged { path: self.path_of(path) };
+        let (bytes, path) = found.ok_or_else(|| damaged(&partial))?;
         let mut elements = Vec::with_capacity(usize::from(bundle.width()));
         let mut rest: &[u8] = &bytes;
         for _ in 0..bundle.width() {
-            let (element, behind) = (self.kind.split_first)(rest).map_err(|_| damaged())?;
+            let (element, behind) = (self.kind.split_first)(rest).map_err(|_| damaged(&path))?;
             elements.push(bytes.slice_ref(element));
             rest = behind;
         }
-        Ok(elements)
+        Ok((elements, path))
     }
 
     pub(crate) fn full_bundle(&self, bundle: EntryBundle) -> Result<Bytes, ReadError> {

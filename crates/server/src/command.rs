@@ -45,6 +45,8 @@ const FILES_WANTED: u64 = 65_536;
 
 /// How soon after its start a log is named as the one to write to.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// Threads that may wait for something. The allocator keeps some megabytes for each that ever ran.
+const MAX_BLOCKED: usize = 64;
 
 /// Every Sealog service in one process: identity, certificates, logs, timestamps.
 #[derive(Parser)]
@@ -209,7 +211,8 @@ pub fn main() -> ExitCode {
     let talkative = matches!(cli.command, Command::Run { .. });
     init_log(if talkative { "info" } else { "warn" });
     prepare_process();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.enable_all().max_blocking_threads(MAX_BLOCKED).build() {
         Ok(runtime) => runtime,
         Err(error) => return tell(&error.into()),
     };

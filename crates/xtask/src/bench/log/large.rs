@@ -79,7 +79,7 @@ pub(super) fn measure(
     figures.add("sealogd", &metric("memory under full load"), usage::resident_mb(id, usage::NOW)?, "MB");
     figures.add("sealogd", &metric("most memory"), usage::resident_mb(id, usage::PEAK)?, "MB");
     let first = side.killed()?;
-    figures.add("sealogd", &metric("restart after a kill under load, to the first answer"), first, "s");
+    figures.add("sealogd", &metric("restart after a kill, to the first answer"), first, "s");
     side.run(clients, Pace::Closed, Duration::ZERO, manner.measured / 4, 40_000.0)?;
     let first = side.killed_and_forgotten(&data)?;
     figures.add("sealogd", &metric("the same, its files not in memory"), first, "s");
