@@ -98,6 +98,11 @@ pub(crate) trait Objects: Send + Sync {
         None
     }
 
+    /// Whether they are asked for over a network.
+    fn are_far(&self) -> bool {
+        false
+    }
+
     /// How many bytes [`read`](Self::read) would give, where that costs less than to read them.
     fn length(&self, _path: &str) -> io::Result<Option<u64>> {
         Ok(None)

@@ -341,6 +341,12 @@ impl View {
         length.map_err(|source| ReadError::Io { path: store.path_of(&kept), source })
     }
 
+    /// Whether files are asked for over a network, where each may take seconds.
+    #[must_use]
+    pub fn is_far(&self) -> bool {
+        self.store.objects.are_far()
+    }
+
     /// The element at this leaf index as it stands in its bundle, framing included.
     ///
     /// # Errors

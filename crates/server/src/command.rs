@@ -46,7 +46,7 @@ const FILES_WANTED: u64 = 65_536;
 /// How soon after its start a log is named as the one to write to.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// Threads that may wait for something. The allocator keeps some megabytes for each that ever ran.
-const MAX_BLOCKED: usize = 64;
+const MAX_BLOCKED: usize = 128;
 
 /// Every Sealog service in one process: identity, certificates, logs, timestamps.
 #[derive(Parser)]

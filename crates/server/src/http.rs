@@ -13,10 +13,11 @@ mod direct;
 pub mod grpc;
 mod room;
 mod stall;
+mod under_way;
 
 pub use body::{BodyError, Received, read_body};
 pub use direct::Direct;
-pub(crate) use room::Room;
+pub(crate) use room::{Room, busy};
 
 use crate::{
     config::PublicUrl,

@@ -66,6 +66,10 @@ fn full_of(path: &str) -> Option<&str> {
 }
 
 impl Objects for BucketObjects {
+    fn are_far(&self) -> bool {
+        true
+    }
+
     fn read(&self, path: &str) -> io::Result<Option<Bytes>> {
         Ok(self.bucket.get(&key(path))?.map(|object| object.bytes))
     }

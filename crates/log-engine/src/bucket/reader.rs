@@ -108,13 +108,13 @@ impl Reader {
             Ok(Resource::Tile(tile)) if !tile.is_full() => {
                 let newest = width_at(size, tile.level(), tile.index(), tile.width());
                 let newest = newest.and_then(|width| Tile::new(tile.level(), tile.index(), width).ok());
-                let wider = std::iter::once(tile.full()).chain(newest).map(|tile| tile.path());
+                let wider = filled_meanwhile(tile.full(), newest).map(|tile| tile.path());
                 self.cut(wider, |bytes| bytes.get(..usize::from(tile.width()) * HASH_LEN))
             }
             Ok(Resource::Bundle(bundle)) if !bundle.is_full() => {
                 let newest = width_at(size, 0, bundle.index(), bundle.width());
                 let newest = newest.and_then(|width| EntryBundle::new(bundle.index(), width).ok());
-                let wider = std::iter::once(bundle.full()).chain(newest).map(|bundle| bundle.path(dir));
+                let wider = filled_meanwhile(bundle.full(), newest).map(|bundle| bundle.path(dir));
                 self.cut(wider, |bytes| {
                     let last = self.store.element(bytes, bundle.width().saturating_sub(1));
                     last.and_then(|(_, end)| bytes.get(..end))
@@ -138,6 +138,11 @@ impl Reader {
         }
         Ok(None)
     }
+}
+
+/// The full one, the newest partial one, and the full one again: it may be filled between, and the partial one goes then.
+fn filled_meanwhile<T: Copy>(full: T, newest: Option<T>) -> impl Iterator<Item = T> {
+    std::iter::once(full).chain(newest.into_iter().flat_map(move |newest| [newest, full]))
 }
 
 /// How wide the tile or bundle of this place is in a tree of so many entries, if it is wider than that.

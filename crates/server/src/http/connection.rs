@@ -3,9 +3,10 @@
 //! HTTP/2 here is "prior knowledge" over plaintext (RFC 9113 §3.3), as gRPC clients speak it behind a proxy or on
 //! loopback. Each protocol is held to the same bounds: a head in time, no idler, no reader that stops. HTTP/2
 //! adds its own ways to ask for more than was paid for, each with a bound in [`Bounds`]: many streams, long
-//! header lists, streams opened and reset at once (CVE-2023-44487), a preface and then silence.
+//! header lists, streams opened and reset at once (CVE-2023-44487), a preface and then silence, answers that are asked for
+//! and given no window.
 
-use super::{deadline::Deadlines, stall::Impatient};
+use super::{deadline::Deadlines, stall::Impatient, under_way::UnderWay};
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, server::conn::http2, service::service_fn};
@@ -128,11 +129,14 @@ where
 {
     let activity = Arc::new(Activity::default());
     let counted = Arc::clone(&activity);
+    let under_way = UnderWay::default();
+    let answers = under_way.clone();
     let handler = service_fn(move |request| {
         let answering = Answering::begin(&counted);
         let answer = handler(request);
+        let answers = answers.clone();
         async move {
-            let answer = answer.await;
+            let answer = answer.await.map(|body| answers.counted(body, bounds.reader));
             answering.end();
             Ok::<_, Infallible>(answer)
         }
@@ -164,7 +168,7 @@ where
             () = sleep_until(look) => {
                 let now = activity.moves();
                 let idle = activity.answering() == 0 && now == seen;
-                if idle && ending {
+                if (idle && ending) || under_way.is_overdue(Instant::now()) {
                     return;
                 }
                 if idle {

@@ -76,7 +76,7 @@ where
         answer(parts.headers, message).await
     };
     match answered.await {
-        Ok(message) => message_response(&message),
+        Ok(message) => message_response(message).await.unwrap_or_else(ApiError::into_grpc),
         Err(error) => error.into_grpc(),
     }
 }
@@ -95,24 +95,19 @@ fn unframed(body: &[u8]) -> Result<&[u8], ApiError> {
     }
 }
 
-fn message_response(message: &impl Message) -> Response {
+async fn message_response<M: Message>(message: M) -> Result<Response, ApiError> {
     let encoded = message.encoded_len();
-    let Ok(length) = u32::try_from(encoded) else {
-        return ApiError::internal("the answer is too long").into_grpc();
-    };
+    let length = u32::try_from(encoded).map_err(|_| ApiError::internal("the answer is too long"))?;
     let mut framed = BytesMut::with_capacity(encoded.saturating_add(PREFIX));
     framed.put_u8(0);
     framed.put_u32(length);
-    if message.encode(&mut framed).is_err() {
-        return ApiError::internal("the answer has no room").into_grpc();
-    }
+    message.encode(&mut framed).map_err(|_| ApiError::internal("the answer has no room"))?;
+    // It may hold the room that its bytes are to have now.
+    drop(message);
     let trailers = HeaderMap::from_iter([(http::HeaderName::from_static(STATUS), OK)]);
-    let framed = match Room::default().hold(framed.freeze()) {
-        Ok(framed) => framed,
-        Err(busy) => return busy.into_grpc(),
-    };
+    let framed = Room::default().hold_all(framed.freeze()).await?;
     let body = Full::<Bytes>::new(framed).with_trailers(async move { Some(Ok(trailers)) });
-    headed(Body::new(body))
+    Ok(headed(Body::new(body)))
 }
 
 fn headed(body: Body) -> Response {

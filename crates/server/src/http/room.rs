@@ -1,7 +1,8 @@
 //! Memory for answers on their way: all together take no more than there is, however many ask and however slowly they read.
 //!
 //! An answer is held until its last byte is in the kernel's hands, and an entry bundle may have megabytes. Its bytes are
-//! counted before they are read, and for as long as anything refers to them. Small answers are always given.
+//! counted before they are read (in a bucket: as many as a bundle usually has), and for as long as anything refers to them. Small
+//! answers are always given.
 
 use super::{ApiError, Code};
 use bytes::Bytes;
@@ -30,6 +31,11 @@ impl Room {
         Self::at_once_in(&ROOM, length)
     }
 
+    /// The same, for as many bytes as a bundle usually has if it is not known how many.
+    pub(crate) fn at_once_or_usual(length: Option<u64>) -> Option<Self> {
+        Self::at_once(length.unwrap_or(USUAL))
+    }
+
     /// As soon as there is room; for as many bytes as a bundle usually has, if it is not known how many.
     ///
     /// # Errors
@@ -43,6 +49,21 @@ impl Room {
             Ok(Ok(permit)) => Ok(Self(Some(permit))),
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
+    }
+
+    /// The same; what the bytes have more than was thought is waited for. What was had is given back meanwhile: nobody holds some
+    /// of the room while waiting for more.
+    ///
+    /// # Errors
+    /// 503 when there is none for long.
+    pub(crate) async fn hold_all(self, bytes: Bytes) -> Result<Bytes, ApiError> {
+        let length = bytes.len() as u64;
+        let held = self.0.as_ref().map_or(0, SemaphorePermit::num_permits);
+        if usize::try_from(counted(length)).is_ok_and(|wanted| wanted <= held) {
+            return self.hold(bytes);
+        }
+        drop(self);
+        Self::wait(Some(length)).await?.hold(bytes)
     }
 
     fn at_once_in(room: &'static Semaphore, length: u64) -> Option<Self> {
@@ -85,7 +106,7 @@ fn counted(length: u64) -> u32 {
     u32::try_from(counted).unwrap_or(u32::MAX)
 }
 
-fn busy() -> ApiError {
+pub(crate) fn busy() -> ApiError {
     ApiError::new(Code::Unavailable, "too many large answers at once; retry").retry_after(RETRY_AFTER)
 }
 

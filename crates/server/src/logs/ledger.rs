@@ -294,7 +294,7 @@ impl<L: Carried> Ledger<L> {
         if let Some((reading, frozen)) = far {
             let is_bundle = path.strip_prefix("tile/").is_some_and(|rest| rest.starts_with(L::BUNDLE_DIR));
             let room = if is_bundle { Room::wait(None).await? } else { Room::default() };
-            return room.hold(reading.read(path, frozen).await?);
+            return room.hold_all(reading.read(path, frozen).await?).await;
         }
         match self.view_here()? {
             Some(view) => match local::at_once(&view, &path) {

@@ -44,7 +44,7 @@ const READ_TIME: Duration = Duration::from_secs(5);
 const MAX_READ: usize = 64 << 20;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Reads from buckets at one time, in this process.
-static BUCKET_READS: Semaphore = Semaphore::const_new(64);
+static BUCKET_READS: Semaphore = Semaphore::const_new(32);
 
 /// Whether what is said of a receipt besides holds.
 type Check = Arc<dyn Fn(&Receipt, &[u8]) -> anyhow::Result<()> + Send + Sync>;

@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::{sync::oneshot, task::JoinSet};
 
-/// Entries kept at a time; those beyond begin anew when they are asked for.
+/// Entries kept at a time. Asked for again at once, those beyond would be looked for twice.
 const MAX_KEPT: usize = 4096;
 /// How long after the last one of an answer is known: whoever wants to know asks again at once.
 const KEPT: Duration = Duration::from_secs(5);
@@ -46,20 +46,22 @@ impl Late {
         self.inner().kept.remove(&sha256(entry)).map(|(_, known)| known)
     }
 
-    /// Keeps what becomes of these entries (by their places) of a request that is answered now.
+    /// Keeps what becomes of these entries (by their places) of a request that is answered now. Returns those there is no place
+    /// for.
     pub(super) fn keep<'a>(
         self: &Arc<Self>,
         mut appending: Appending,
         left: impl Iterator<Item = (usize, &'a [u8])>,
-    ) {
-        let mut tell = HashMap::new();
+    ) -> Vec<usize> {
+        let (mut tell, mut beyond) = (HashMap::new(), Vec::new());
         let answer = {
             let mut inner = self.inner();
             inner.answers = inner.answers.wrapping_add(1);
             let answer = inner.answers;
             for (n, entry) in left {
                 if inner.kept.len() >= MAX_KEPT {
-                    break;
+                    beyond.push(n);
+                    continue;
                 }
                 let (sender, known) = oneshot::channel();
                 inner.kept.insert(sha256(entry), (answer, known));
@@ -81,6 +83,7 @@ impl Late {
             tokio::time::sleep(KEPT).await;
             this.inner().kept.retain(|_, (of, _)| *of != answer);
         });
+        beyond
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

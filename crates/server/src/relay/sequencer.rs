@@ -45,6 +45,9 @@ const GRACE: Duration = Duration::from_millis(20);
 /// How long it waits for the first one.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// When to come back whose entry is neither known nor kept.
+const NO_PLACE: Duration = Duration::from_secs(1);
+
 struct Api<L: Carried> {
     ledger: Ledger<L>,
     token: String,
@@ -90,6 +93,8 @@ impl<L: Carried> Api<L> {
                 }
             },
             Err(AppendError::Overloaded { retry_after }) => Outcome::Overloaded(retry_after),
+            // Nobody else's clock stands between: the same words as for too many.
+            Err(AppendError::ClockBehind { retry_after, .. }) => Outcome::Overloaded(retry_after),
             Err(AppendError::StorageFull { retry_after }) => Outcome::StorageFull(retry_after),
             Err(error @ (AppendError::TooLarge { .. } | AppendError::Entry(_))) => {
                 Outcome::Invalid(crate::http::chain(&error))
@@ -140,7 +145,11 @@ async fn append<L: Carried>(State(api): State<Arc<Api<L>>>, request: Request) ->
     if !appending.is_empty() {
         let left = entries.into_iter().enumerate().zip(&answer.outcomes);
         let left = left.filter(|(_, outcome)| **outcome == Outcome::Later).map(|(entry, _)| entry);
-        api.late.keep(appending, left);
+        for n in api.late.keep(appending, left) {
+            if let Some(outcome) = answer.outcomes.get_mut(n) {
+                *outcome = Outcome::Overloaded(NO_PLACE);
+            }
+        }
     }
     said(answer)
 }
