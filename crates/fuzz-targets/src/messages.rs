@@ -41,6 +41,24 @@ pub fn content(message: &[u8], is_request: bool) -> &[u8] {
     message.get(words(empty, more).len()..end).unwrap_or_default()
 }
 
+/// A request of such entries, read once.
+pub fn read_request(input: &[u8]) {
+    let request = sealed(words(wire::request(std::iter::empty()), EMPTY_REQUEST), input);
+    let _ = std::hint::black_box(wire::parse_request(&request));
+}
+
+/// An answer to as many entries as the first byte says, read once.
+pub fn read_answer(input: &[u8]) {
+    let Some((entries, content)) = input.split_first() else { return };
+    let answer = sealed(words(Answer::default().encode(), EMPTY_ANSWER), content);
+    let _ = std::hint::black_box(Answer::parse(&Bytes::from(answer), usize::from(*entries)));
+}
+
+/// A head of such lines, read once.
+pub fn read_head(input: &[u8]) {
+    let _ = std::hint::black_box(outside::head(&head_of(input)));
+}
+
 /// A request: what is read of it is what was written, byte for byte, and so are the submissions in it.
 pub fn relay_request(input: &[u8]) {
     submission(input);
@@ -90,8 +108,12 @@ fn one_answer(bytes: &[u8], entries: usize) {
 /// A head: written and read again it is the same.
 pub fn head(input: &[u8]) {
     one_head(input);
-    let sum = crc32c::crc32c(input);
-    one_head(&[format!("sealog head 1 {sum:08x}\n").as_bytes(), input].concat());
+    one_head(&head_of(input));
+}
+
+fn head_of(lines: &[u8]) -> Vec<u8> {
+    let sum = crc32c::crc32c(lines);
+    [format!("sealog head 1 {sum:08x}\n").as_bytes(), lines].concat()
 }
 
 fn one_head(bytes: &[u8]) {

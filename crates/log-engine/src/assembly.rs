@@ -36,7 +36,7 @@ pub(crate) struct Parts<L: Leaf> {
     pub(crate) index: Arc<Index>,
     pub(crate) health: Arc<Health>,
     /// Told of the orderly end.
-    pub(crate) signing: Signing,
+    pub(crate) signing: Arc<Signing>,
     /// Whatever must live until the log is closed.
     pub(crate) hold: Box<dyn Send>,
 }
@@ -48,7 +48,7 @@ pub(crate) fn assemble<L: Leaf>(
 ) -> Result<Parts<L>, OpenError> {
     refuse_closed(storage.as_ref())?;
     let mark = Mark::of(storage.as_ref());
-    let signing = Signing::begin(storage.disk(), &settings.first_seen, &mark)?;
+    let signing = Arc::new(Signing::begin(storage.disk(), &settings.first_seen, &mark)?);
     let store = Arc::new(Store::new(storage.objects(), LeafKind::of::<L>()));
     // Another sequencer at work looks like damage to whoever reads meanwhile.
     let overtaken = |storage: &dyn Storage, error| {
@@ -98,9 +98,8 @@ pub(crate) fn assemble<L: Leaf>(
         store: Arc::clone(&store),
         index: Arc::clone(&index),
         upkeep,
-        disk,
         health: Arc::clone(&health),
-        first_seen: settings.first_seen.clone(),
+        signing: Arc::clone(&signing),
         publish_interval: settings.publish_interval,
         stop: {
             let queue = Arc::clone(&queue);

@@ -227,17 +227,23 @@ impl InBucket {
         Ok(this)
     }
 
-    /// A bucket for a new log: there must be none in it.
+    /// A bucket for a new log: there must be none in it, nor anything of one.
     pub(crate) fn create(bucket: Arc<dyn Bucket>, local: Local, lease: Duration) -> Result<Self, OpenError> {
         let name = PathBuf::from(bucket.name());
-        let is_there = |key| bucket.is_there(key).at("look for a log in", &name);
-        if is_there(HEAD)? {
-            return Err(OpenError::AlreadyExists { dir: name });
+        let this = Self::receive(bucket, local, lease)?;
+        match this.bucket.is_there(CLOSED).at("look for a log in", &name)? {
+            true => Err(OpenError::NotEmpty { found: name.join(CLOSED), dir: name }),
+            false => Ok(this),
         }
-        if is_there(CLOSED)? {
-            return Err(OpenError::NotEmpty { found: name.join(CLOSED), dir: name });
+    }
+
+    /// A bucket that a log is copied to, maybe not for the first time: there must be none in it.
+    pub(crate) fn receive(bucket: Arc<dyn Bucket>, local: Local, lease: Duration) -> Result<Self, OpenError> {
+        let name = PathBuf::from(bucket.name());
+        match bucket.is_there(HEAD).at("look for a log in", &name)? {
+            true => Err(OpenError::AlreadyExists { dir: name }),
+            false => Ok(Self { bucket, local, lease, head: None }),
         }
-        Ok(Self { bucket, local, lease, head: None })
     }
 
     /// A bucket with a log. One that another sequencer holds is refused, unless this one is to stand by: then it waits
@@ -334,12 +340,26 @@ impl Storage for InBucket {
     }
 
     fn close(&self, words: &str) -> Result<(), OpenError> {
-        let object = (CLOSED.to_owned(), format!("{words}\n").into());
-        self.bucket.put_many(&[object]).at("write", &self.name().join(CLOSED))
+        let path = self.name().join(CLOSED);
+        match self.bucket.put_if(CLOSED, &format!("{words}\n").into(), None) {
+            Ok(_) => Ok(()),
+            // By ourselves, or by somebody who moves the log as well: one of us must not.
+            Err(PutError::Changed) => match self.closed()? {
+                Some((_, said)) if said == words => Ok(()),
+                Some((mark, words)) => Err(OpenError::Closed { place: self.place(), mark, words }),
+                None => Err(OpenError::Held { place: self.name(), by: String::new() }),
+            },
+            Err(PutError::Failed(error)) => Err(error).at("write", &path),
+        }
     }
 
-    fn reopen(&self) -> Result<(), OpenError> {
-        self.bucket.delete_many(&[CLOSED.to_owned()]).at("remove", &self.name().join(CLOSED))
+    fn reopen(&self, words: &str) -> Result<(), OpenError> {
+        match self.closed()? {
+            Some((path, said)) if said == words => {
+                self.bucket.delete_many(&[CLOSED.to_owned()]).at("remove", &path)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {

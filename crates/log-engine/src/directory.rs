@@ -106,11 +106,17 @@ impl Storage for Directory {
 
     fn close(&self, words: &str) -> Result<(), OpenError> {
         let path = self.layout.root().join(CLOSED);
+        if let Some((mark, said)) = self.closed()?.filter(|(_, said)| said != words) {
+            return Err(OpenError::Closed { place: self.place(), mark, words: said });
+        }
         files::write_durable(self.disk.as_ref(), &path, format!("{words}\n").as_bytes()).at("write", &path)
     }
 
-    fn reopen(&self) -> Result<(), OpenError> {
+    fn reopen(&self, words: &str) -> Result<(), OpenError> {
         let path = self.layout.root().join(CLOSED);
+        if self.closed()?.is_none_or(|(_, said)| said != words) {
+            return Ok(());
+        }
         match self.disk.remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &path),
             _ => self.disk.sync_dir(self.layout.root()).at("sync", self.layout.root()),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::storage::MAY_LACK;
 use sealog_crypto::SignError;
 use sealog_tlog::LeafError;
 
@@ -194,12 +195,16 @@ pub enum Evidence {
 impl OpenError {
     /// What a person can do about it, if anything useful can be said.
     #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Locked { .. } => {
                 Some("stop the other process first; two writers would sign two different logs")
             }
             Self::KeyInUse { .. } => Some("stop that process first: two logs under one key would be a fork"),
+            Self::Closed { words, .. } if words == MAY_LACK => Some(
+                "it is there to be read: give it back its `end`. To take entries again, begin a successor with [[…shards]] \
+                 (docs/operations/logs.md)",
+            ),
             Self::Closed { .. } => Some(
                 "run the log where it went. If it was never run there and never will be, remove that copy, then the file \
                  named: of two that go on under one key one is a fork",

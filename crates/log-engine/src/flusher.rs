@@ -6,7 +6,6 @@
 //! still there; recovery writes the newer ones again from the write-ahead log.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,12 +13,11 @@ use arc_swap::ArcSwap;
 use sealog_tlog::Hash;
 use sealog_tlog::tile::{CHECKPOINT_PATH, TILE_WIDTH};
 
-use crate::disk::Disk;
 use crate::error::{Cause, ReadError};
 use crate::files;
 use crate::health::Health;
 use crate::index::{Index, Keyed};
-use crate::memory;
+use crate::memory::Signing;
 use crate::outbox::Outbox;
 use crate::storage::{CommitError, Upkeep};
 use crate::tree::FullFile;
@@ -37,10 +35,9 @@ pub(crate) struct Flusher {
     pub(crate) store: Arc<Store>,
     pub(crate) index: Arc<Index>,
     pub(crate) upkeep: Arc<dyn Upkeep>,
-    /// Where `first_seen` is.
-    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) health: Arc<Health>,
-    pub(crate) first_seen: PathBuf,
+    /// What remembers the newest checkpoint.
+    pub(crate) signing: Arc<Signing>,
     pub(crate) publish_interval: Duration,
     /// Ends the intake of the log after a failure here.
     pub(crate) stop: Arc<dyn Fn() + Send + Sync>,
@@ -169,8 +166,7 @@ impl Flusher {
         // First: whatever cannot be published, what was signed is remembered.
         if due(backlog.remember_at) {
             let checkpoint = view.checkpoint();
-            memory::remember(self.disk.as_ref(), &self.first_seen, checkpoint)
-                .map_err(local(Cause::FirstSeen))?;
+            self.signing.remember(checkpoint).map_err(local(Cause::FirstSeen))?;
             let more = backlog.newest > view.size();
             backlog.remember_at = more.then(|| now + REMEMBER_INTERVAL);
         }

@@ -191,8 +191,8 @@ impl Storage for Verifying {
         self.inner.close(words)
     }
 
-    fn reopen(&self) -> Result<(), OpenError> {
-        self.inner.reopen()
+    fn reopen(&self, words: &str) -> Result<(), OpenError> {
+        self.inner.reopen(words)
     }
 
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError> {

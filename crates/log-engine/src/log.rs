@@ -27,6 +27,8 @@ use crate::settings::Settings;
 use crate::storage::{CommitPoint, Storage};
 use crate::view::View;
 
+/// Looks within a lease, by whoever was overtaken, or begins while another process of its machine is ending.
+const PAUSES: u32 = 32;
 /// Look-ups of earlier entries at one time.
 const MAX_LOOKUPS: usize = 8;
 
@@ -54,7 +56,7 @@ struct Inner<L: Leaf> {
 }
 
 /// What keeps others out: of the key, and of the place.
-type Hold = (Signing, Box<dyn Send>);
+type Hold = (Arc<Signing>, Box<dyn Send>);
 
 struct Threads {
     sequencing: JoinHandle<Box<dyn CommitPoint>>,
@@ -114,8 +116,10 @@ impl<L: Leaf> Log<L> {
         let place = place.into();
         loop {
             match place.open(&settings).and_then(|storage| Self::start(storage, settings.clone())) {
-                // Somebody was a moment faster.
-                Err(OpenError::Held { .. }) if place.stands_by() => {}
+                // Somebody was a moment faster, or is not gone yet.
+                Err(OpenError::Held { .. }) if place.stands_by() => {
+                    std::thread::sleep(settings.lease / PAUSES)
+                }
                 opened => return opened,
             }
         }

@@ -15,7 +15,7 @@
 use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use sealog_tlog::SignedCheckpoint;
@@ -138,7 +138,7 @@ pub(crate) struct Signing {
     disk: Arc<dyn Disk>,
     first_seen: PathBuf,
     shared: bool,
-    _lock: Option<Box<dyn Any + Send + Sync>>,
+    lock: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
 impl Signing {
@@ -162,7 +162,21 @@ impl Signing {
                 }
             }
         }
-        Ok(Self { disk, first_seen: first_seen.to_owned(), shared: place.shared, _lock: lock })
+        Ok(Self { disk, first_seen: first_seen.to_owned(), shared: place.shared, lock: Mutex::new(lock) })
+    }
+
+    /// Remembers a checkpoint as [`remember`] does. And whoever began in a bucket while another process of this machine was
+    /// ending has the lock from the moment on that the other one is gone.
+    ///
+    /// # Errors
+    /// As [`remember`].
+    pub(crate) fn remember(&self, checkpoint: &[u8]) -> io::Result<()> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            *lock = self.disk.lock(&self.first_seen.with_extension("lock"))?;
+        }
+        drop(lock);
+        remember(self.disk.as_ref(), &self.first_seen, checkpoint)
     }
 
     /// The log has ended in order with this checkpoint: where nobody else signs, the memory is exact now.

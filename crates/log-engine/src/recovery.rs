@@ -146,8 +146,10 @@ fn refuse_unsigned(checkpoint: &[u8], name: &Path, settings: &Settings) -> Resul
     let Some(key) = settings.signers.first() else { return Ok(()) };
     let signed = SignedCheckpoint::parse(checkpoint).ok();
     let holds = signed.as_ref().is_some_and(|signed| {
-        let line = signed.note.signatures.first();
-        line.is_some_and(|line| key.has_signed(&signed.note.text, &line.bytes))
+        // Of a copy, others' lines may stand before it.
+        let mut lines = signed.note.signatures.iter();
+        let ours = lines.find(|line| line.name == key.name() && line.key_id == key.key_id());
+        ours.is_some_and(|line| key.has_signed(&signed.note.text, &line.bytes))
     });
     match holds {
         true => Ok(()),
@@ -217,9 +219,10 @@ fn apply_record<L: Leaf>(
     if checkpoint.origin != settings.origin {
         return disagree(Evidence::Origin, settings.origin.clone(), checkpoint.origin.clone());
     }
-    if let (Some(key), line) = (settings.signers.first(), signed.note.signatures.first())
-        && line.is_none_or(|line| line.name != key.name() || line.key_id != key.key_id())
+    if let (Some(key), lines) = (settings.signers.first(), &signed.note.signatures)
+        && !lines.iter().any(|line| line.name == key.name() && line.key_id == key.key_id())
     {
+        let line = lines.first();
         let found = line.map_or_else(|| "none".to_owned(), |line| key_text(&line.name, line.key_id));
         return disagree(Evidence::SignerKey, key_text(key.name(), key.key_id()), found);
     }

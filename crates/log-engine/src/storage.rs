@@ -139,6 +139,8 @@ pub(crate) trait Objects: Send + Sync {
 
 /// The file or object that says that nothing may be committed any more.
 pub(crate) const CLOSED: &str = "closed";
+/// What it says of a log that was put back to be read only: why it must not go on.
+pub(crate) const MAY_LACK: &str = "it was put back to be read, and its key may have signed more than it has";
 
 /// What each committed record is shown to.
 pub(crate) type Visit<'a> = dyn FnMut(&Record<'_>) -> Result<(), OpenError> + 'a;
@@ -176,11 +178,11 @@ pub(crate) trait Storage: Send {
     /// Why nothing may be committed here any more, if that was said; and where.
     fn closed(&self) -> Result<Option<(PathBuf, String)>, OpenError>;
 
-    /// Says so, durably.
+    /// Says so, durably; not where it was said in other words.
     fn close(&self, words: &str) -> Result<(), OpenError>;
 
-    /// Takes it back.
-    fn reopen(&self) -> Result<(), OpenError>;
+    /// Takes it back, where it was said in these words.
+    fn reopen(&self, words: &str) -> Result<(), OpenError>;
 
     /// Makes an empty place a log: its first record. A crash before the end leaves none.
     fn found(&mut self, first: &Commit<'_>) -> Result<(), OpenError>;

@@ -32,7 +32,7 @@ use crate::reading::{
 };
 use crate::recovery::nodes;
 use crate::settings::Settings;
-use crate::storage::{Commit, CommitError, Objects, Storage};
+use crate::storage::{CLOSED, Commit, CommitError, MAY_LACK, Objects, Storage};
 use crate::tree::FullFile;
 use crate::view::{LeafKind, Store};
 
@@ -82,6 +82,21 @@ pub enum TransferError {
         why: String,
         /// Entries of what was to be put back.
         found: u64,
+    },
+    /// What was given as the newest checkpoint is older than what is remembered beside the key.
+    #[error(
+        "the newest checkpoint given of {origin} has {given} entries, but its key has signed {remembered} ({})",
+        path.display()
+    )]
+    NewestTooOld {
+        /// The log.
+        origin: String,
+        /// What remembers more.
+        path: PathBuf,
+        /// Entries of that.
+        remembered: u64,
+        /// Entries of the newest one given.
+        given: u64,
     },
     /// A backup that is newer than its log.
     #[error("the backup has {backup} entries, the log only {found}")]
@@ -153,7 +168,7 @@ pub(crate) fn transfer_on<L: Leaf>(
     source.storage.close(&words)?;
     // A directory is locked; a bucket may have been taken by another meanwhile.
     if head_of(from)? != head {
-        source.storage.reopen()?;
+        source.storage.reopen(&words)?;
         return Err(OpenError::Held { place: source.name, by: String::new() }.into());
     }
     remember(first_seen, &bytes)?;
@@ -217,9 +232,6 @@ pub fn restore<L: Leaf>(
     restore_on::<L>(Arc::new(RealDisk), from, to, with)
 }
 
-/// Says of a log that is put back to be read only why it must not go on.
-const MAY_LACK: &str = "it was put back to be read, and its key may have signed more than it has";
-
 pub(crate) fn restore_on<L: Leaf>(
     disk: Arc<dyn Disk>,
     from: &dyn PublicFiles,
@@ -265,6 +277,7 @@ fn all_known(with: &Restoring<'_>, found: u64) -> Result<(Vec<Known>, Option<Tra
     let Restoring { identity, newest, .. } = with;
     let remembered = known(identity)?;
     let mark = memory::mark(&RealDisk, identity.first_seen)?;
+    let is_marked = mark.is_some();
     let doubt = match (newest.is_empty(), mark, &remembered) {
         (false, _, _) | (true, None, Some(_)) => None,
         (true, Some(mark), _) => Some(unsure(identity, mark, found)),
@@ -273,10 +286,24 @@ fn all_known(with: &Restoring<'_>, found: u64) -> Result<(Vec<Known>, Option<Tra
             Some(TransferError::Unremembered { origin, path, found })
         }
     };
+    let least = remembered.as_ref().map_or(0, |remembered| remembered.size);
     let mut known = Vec::from_iter(remembered);
+    let mut given = None;
     for (path, bytes) in *newest {
         let checkpoint = verify_checkpoint(bytes, path, Some(identity.key))?.checkpoint;
+        given = given.max(Some(checkpoint.size));
         known.push(Known { path: path.clone(), size: checkpoint.size, root: checkpoint.root });
+    }
+    // What is older than the memory says nothing of what came after it.
+    if let Some(given) = given.filter(|given| is_marked && *given < least) {
+        let path = identity.first_seen.to_owned();
+        let too_old = TransferError::NewestTooOld {
+            origin: identity.key.name().to_owned(),
+            path,
+            remembered: least,
+            given,
+        };
+        return Ok((known, Some(too_old)));
     }
     Ok((known, doubt))
 }
@@ -464,7 +491,7 @@ impl<'a> Target<'a> {
             }
             Place::Bucket(BucketPlace { bucket, local, .. }) => {
                 let local = Local::look(Arc::clone(&disk), local)?;
-                let storage = InBucket::create(Arc::clone(bucket), local, std::time::Duration::ZERO)?;
+                let storage = InBucket::receive(Arc::clone(bucket), local, std::time::Duration::ZERO)?;
                 compare = mark(bucket.as_ref(), &content.into())?;
                 Box::new(storage)
             }
@@ -504,7 +531,7 @@ impl<'a> Target<'a> {
         match closed {
             Some(words) => self.storage.close(words)?,
             // Of an attempt that was interrupted, when less was known.
-            None if self.writer.compare => self.storage.reopen()?,
+            None if self.writer.compare => self.storage.reopen(MAY_LACK)?,
             None => {}
         }
         let objects = &self.writer.objects;
@@ -544,7 +571,7 @@ fn mark(bucket: &dyn Bucket, content: &Bytes) -> Result<bool, OpenError> {
         Some(_) => return Err(taken(MARKER)),
         None => {}
     }
-    for prefix in ["public/", "wal/"] {
+    for prefix in [CLOSED, "public/", "wal/"] {
         if let Some(found) = bucket.list(prefix).map_err(io("list"))?.first() {
             return Err(taken(found));
         }

@@ -598,3 +598,39 @@ fn a_log_that_was_killed_is_opened_once_before_it_is_copied_or_frozen() {
     let element = frozen.view().element(309).unwrap().unwrap();
     assert!(EntryBytes(element[2..].to_vec()) == entry(309) || element.len() > 2);
 }
+
+/// A log that is put back to be read says so before it is one; an interruption after that is none of the last word.
+#[test]
+fn an_interrupted_restore_to_be_read_goes_on_in_a_bucket() {
+    let owner = Owner::new();
+    closed_log(&owner, 300);
+    back_up_now(&owner);
+    grow(&owner, &Place::from(&owner.dir()), 300..310);
+    let (key, seen) = (owner.verifier(), owner.first_seen());
+    let bucket = Arc::new(Memory::default());
+    let there = in_bucket(&bucket, &owner);
+    let files = public_files(&Place::from(&backup_of(&owner)));
+    let identity = Identity { key: &key, first_seen: &seen };
+    let with = Restoring { identity, frozen: true, newest: &[], beside: &nothing_beside };
+    let (mut closed, mut attempts) = (0, 0);
+    let copied = loop {
+        // Said again it counts again, so from then on each attempt may write one thing more.
+        bucket.fail_after(Some(1 + closed));
+        attempts += 1;
+        match restore::<EntryLeaf>(files.as_ref(), &there, &with) {
+            Ok(copied) => break copied,
+            Err(error) => assert!(
+                matches!(
+                    error,
+                    TransferError::Unsound(Unsound::Io { .. }) | TransferError::Open(OpenError::Io { .. })
+                ),
+                "{error}"
+            ),
+        }
+        closed += usize::from(bucket.objects().contains_key("closed"));
+        assert!(attempts < 50);
+    };
+    assert!(closed > 1 && copied.sound.size == 300, "{closed}");
+    bucket.fail_after(None);
+    assert!(matches!(Log::<EntryLeaf>::open(there, owner.settings()), Err(OpenError::Closed { .. })));
+}

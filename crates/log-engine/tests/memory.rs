@@ -108,9 +108,9 @@ fn after_a_kill_nothing_is_put_back_on_the_word_of_the_memory_alone() {
     assert!(matches!(refused, TransferError::Unsound(Unsound::Checkpoint { .. })), "{refused}");
     let fork = Owner { home: tempfile::tempdir().unwrap(), signer: Arc::clone(&owner.signer) };
     fork.create().close().unwrap();
-    grow(&fork, &fork.dir(), 1000..1100);
+    grow(&fork, &fork.dir(), 1000..1304);
     let refused = put_back(&owner, &new, &[checkpoint(&fork)], false).unwrap_err();
-    assert!(matches!(refused, TransferError::Unsound(Unsound::Root { size: 101, .. })), "{refused}");
+    assert!(matches!(refused, TransferError::Unsound(Unsound::Root { size: 305, .. })), "{refused}");
     assert!(!owner.dir().join("format").exists());
 
     assert_eq!(put_back(&owner, &new, &[last], false).unwrap(), 310);
@@ -293,4 +293,42 @@ fn a_clock_that_was_far_ahead_holds_certificates_back() {
         log.append(entry(1)).await.unwrap();
         log.close().unwrap();
     });
+}
+
+/// What is older than the memory says nothing of what was signed after it.
+#[test]
+fn a_newest_checkpoint_that_the_memory_is_ahead_of_lifts_no_doubt() {
+    let owner = Owner::new();
+    owner.create().close().unwrap();
+    grow(&owner, &owner.dir(), 1..200);
+    let early = checkpoint(&owner);
+    grow(&owner, &owner.dir(), 200..300);
+    let (backup, last) = (back_up_to(&owner, "backup"), checkpoint(&owner));
+    fs::write(mark(&owner), "running in elsewhere\n").unwrap();
+    fs::remove_dir_all(owner.dir()).unwrap();
+    let refused = put_back(&owner, &backup, std::slice::from_ref(&early), false).unwrap_err();
+    let too_old = matches!(refused, TransferError::NewestTooOld { given: 200, remembered: 300, .. });
+    assert!(too_old && !owner.dir().exists(), "{refused}");
+    assert_eq!(put_back(&owner, &backup, &[early, last], false).unwrap(), 300);
+    grow(&owner, &owner.dir(), 300..310);
+}
+
+/// A mirror may serve what witnesses have signed as well, in any order.
+#[test]
+fn a_checkpoint_with_another_signature_first_is_gone_on_from() {
+    let owner = Owner::new();
+    owner.create().close().unwrap();
+    grow(&owner, &owner.dir(), 1..300);
+    let backup = back_up_to(&owner, "backup");
+    let path = backup.join("checkpoint");
+    let path = if path.is_file() { path } else { backup.join("public/checkpoint") };
+    let text = fs::read_to_string(&path).unwrap();
+    let (body, lines) = text.split_once("\n\n").unwrap();
+    fs::write(&path, format!("{body}\n\n\u{2014} witness.example AAAAAAAAAAAAAAAAAAAA\n{lines}")).unwrap();
+    fs::remove_dir_all(owner.dir()).unwrap();
+    assert_eq!(put_back(&owner, &backup, &[], false).unwrap(), 300);
+    grow(&owner, &owner.dir(), 300..310);
+    // A line in its name that is not its own is none.
+    let first = fs::read_to_string(owner.public().join("checkpoint")).unwrap();
+    assert!(!first.contains("witness.example"));
 }

@@ -301,7 +301,7 @@ pub fn hint(error: &TransferError) -> Option<&'static str> {
             "give the newest checkpoint that anybody has of this log (a mirror, a monitor, somebody's bundle) with \
              --log NAME --newest-checkpoint FILE|URL",
         ),
-        TransferError::Unsure { .. } => Some(
+        TransferError::NewestTooOld { .. } | TransferError::Unsure { .. } => Some(
             "if that place is still there, start the log there and stop it once. If it is lost, ask everybody who reads \
              the log (mirrors, monitors, the newest bundles) for the newest checkpoint, and put the newest copy back by \
              `sealogd restore` with --log NAME and a --newest-checkpoint FILE|URL for each: docs/operations/logs.md",

@@ -15,7 +15,7 @@
 
 use sealog_bundle::{Bundle, EntryBody, Statement, TrustedRoot, json::Value};
 use sealog_crypto::{PublicKey, Scheme};
-use sealog_fuzz_targets::{TARGETS, bound, evidence, good, script::Script, worst};
+use sealog_fuzz_targets::{TARGETS, bound, evidence, good, messages, script::Script, worst};
 use sealog_pki::{Certificate, timestamp::TimeStampResp};
 use sealog_tlog::{SignedCheckpoint, note::KeyVerifier};
 use sealog_verify::Policy;
@@ -108,6 +108,9 @@ fn read(target: &str, input: &[u8]) {
         }
         "checksums" => drop(black_box(sealog_cli::outside::checksums(input))),
         "inspect" => drop(black_box(sealog_cli::outside::inspection(input))),
+        "relay_request" => messages::read_request(input),
+        "relay_answer" => messages::read_answer(input),
+        "head" => messages::read_head(input),
         other => panic!("how `{other}` is read is not known here"),
     }
 }

@@ -232,3 +232,21 @@ fn it_shows_itself_whatever_it_is_asked() {
     assert_eq!((head.base, head.segments, head.holder), (2, Vec::new(), None));
     assert_eq!(bucket.list(WAL).unwrap(), Vec::<String>::new());
 }
+
+/// Whoever comes second does not move the log, nor opens it again.
+#[test]
+fn a_bucket_is_closed_in_one_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = Arc::new(SimBucket::new(1));
+    let mut new = InBucket::create(Arc::clone(&bucket) as _, local(dir.path()), LEASE).unwrap();
+    new.found(&commit(0, b"log\n0\n\n", &[])).unwrap();
+    new.close("it was moved to B").unwrap();
+    new.close("it was moved to B").unwrap();
+    let refused = new.close("it was moved to C").unwrap_err();
+    assert!(matches!(&refused, OpenError::Closed { words, .. } if words == "it was moved to B"), "{refused}");
+    new.reopen("it was moved to C").unwrap();
+    assert_eq!(new.closed().unwrap().unwrap().1, "it was moved to B");
+    new.reopen("it was moved to B").unwrap();
+    assert_eq!(new.closed().unwrap(), None);
+    new.close("it was moved to C").unwrap();
+}

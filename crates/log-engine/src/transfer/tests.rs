@@ -7,7 +7,7 @@ use sealog_tlog::EntryLeaf;
 use super::*;
 use crate::disk::DiskFile;
 use crate::disk::around::{Around, Between, Change};
-use crate::storage::CLOSED;
+
 use crate::support::{Owner, append_all, entry, runtime};
 use crate::{Log, inspect, nothing_beside};
 
