@@ -423,7 +423,8 @@ pub(crate) fn open_index<L: Leaf>(
     Ok(worker)
 }
 
-/// Dedup keys of the leaves of full bundles.
+/// Dedup keys of the leaves of full bundles. Each is that of the entry in the tree: by the key of a damaged one, the entry would be
+/// taken for new.
 fn keys_of<L: Leaf>(store: &Store, leaves: Range<u64>) -> Result<Vec<[u8; 32]>, ReadError> {
     let width = u64::from(TILE_WIDTH);
     let bundles: Vec<_> = leaves
@@ -432,9 +433,25 @@ fn keys_of<L: Leaf>(store: &Store, leaves: Range<u64>) -> Result<Vec<[u8; 32]>, 
         .collect::<Result<_, _>>()?;
     let mut keys = Vec::new();
     for bundles in bundles.chunks(READ_AT_ONCE) {
-        for (bundle, elements) in bundles.iter().zip(store.elements(bundles)?) {
-            for element in elements {
-                keys.push(key_of::<L>(store, bundle.index() * width, &element)?);
+        let tiles: Vec<_> = bundles
+            .iter()
+            .map(|bundle| {
+                Tile::new(0, bundle.index(), TILE_WIDTH)
+                    .map_err(|_| damaged::<L>(store, bundle.index() * width))
+            })
+            .collect::<Result<_, _>>()?;
+        let read = store.elements(bundles)?.into_iter().zip(store.full_tiles(&tiles)?);
+        for (bundle, (elements, hashes)) in bundles.iter().zip(read) {
+            let first = bundle.index() * width;
+            let hashes = hashes.ok_or_else(|| damaged::<L>(store, first))?;
+            if elements.len() != hashes.len() {
+                return Err(damaged::<L>(store, first));
+            }
+            for (element, hash) in elements.iter().zip(hashes) {
+                if L::leaf_hash(element).ok() != Some(hash) {
+                    return Err(damaged::<L>(store, first));
+                }
+                keys.push(key_of::<L>(store, first, element)?);
             }
         }
     }
