@@ -75,13 +75,18 @@ fn what_is_missing_comes_from_the_bundles() {
     assert!(std::fs::read(&path).unwrap() == good);
     assert!((1..ENTRIES).all(|n| leaf_of(&worker, &view, &entry(n)).is_some()));
 
-    // Not from a bundle that is damaged itself.
+    // Not from a bundle that is damaged itself, in a length or in an entry.
     std::fs::remove_file(&path).unwrap();
     let bundle = owner.public().join("tile/entries/001");
-    let mut bytes = std::fs::read(&bundle).unwrap();
-    bytes[0] ^= 1;
-    std::fs::write(&bundle, bytes).unwrap();
-    let error = open().err().unwrap();
-    assert!(error.to_string().contains("tile/entries/001"), "{error}");
-    assert!(matches!(error, OpenError::Disagreement { evidence: Evidence::Tile, .. }));
+    let good = std::fs::read(&bundle).unwrap();
+    for at in [0, 1000] {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&bundle, bytes).unwrap();
+        let error = open().err().unwrap();
+        assert!(error.to_string().contains("tile/entries/001"), "{error}");
+        assert!(matches!(error, OpenError::Disagreement { evidence: Evidence::Tile, .. }));
+    }
+    std::fs::write(&bundle, good).unwrap();
+    drop(open().unwrap());
 }
