@@ -291,7 +291,7 @@ impl<'a> Stage<'a> {
             process::run(Command::new("date").args(["-u", "+%F"]), INIT_LIMIT)?.expect_success("date")?;
         let config = format!(
             "listen: [\"127.0.0.1:{port}\"]\ncheckpoints: {home}/checkpoints.db\nlogs:\n  - shortname: bench\n    inception: {}\n\
-             \x20   period: 100\n    submissionprefix: http://localhost\n    monitoringprefix: http://localhost/read\n\
+             \x20   period: 100\n    submissionprefix: https://localhost\n    monitoringprefix: https://localhost/read\n\
              \x20   roots: {home}/root.pem\n    secret: {home}/seed\n    cache: {home}/cache.db\n\
              \x20   localdirectory: {}\n    notafterstart: 2020-01-01T00:00:00Z\n    notafterlimit: 2100-01-01T00:00:00Z\n",
             today.trim(),
