@@ -22,7 +22,7 @@ use crate::{
     pkcs11::TokenError,
     run::{Running, Signals, Sockets},
     setup::{self, Made},
-    transfer::{self, Elsewhere, NothingMissing, UnknownLog, Way},
+    transfer::{self, Elsewhere, NotNewest, NothingMissing, UnknownLog, Way},
 };
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -426,6 +426,12 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<&'sta
     }
     if cause.is::<UnknownLog>() || cause.is::<NothingMissing>() {
         return Some((USAGE, None));
+    }
+    if cause.is::<NotNewest>() {
+        return Some((
+            USAGE,
+            Some("give a file with the log's checkpoint, a bundle with an entry of it, or its URL"),
+        ));
     }
     if let Some(error) = cause.downcast_ref::<TransferError>() {
         let status = match error {

@@ -59,6 +59,27 @@ pub struct UnknownLog {
 #[error("there is a log in each of its places already; nothing was changed")]
 pub struct NothingMissing;
 
+/// What was given as the newest checkpoint that others have is none.
+#[derive(Debug, thiserror::Error)]
+pub enum NotNewest {
+    /// Of another log, or something else.
+    #[error("there is no checkpoint of {origin} in {given}")]
+    Absent {
+        /// The name of the log's key.
+        origin: String,
+        /// The file or URL.
+        given: String,
+    },
+    /// A file that cannot be read.
+    #[error("reading {given}")]
+    Unread {
+        /// The file.
+        given: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
 fn one_of(logs: Vec<Described>, name: &str) -> Result<Described, UnknownLog> {
     let has = logs.iter().map(|log| log.name).collect::<Vec<_>>().join(", ");
     logs.into_iter().find(|log| log.name == name).ok_or_else(|| UnknownLog { asked: name.to_owned(), has })
@@ -190,20 +211,20 @@ fn found_elsewhere(
 ) -> anyhow::Result<Vec<(String, Bytes)>> {
     let mut found = Vec::new();
     for (name, at) in given {
-        let missing = || format!("there is no checkpoint of {} in {name}", log.key.name());
+        let absent = || NotNewest::Absent { origin: log.key.name().to_owned(), given: name.clone() };
         match at {
             Some(at) => {
                 let read =
                     at.read(&[CHECKPOINT_PATH.to_owned()]).with_context(|| format!("reading {name}"))?;
-                found.push((name.clone(), read.into_iter().next().flatten().with_context(missing)?));
+                found.push((name.clone(), read.into_iter().next().flatten().with_context(absent)?));
             }
             None => {
                 let content = files::read_bounded(Path::new(name), MAX_EVIDENCE);
-                let content = content.with_context(|| format!("reading {name}"))?;
+                let content = content.map_err(|source| NotNewest::Unread { given: name.clone(), source })?;
                 let before = found.len();
                 let checkpoints = checkpoints_in(content, log.key.name());
                 found.extend(checkpoints.into_iter().map(|bytes| (name.clone(), bytes)));
-                anyhow::ensure!(found.len() > before, missing());
+                anyhow::ensure!(found.len() > before, absent());
             }
         }
     }

@@ -64,6 +64,11 @@ fn main() -> ExitCode {
 fn dispatch(arguments: &[String]) -> Result<bool> {
     let house = House::find()?;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if words.iter().any(|word| ["--help", "-h"].contains(word)) {
+        let log = words.starts_with(&["bench", "log"]);
+        println!("{}", if log { bench::log::USAGE } else { USAGE });
+        return Ok(true);
+    }
     match words.as_slice() {
         ["test"] => steps::test(&house, steps::Extent::Whole),
         ["test", "--quick"] => steps::test(&house, steps::Extent::Quick),

@@ -174,8 +174,14 @@ fn after_a_kill_a_restore_asks_what_others_have_seen() {
     let words = said(&with(&lost, &stopped.dev().join("data/ctlog/public/checkpoint")), 1);
     assert!(words.contains("restoring rekor"), "{words}");
     fs::write(stopped.path("no.json"), "{}").unwrap();
-    let words = said(&with(&lost, &stopped.path("no.json")), 3);
-    assert!(words.contains("there is no checkpoint of localhost in "), "{words}");
+    for (given, expected) in [("no.json", "there is no checkpoint of localhost in "), ("no.file", "reading ")]
+    {
+        let words = said(&with(&lost, &stopped.path(given)), 2);
+        assert!(
+            words.contains(expected) && words.contains("hint: give a file with the log's checkpoint"),
+            "{words}"
+        );
+    }
     said(&stopped.sealogd("restore", &["--from", text(&lost), "--newest-checkpoint", text(&bundle)]), 2);
 
     said(&with(&lost, &bundle), 0);

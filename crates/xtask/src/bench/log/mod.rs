@@ -37,7 +37,7 @@ use requests::{Kind, Requests};
 use servers::{Server, Stage};
 
 const KINDS: [Kind; 5] = [Kind::BareKey, Kind::Certificate, Kind::Chain, Kind::PreChain, Kind::Timestamp];
-const USAGE: &str = "\
+pub(crate) const USAGE: &str = "\
 cargo xtask bench log [bare-key|certificate|add-chain|add-pre-chain|timestamp|tiles|store|ten-million]...
     store             our log of signatures in a bucket of versitygw, each PUT of which takes 2 ms more
     ten-million       our log of signatures filled to ten million entries (or --entries N), killed and started again;
@@ -45,8 +45,8 @@ cargo xtask bench log [bare-key|certificate|add-chain|add-pre-chain|timestamp|ti
 
     --quick           one number of clients, short runs
     --ours            no peers
-    --clients N       one number of clients for ours
-    --seconds S       how long each run of ours is measured
+    --clients N       one number of clients for ours, and for both who serve tiles
+    --seconds S       how long each run of ours, or of both who serve tiles, is measured
     --entries N       fill our log of signatures to N entries before it is killed and started again
     --sealogd PATH    another build of ours
     --against-bin sunlight=PATH, --against-bin tesseract=PATH
@@ -286,7 +286,7 @@ impl Bench {
         side.end(figures)?;
         let server = stage.ours()?;
         let ours = (server.address, server.service.id());
-        tiles::measure(figures, stage.scratch(), &stage.public_files(), ours, self.options.manner(FAST))
+        tiles::measure(figures, stage.scratch(), &stage.public_files(), ours, self.options.ours(FAST))
     }
 }
 
