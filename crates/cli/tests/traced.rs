@@ -30,6 +30,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -147,19 +148,21 @@ fn nothing_but_the_bundle_is_written() {
     }
     let instance = Instance::start();
     let trace = instance.path("trace");
-    let tracer = ["strace", "-f", "-y", "-s", "0", "-o", trace.to_str().unwrap(), "-e", CALLS];
+    // A file for each thread, so that no call is told in two halves.
+    let tracer = ["strace", "-ff", "-y", "-s", "0", "-o", trace.to_str().unwrap(), "-e", CALLS];
     let traced =
         instance.sign(&tracer, &instance.client).env("PATH", std::env::var_os("PATH").unwrap()).spawn();
     succeeds(traced.unwrap());
 
     let work = fs::canonicalize(instance.path("work")).unwrap();
-    let trace = fs::read_to_string(trace).unwrap();
+    let threads = fs::read_dir(instance.path("")).unwrap().map(|found| found.unwrap().path());
+    let threads = threads.filter(|path| path.to_str().unwrap().starts_with(trace.to_str().unwrap()));
+    let trace: String = threads.map(|thread| fs::read_to_string(thread).unwrap()).collect();
     let mut written = 0;
     let mut no_core = false;
     for line in trace.lines() {
-        // "PID call(…) = result", when nothing came in between.
-        let call = line.trim_start().split_once(' ').map_or(line, |(_, call)| call.trim_start());
-        let Some((name, rest)) = call.split_once('(') else { continue };
+        // "call(…) = result".
+        let Some((name, rest)) = line.split_once('(') else { continue };
         let temporary =
             |text: &str| text.contains(&format!("{}/.sealog-", work.display())) && text.contains(".tmp");
         match name {
@@ -285,18 +288,24 @@ fn the_key_is_gone_when_the_signature_goes_out() {
     let alive = Arc::new(Mutex::new(None));
     let after = Arc::new(Mutex::new(None));
 
+    // It may ask before its number is noted here.
+    let number = |process: &AtomicU32| loop {
+        match process.load(Ordering::SeqCst) {
+            0 => std::thread::sleep(Duration::from_millis(1)),
+            number => break number,
+        }
+    };
     let (of, found) = (Arc::clone(&process), Arc::clone(&alive));
     let ca = Between::open(instance.host_of("caUrls"), move |body| {
         let request: serde_json::Value = serde_json::from_slice(body).unwrap();
         let pem = STANDARD.decode(request["certificateSigningRequest"].as_str().unwrap()).unwrap();
         let csr = Csr::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();
-        *found.lock().unwrap() =
-            Some((csr.public_key().spki_der().to_vec(), Memory::of(of.load(Ordering::SeqCst))));
+        *found.lock().unwrap() = Some((csr.public_key().spki_der().to_vec(), Memory::of(number(&of))));
         true
     });
     let (of, found) = (Arc::clone(&process), Arc::clone(&after));
     let tsa = Between::open(instance.host_of("tsaUrls"), move |_| {
-        *found.lock().unwrap() = Some(Memory::of(of.load(Ordering::SeqCst)));
+        *found.lock().unwrap() = Some(Memory::of(number(&of)));
         true
     });
     let trust = instance.through(&ca, &tsa);

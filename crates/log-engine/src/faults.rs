@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sealog_tlog::{EntryBytes, EntryLeaf};
+use sealog_tlog::{EntryBytes, EntryLeaf, SignedCheckpoint};
 
 use crate::disk::DiskFile;
 use crate::disk::around::{Around, Between};
@@ -182,6 +182,11 @@ fn refuses_and_goes_on(fault: Fault) {
     });
 }
 
+/// Of the tree of a checkpoint in a file.
+fn size_in(checkpoint: &Path) -> u64 {
+    SignedCheckpoint::parse(std::fs::read(checkpoint).unwrap()).unwrap().checkpoint.size
+}
+
 #[test]
 fn a_full_disk_under_the_tiles_delays_them_and_stops_nothing() {
     let owner = Owner::new();
@@ -213,6 +218,10 @@ fn a_file_that_cannot_be_written_stops_the_log_and_the_next_start_has_everything
     let blocked = owner.public().join("tile/0");
     runtime().block_on(async {
         log.append(entry(0)).await.unwrap();
+        // So nothing is left to publish until there is another entry.
+        while size_in(&owner.public().join("checkpoint")) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         // Where a directory must be there is a file.
         let acknowledged = loop {
             std::fs::remove_dir_all(&blocked).ok();
@@ -280,7 +289,7 @@ fn entries_that_arrive_during_a_sync_share_the_next_one() {
         let disk = Disk::default();
         let log = Log::<EntryLeaf>::open_on(Arc::new(Around(disk.clone())), &owner.dir(), owner.settings())
             .unwrap();
-        *disk.slow.lock().unwrap() = Duration::from_millis(100);
+        *disk.slow.lock().unwrap() = Duration::from_secs(1);
         let before = disk.syncs_left.load(Ordering::SeqCst);
         append_all(&log, (0..500).map(entry).collect()).await;
         let syncs = before - disk.syncs_left.load(Ordering::SeqCst);
@@ -297,21 +306,22 @@ fn what_cannot_be_published_is_remembered_all_the_same() {
         // Writing there fails as on a full disk. The flusher removes it whenever it has failed.
         let stray = owner.public().join("tile/entries/.000.tmp");
         let block = || drop(std::os::unix::fs::symlink("/dev/full", &stray));
-        let remembered = || {
-            let bytes = std::fs::read(owner.first_seen()).unwrap();
-            sealog_tlog::SignedCheckpoint::parse(&bytes).unwrap().checkpoint.size
-        };
+        let remembered = || size_in(&owner.first_seen());
         block();
+        let (mut blocked, mut slack) = (Instant::now(), Duration::ZERO);
         append_all(&log, (0..300).map(entry).collect()).await;
         for _ in 0..500 {
+            slack = slack.max(blocked.elapsed());
             block();
+            blocked = Instant::now();
             if remembered() == 301 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(remembered(), 301);
-        assert!(!owner.public().join("tile/entries/000").exists());
+        // The flusher tries again after a second: on a busy machine it may find the way free.
+        assert!(!owner.public().join("tile/entries/000").exists() || slack > Duration::from_millis(500));
         assert!(log.failure().is_none());
         let _ = std::fs::remove_file(&stray);
         log.close().unwrap();

@@ -183,7 +183,7 @@ fn kill_again_and_again(home: &Path, port: Option<u16>, lives: u64) {
         command.env(HOME, home).env(LIFE, life.to_string()).envs(port.map(|port| (PORT, port.to_string())));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let (begun, first_line) = std::sync::mpsc::channel();
+        let (tell, acknowledged) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
             let (mut heard, mut line) = (Vec::new(), String::new());
             while lines.read_line(&mut line).is_ok_and(|n| n > 0) {
@@ -191,16 +191,16 @@ fn kill_again_and_again(home: &Path, port: Option<u16>, lives: u64) {
                 if let Some(said) =
                     line.strip_suffix('\n').and_then(|line| line.strip_prefix("acknowledged "))
                 {
-                    let _ = begun.send(());
+                    let _ = tell.send(());
                     heard.push(said.to_owned());
                 }
                 line.clear();
             }
             heard
         });
-        // Some lives end while the log is opened; the others at work.
-        if life % 8 > 1 {
-            first_line.recv_timeout(Duration::from_secs(60)).expect("the child got nothing done");
+        // Some lives end while the log is opened, others with the first entries or later.
+        for _ in 0..if life % 8 > 1 { 1 + life % 2 * 120 } else { 0 } {
+            acknowledged.recv_timeout(Duration::from_secs(60)).expect("the child got nothing done");
         }
         std::thread::sleep(Duration::from_millis(20 + 97 * (life % 5)));
         child.kill().unwrap();

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,36 @@ fn last_record(wal: &Path) -> (PathBuf, usize, usize) {
         }
     }
     panic!("no record in {}", wal.display());
+}
+
+/// What a machine that loses power would leave of a living log. Whatever the segments have is in them in order, so each block
+/// is read before those that come earlier: what is written meanwhile may end in the middle, but has no gaps.
+fn copy_at_a_moment(log: &Path, to: &Path) {
+    let segments = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(log.join("wal")).unwrap().map(|found| found.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for _ in 0..100 {
+        let names = segments();
+        copy_dir(&log.join("public"), &to.join("public"));
+        let _ = std::fs::remove_dir_all(to.join("wal"));
+        std::fs::create_dir_all(to.join("wal")).unwrap();
+        for name in names.iter().rev() {
+            let Ok(segment) = std::fs::File::open(log.join("wal").join(name)) else { continue };
+            let mut bytes = vec![0; usize::try_from(segment.metadata().unwrap().len()).unwrap()];
+            for (block, room) in bytes.chunks_mut(4096).enumerate().rev() {
+                segment.read_exact_at(room, 4096 * block as u64).unwrap();
+            }
+            std::fs::write(to.join("wal").join(name), bytes).unwrap();
+        }
+        // A segment is removed when all of it is published, perhaps after that was copied.
+        if segments().first() == names.first() {
+            return;
+        }
+    }
+    panic!("segments come and go faster than they can be copied");
 }
 
 /// The machine lost power while a record was being written, at every byte of it: the entry nobody was told of is gone,
@@ -117,9 +148,7 @@ fn at_any_moment_the_directory_holds_everything_acknowledged() {
             let told: Vec<_> = acknowledged.lock().unwrap().clone();
             let home = tempfile::tempdir().unwrap();
             let dir = home.path().join("log");
-            for part in ["wal", "public", "wal"] {
-                copy_dir(&owner.dir().join(part), &dir.join(part));
-            }
+            copy_at_a_moment(&owner.dir(), &dir);
             std::fs::copy(owner.dir().join("format"), dir.join("format")).unwrap();
             // The index of a moment before; a copy taken while it changes would be none.
             if round % 3 != 0 {
@@ -206,7 +235,10 @@ fn a_write_ahead_log_older_than_the_public_files_is_refused() {
 fn damage_to_what_was_committed_is_refused_and_named() {
     let owner = Owner::new();
     let rt = runtime();
-    let log = owner.create();
+    // One segment for all of it.
+    let mut own = owner.settings();
+    own.segment_bytes = 8 << 20;
+    let log = Log::<EntryLeaf>::create(&owner.dir(), own, Some(entry("seed"))).unwrap();
     for round in 0..4 {
         rt.block_on(append_all(&log, (0..150).map(|n| entry(format!("{round} {n}"))).collect()));
     }

@@ -137,9 +137,13 @@ fn a_large_file_is_hashed_once_whatever_the_number_of_keys() {
     let takes = |strangers: usize| {
         let rules = (0..strangers).map(stranger).chain([own.clone()]).collect();
         let policy = Policy::signers(1, rules).unwrap();
-        let start = std::time::Instant::now();
-        verifier.verify(&signed.bundle, &policy, &Artifact::from_bytes(&file)).unwrap();
-        start.elapsed()
+        let once = || {
+            let start = std::time::Instant::now();
+            verifier.verify(&signed.bundle, &policy, &Artifact::from_bytes(&file)).unwrap();
+            start.elapsed()
+        };
+        // Whatever else the machine does comes and goes.
+        [once(), once(), once()].into_iter().min().unwrap()
     };
     // Hashed for each key it would be two hundred times as long.
     let (one, many) = (takes(0), takes(200));
