@@ -33,7 +33,7 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const LIMIT_MS = 20000;
+const LIMIT_MS = 120000;
 
 async function code(mailbox, letter) {
   for (let tries = 0; tries < LIMIT_MS / 50; tries += 1) {
