@@ -18,7 +18,7 @@ const OUTPUT_LIMIT: u64 = 64 << 20;
 /// How often a running program is looked at.
 const POLL: Duration = Duration::from_micros(200);
 /// How long the output of a killed program is waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a service may take to stop when asked: `sealogd` lets what is under way end for some seconds. This and the
 /// limits of the steps only end what hangs; on a slow machine all takes a multiple of its usual time.
 const STOP_LIMIT: Duration = Duration::from_secs(60);

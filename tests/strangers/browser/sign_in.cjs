@@ -32,6 +32,7 @@ async function main([executablePath, url, email, answer]) {
     executablePath,
     args: FLAGS,
     headless: true,
+    timeout: LIMIT_MS,
     javaScriptEnabled: false,
   });
   try {

@@ -92,6 +92,7 @@ async function main([executablePath, url, file, pictures, own]) {
     executablePath,
     args: FLAGS,
     headless: true,
+    timeout: LIMIT_MS,
   });
   let count = 0;
   let examined = 0;
