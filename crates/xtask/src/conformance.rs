@@ -14,7 +14,7 @@ use crate::process;
 use crate::tally::Tally;
 
 /// The longest one verification may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Who signed the cases that do not say so themselves.
 pub(crate) const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/\
     .github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";

@@ -14,9 +14,9 @@ use crate::House;
 use crate::process::{self, Service};
 
 /// How long `dev` may take to say it is ready, keys and first log entries included.
-const READY_LIMIT: Duration = Duration::from_secs(30);
+const READY_LIMIT: Duration = Duration::from_secs(120);
 /// The longest a token may take.
-const TOKEN_LIMIT: Duration = Duration::from_secs(10);
+const TOKEN_LIMIT: Duration = Duration::from_secs(120);
 /// The address whose owner signs in the tests.
 pub(crate) const EMAIL: &str = "ada@example.com";
 

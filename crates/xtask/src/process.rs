@@ -2,23 +2,26 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 /// The longest output kept from one program.
 const OUTPUT_LIMIT: u64 = 64 << 20;
 /// How often a running program is looked at.
 const POLL: Duration = Duration::from_micros(200);
 /// How long the output of a killed program is waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long a service may take to stop when asked.
-const STOP_LIMIT: Duration = Duration::from_secs(12);
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a service may take to stop when asked: `sealogd` lets what is under way end for some seconds. This and the
+/// limits of the steps only end what hangs; on a slow machine all takes a multiple of its usual time.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a program did.
 pub(crate) struct Finished {
@@ -30,6 +33,8 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
     /// From start to end.
     pub(crate) took: Duration,
+    /// It was killed at the limit.
+    pub(crate) timed_out: bool,
 }
 
 impl Finished {
@@ -84,10 +89,11 @@ pub(crate) fn run_from(command: &mut Command, input: Stdio, limit: Duration) -> 
     };
     let stdout = late(outputs.0, &stdout);
     let mut stderr = late(outputs.1, &stderr);
-    if status.is_none() {
+    let timed_out = status.is_none();
+    if timed_out {
         stderr.push_str(&format!("\n{name} was stopped after {} s", limit.as_secs()));
     }
-    Ok(Finished { status: status.flatten(), stdout, stderr, took })
+    Ok(Finished { status: status.flatten(), stdout, stderr, took, timed_out })
 }
 
 /// From start to end of a program whose words nobody reads, with nothing between it and the clock: no pipe, no thread, no
@@ -221,10 +227,36 @@ impl Drop for Service {
     }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago.
+/// The sockets that keep the ports given out, until this process ends.
+static RESERVED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
+/// A port of this machine that nobody has, and that nobody is given who asks for any port, for as long as we run.
+///
+/// A socket bound to it, at every address, keeps it. It never listens, so a server that sets `SO_REUSEADDR`, as nearly
+/// all do, can still be told to listen there, and to whoever connects before, nobody does.
 pub(crate) fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-    Ok(listener.local_addr()?.port())
+    let socket = reserve().context("cannot reserve a port")?;
+    let port = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?.port();
+    RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+    Ok(port)
+}
+
+fn reserve() -> rustix::io::Result<OwnedFd> {
+    let open = |family| rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let both = || {
+        let socket = open(AddressFamily::INET6)?;
+        sockopt::set_ipv6_v6only(&socket, false)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        rustix::net::bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))?;
+        Ok(socket)
+    };
+    both().or_else(|_: rustix::io::Errno| {
+        // A machine without IPv6.
+        let socket = open(AddressFamily::INET)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
+        Ok(socket)
+    })
 }
 
 /// A directory that is removed when dropped.
@@ -279,9 +311,30 @@ mod tests {
     fn a_program_that_does_not_end_is_ended() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo begun; exec sleep 60"]);
-        let finished = run(&mut command, Duration::from_millis(300)).unwrap();
+        let finished = run(&mut command, Duration::from_secs(3)).unwrap();
         assert_eq!(finished.status, None);
-        assert!(finished.stdout == "begun\n" && finished.stderr.contains("was stopped"));
+        assert!(
+            finished.timed_out && finished.stdout == "begun\n" && finished.stderr.contains("was stopped")
+        );
         assert!(finished.took < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_free_port_is_given_to_nobody_else_and_can_be_listened_on() {
+        use std::net::TcpListener;
+        let ports: Vec<u16> = (0..200).map(|_| free_port().unwrap()).collect();
+        assert_eq!(ports.iter().collect::<std::collections::BTreeSet<_>>().len(), ports.len());
+        // Of some thousand ports, one of ours would be among these if they could be had.
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
+            for _ in 0..1000 {
+                // A machine may be without IPv6.
+                let Ok(other) = TcpListener::bind(address) else { break };
+                assert!(!ports.contains(&other.local_addr().unwrap().port()));
+            }
+        }
+        let port = ports[0];
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+        let listeners = ["127.0.0.1", "127.0.1.7"].map(|host| TcpListener::bind((host, port)).unwrap());
+        assert!(listeners.iter().all(|one| TcpStream::connect(one.local_addr().unwrap()).is_ok()));
     }
 }

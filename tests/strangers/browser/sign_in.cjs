@@ -22,7 +22,7 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const LIMIT_MS = 20000;
+const LIMIT_MS = 120000;
 // Address, agreement, and a page or two more; a page that asks for ever is a fault.
 const MOST_PAGES = 5;
 
@@ -32,6 +32,7 @@ async function main([executablePath, url, email, answer]) {
     executablePath,
     args: FLAGS,
     headless: true,
+    timeout: LIMIT_MS,
     javaScriptEnabled: false,
   });
   try {

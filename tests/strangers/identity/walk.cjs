@@ -33,7 +33,7 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const LIMIT_MS = 20000;
+const LIMIT_MS = 120000;
 
 async function code(mailbox, letter) {
   for (let tries = 0; tries < LIMIT_MS / 50; tries += 1) {
@@ -92,6 +92,7 @@ async function main([executablePath, url, file, pictures, own]) {
     executablePath,
     args: FLAGS,
     headless: true,
+    timeout: LIMIT_MS,
   });
   let count = 0;
   let examined = 0;

@@ -15,19 +15,33 @@ import subprocess
 import threading
 import time
 
-STOP_SECONDS = 10
-START_SECONDS = 30
-REQUEST_SECONDS = 60
+# These only end what hangs.
+STOP_SECONDS = 60
+START_SECONDS = 120
+REQUEST_SECONDS = 120
 
 
 def b64(data):
     return base64.b64encode(data).decode()
 
 
+RESERVED = []
+
+
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port that nobody has, and that nobody is given who asks for any port, for as long as this program runs.
+
+    A socket bound to it, at every address, keeps it. It never listens, so a server that sets SO_REUSEADDR, as all do
+    that are started here, can still be told to listen there.
+    """
+    both = socket.has_dualstack_ipv6()
+    keeper = socket.socket(socket.AF_INET6 if both else socket.AF_INET)
+    RESERVED.append(keeper)
+    if both:
+        keeper.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("::" if both else "0.0.0.0", 0))
+    return keeper.getsockname()[1]
 
 
 class Servers:
@@ -126,18 +140,38 @@ class Reply:
         return value.get(name) if isinstance(value, dict) else None
 
 
+# What comes of a request instead of an answer.
+UNANSWERED = (ConnectionError, http.client.HTTPException, TimeoutError)
+
+
 def ask(port, method, path, body=None, headers=None):
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
     try:
-        connection.request(method, path, body=body, headers=headers or {})
-        answer = connection.getresponse()
-        content = answer.read()
-        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
-    except (ConnectionError, http.client.HTTPException, TimeoutError) as error:
+        return exchange(connection, method, path, body, headers or {})[0]
+    except UNANSWERED as error:
         return Reply(0, {}, type(error).__name__.encode())
     finally:
         connection.close()
+
+
+def exchange(connection, method, path, body, headers):
+    """One request and its answer; whether the connection is good for another one."""
+    cut = None
+    try:
+        connection.request(method, path, body=body, headers=headers)
+    except ConnectionError as error:
+        # Whoever reads only the beginning answers that and hangs up: the answer may be there before the rest is sent.
+        if connection.sock is None:
+            raise
+        cut = error
+    try:
+        answer = connection.getresponse()
+        content = answer.read()
+    except UNANSWERED as error:
+        raise cut or error
+    reply = Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+    return reply, cut is None and not answer.will_close
 
 
 PRINTING = threading.Lock()
@@ -158,8 +192,12 @@ class Comparison:
 
     def ask(self, case, method, path, body=None, headers=None, media_type=True):
         """The same request to both; status, media type, error code and message are compared here."""
-        ours = ask(self.ours, method, path, body, headers)
-        theirs = ask(self.theirs, method, path, body, headers)
+        return self.note_answers(case, *self.answers(method, path, body, headers), media_type)
+
+    def answers(self, method, path, body=None, headers=None):
+        return ask(self.ours, method, path, body, headers), ask(self.theirs, method, path, body, headers)
+
+    def note_answers(self, case, ours, theirs, media_type=True):
         self.note(case, "status", ours.status, theirs.status)
         if media_type:
             self.note(case, "content type", ours.media_type, theirs.media_type)

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from common import REQUEST_SECONDS, Reply, ask
+from common import REQUEST_SECONDS, UNANSWERED, Reply, ask, exchange
 from generated import Generator, leaf_hash
 
 # A request to the peer waits for its next look at its checkpoint, which is up to a second away: only many requests in
@@ -40,17 +40,16 @@ class Caller:
         if fresh:
             connection = self.local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_SECONDS)
         try:
-            connection.request(request.method, request.path, body=body, headers=request.headers)
-            answer = connection.getresponse()
-            content = answer.read()
-        except (ConnectionError, http.client.HTTPException, TimeoutError) as error:
+            reply, lasts = exchange(connection, request.method, request.path, body, request.headers)
+        except UNANSWERED as error:
             connection.close()
             self.local.connection = None
             # A connection that stood idle may have been closed in the meantime; a new one is another matter.
             return Reply(0, {}, type(error).__name__.encode()) if fresh else self.answer(request)
-        if answer.will_close:
+        if not lasts:
+            connection.close()
             self.local.connection = None
-        return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+        return reply
 
 
 def index_of(reply):
@@ -70,7 +69,7 @@ def send_all(generator, total, ours, theirs):
     # Those of one moment first: all of a group are in flight before the first of it is answered.
     for requests in (sum(together, []) + alone, again):
         # The peer's own memory of what it has is a moment behind.
-        time.sleep(1)
+        time.sleep(3)
         sent = [(request, *(caller.send(request) for caller in callers)) for request in requests]
         answered += [(request, mine.result(), other.result()) for request, mine, other in sent]
     for caller in callers:

@@ -14,6 +14,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,7 +29,10 @@ from generated import JSON, PATH
 
 # Requests that follow from the seed.
 GENERATED = 5000
-FSCK_SECONDS = 30
+# Some seconds are usual. Damage may make it wait for ever, and then nothing is lost by giving up early.
+FSCK_SECONDS = 300
+DAMAGED_SECONDS = 30
+COPY_TRIES = 20
 ECDSA = {
     "PKIX_ECDSA_P256_SHA_256": (ec.SECP256R1, hashes.SHA256),
     "PKIX_ECDSA_P384_SHA_384": (ec.SECP384R1, hashes.SHA384),
@@ -307,11 +311,11 @@ def verifier_key(folder, keys):
     return key
 
 
-def fscked(fsck, key, place):
+def fscked(fsck, key, place, limit=FSCK_SECONDS):
     """What tessera's fsck finds. Its exit status is 0 whatever it found, and what it finds can make it wait for ever."""
     arguments = [fsck, "--ui=false", "--public_key", key, "--storage_url", place]
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=FSCK_SECONDS)
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=limit)
     except subprocess.TimeoutExpired as late:
         return f"waits for ever: {late.stderr}"
     return "sound" if "Successfully fsck'd log" in done.stderr and "fsck failed" not in done.stderr else done.stdout + done.stderr
@@ -324,14 +328,23 @@ def read_whole(log, fsck, folder, keys, places):
     # That it looks at all: one letter of a checkpoint changed in a copy of the peer's own log (without its database of
     # duplicates, which is large).
     copy = folder / "damaged"
-    shutil.copytree(folder / "storage" / "tile", copy / "tile")
+    for tries in range(COPY_TRIES):
+        try:
+            shutil.copytree(folder / "storage" / "tile", copy / "tile")
+            break
+        except (shutil.Error, FileNotFoundError):
+            # The peer, which still runs, removes the partial tiles of full ones when it likes.
+            shutil.rmtree(copy / "tile", ignore_errors=True)
+            if tries == COPY_TRIES - 1:
+                raise
+            time.sleep(0.5)
     shutil.copy(folder / "storage" / "checkpoint", copy)
     checkpoint = copy / "checkpoint"
     lines = checkpoint.read_text().split("\n")
     lines[2] = ("B" if lines[2][0] == "A" else "A") + lines[2][1:]
     checkpoint.chmod(0o600)
     checkpoint.write_text("\n".join(lines))
-    log.note("a damaged log", "as fsck finds it", fscked(fsck, key, f"file://{copy}/") == "sound", False)
+    log.note("a damaged log", "as fsck finds it", fscked(fsck, key, f"file://{copy}/", DAMAGED_SECONDS) == "sound", False)
 
 
 def by_hand(log):

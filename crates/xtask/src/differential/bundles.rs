@@ -15,7 +15,7 @@ use crate::strangers::{Client, Kind, Sealog, Stage, clients};
 const THOROUGH: Flips = Flips::Every(3);
 const SPARSE: Flips = Flips::About(5);
 /// The longest one signature may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 /// Of the suite's good bundles those that are changed, by shape: Rekor v1 and v2, messages and envelopes, keys.
 const CHANGED: [&str; 8] = [
     "happy-path-v0.1",

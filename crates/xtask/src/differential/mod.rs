@@ -9,6 +9,7 @@
 mod bundles;
 mod cases;
 mod disagreements;
+mod flips;
 mod mutants;
 mod roots;
 mod spelling;
@@ -41,7 +42,7 @@ const DOCUMENT: &str = "docs/reference/disagreements.md";
 /// Hard cases that the corpus has at least.
 const MIN_CORPUS: usize = 100;
 /// The longest it may take to write them: RSA keys are made.
-const WRITING_LIMIT: Duration = Duration::from_secs(120);
+const WRITING_LIMIT: Duration = Duration::from_secs(600);
 
 /// Installs the peers and compares the verifiers asked for (none: all).
 pub(crate) fn command(house: &House, only: &[&str]) -> Result<bool> {

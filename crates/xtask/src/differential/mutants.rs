@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::flips::Places;
 use super::tree::{Place, places};
 use crate::encoding;
 
@@ -66,11 +67,13 @@ pub(super) fn flips(document: &Value, density: Flips) -> Vec<Mutant> {
             Some(place.name()).filter(|name| BYTES.contains(name)).and_then(|_| encoding::base64(text));
         let encoded = bytes.is_some();
         let bytes = bytes.unwrap_or_else(|| text.as_bytes().to_vec());
-        let step = match density {
-            Flips::Every(step) => step,
-            Flips::About(count) => bytes.len().div_ceil(count).max(1),
+        // What is no DER has steady places only.
+        let Places { steady, others } = Places::of(&bytes);
+        let (step, others) = match density {
+            Flips::Every(step) => (step, others),
+            Flips::About(count) => (steady.len().div_ceil(count).max(1), Vec::new()),
         };
-        for at in (0..bytes.len()).step_by(step) {
+        for at in steady.into_iter().step_by(step).chain(others.into_iter().step_by(step)) {
             let mut changed = bytes.clone();
             if let Some(byte) = changed.get_mut(at) {
                 *byte ^= 1;

@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -13,11 +12,15 @@ use serde_json::Value;
 use crate::House;
 use crate::dev::until_ready;
 use crate::peers::Peers;
-use crate::process::{self, Scratch, Service};
-use crate::strangers::browser::Opener;
+use crate::process::{self, Scratch, Service, free_port};
+use crate::strangers::browser::{Opener, whole_lines};
 
 /// The longest one sign-in may take.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(300);
+/// The longest a program may take to listen, to ask for something, or to write a letter.
+pub(super) const ASK_LIMIT: Duration = Duration::from_secs(120);
+/// How often it is looked whether it has.
+const POLL: Duration = Duration::from_millis(50);
 
 /// All services of one configuration.
 pub(super) struct Instance<'a> {
@@ -37,11 +40,6 @@ pub(super) struct Waiting {
     opener: Opener,
     log: PathBuf,
     bundle: PathBuf,
-}
-
-/// A free port of this machine.
-pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl<'a> Instance<'a> {
@@ -162,27 +160,31 @@ impl Waiting {
 
     /// The page and the code of a device, as it printed them.
     pub(super) fn device(&self) -> Result<(String, String)> {
-        for _ in 0..400 {
+        let deadline = Instant::now() + ASK_LIMIT;
+        while Instant::now() < deadline {
             let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let mut lines = said.lines().map(str::trim).skip_while(|line| !line.starts_with("to sign in"));
+            // It writes piece by piece: half a code is a code.
+            let mut lines =
+                whole_lines(&said).lines().map(str::trim).skip_while(|line| !line.starts_with("to sign in"));
             if let (Some(_), Some(page), Some(_), Some(code)) =
                 (lines.next(), lines.next(), lines.next(), lines.next())
             {
                 return Ok((page.to_owned(), code.to_owned()));
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(POLL);
         }
         bail!("no device code:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default())
     }
 
     /// Types a line into its terminal once it has asked `times` times for one.
     pub(super) fn types(&mut self, times: usize, line: &str) -> Result<()> {
-        for _ in 0..400 {
+        let deadline = Instant::now() + ASK_LIMIT;
+        while Instant::now() < deadline {
             let said = std::fs::read_to_string(&self.log).unwrap_or_default();
             if said.matches("then Enter:").count() >= times {
                 return writeln!(self.keyboard, "{line}").context("nobody reads what is typed");
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(POLL);
         }
         bail!("nothing was asked for:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default())
     }
@@ -225,7 +227,7 @@ pub(super) fn node(
             }
         }
     });
-    match receiver.recv_timeout(Duration::from_secs(20)) {
+    match receiver.recv_timeout(ASK_LIMIT) {
         Ok(said) => Ok((service, said)),
         Err(_) => bail!("{script} did not say where it listens:\n{}", service.last_words()),
     }

@@ -7,16 +7,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::instance::{Instance, free_port};
+use super::instance::Instance;
 use crate::House;
 use crate::dev::write_secret;
 use crate::peers::{self, Peers};
-use crate::process::{self, Scratch, Service};
+use crate::process::{self, Scratch, Service, free_port};
 
 const VERSION: &str = "26.0.7";
 const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy";
 const SECRET: &str = "a secret of Keycloak and ours";
 const LIMIT: Duration = Duration::from_secs(300);
+/// The longest Keycloak may take to build itself and listen: some twenty seconds on an idle machine.
+const START_LIMIT: Duration = Duration::from_secs(400);
 
 /// Signs directly and behind ours, by browser and by device.
 pub(super) fn run(house: &House, peers: &Peers) -> Result<usize> {
@@ -154,6 +156,6 @@ fn start(home: &Path, scratch: &Scratch, port: u16, realm: &str) -> Result<Servi
         .spawn()
         .context("cannot start Keycloak")?;
     let mut service = Service::adopt("Keycloak", child, &log);
-    service.wait_for_port(port, Duration::from_secs(180))?;
+    service.wait_for_port(port, START_LIMIT)?;
     Ok(service)
 }

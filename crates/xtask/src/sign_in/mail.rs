@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::instance::{Instance as Services, free_port, node};
+use super::instance::{ASK_LIMIT, Instance as Services, node};
 use crate::House;
 use crate::dev::write_secret;
 use crate::peers::Peers;
-use crate::process::{self, Scratch, Service};
+use crate::process::{self, Scratch, Service, free_port};
 use crate::tally::short;
 
 const ADDRESS: &str = "grace@example.org";
@@ -34,7 +34,7 @@ impl MailServer {
         let openssl = |arguments: &str| {
             let mut command = Command::new("openssl");
             command.args(arguments.split(' ')).current_dir(scratch.path());
-            process::run(&mut command, Duration::from_secs(30))?.expect_success("openssl").map(drop)
+            process::run(&mut command, ASK_LIMIT)?.expect_success("openssl").map(drop)
         };
         openssl(
             "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout authority.key -out authority.pem",
@@ -74,7 +74,8 @@ impl MailServer {
 impl MailServer {
     /// The code of that letter, which may be on its way.
     fn code(&self, letter: usize) -> Result<String> {
-        for _ in 0..200 {
+        let deadline = Instant::now() + ASK_LIMIT;
+        while Instant::now() < deadline {
             let letters = self.letters();
             let text = letter.checked_sub(1).and_then(|at| letters.get(at)?.get("text")?.as_str());
             let is_code =
@@ -209,7 +210,8 @@ pub(super) fn without_tls(house: &House, peers: &Peers) -> Result<usize> {
         {"expect": ADDRESS},
     ]);
     instance.walk("browser", &waiting.address()?, &steps)?;
-    for _ in 0..200 {
+    let deadline = Instant::now() + ASK_LIMIT;
+    while Instant::now() < deadline {
         if instance.log().contains("a mail was not taken by the mail server") {
             ensure!(server.letters().is_empty(), "a letter went out in the clear: {:?}", server.letters());
             instance.stop()?;

@@ -10,7 +10,7 @@ use crate::dev::Dev;
 use crate::peers::Peers;
 use crate::process::{self, Scratch};
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Each line that begins with `held:` is a thing that held.
 pub(super) fn run(house: &House, peers: &Peers) -> Result<usize> {

@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::instance::{Instance, free_port, node};
+use super::instance::{Instance, node};
 use crate::House;
 use crate::dev::write_secret;
 use crate::peers::Peers;
-use crate::process::Scratch;
+use crate::process::{Scratch, free_port};
 
 /// With what the provider tells in UserInfo, as it usually does, and with everything in the identity token.
 pub(super) fn run(house: &House, peers: &Peers) -> Result<usize> {

@@ -19,9 +19,9 @@ use crate::dev::EMAIL;
 use crate::process::{self, Finished, Service};
 
 /// How long a program may take to name the address to open.
-const ADDRESS_LIMIT: Duration = Duration::from_secs(20);
+const ADDRESS_LIMIT: Duration = Duration::from_secs(120);
 /// How long the whole sign-in may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a person must have read before agreeing.
 const MUST_SAY: [&str; 2] = ["believes anyone", "public, for ever"];
@@ -124,7 +124,7 @@ fn sign_in(stage: &Stage<'_>, name: &str, mut command: Command, answer: &str) ->
     }
     let status = service.wait(LIMIT)?;
     let stderr = std::fs::read_to_string(&log).unwrap_or_default();
-    Ok(Finished { status, stdout: pages, stderr, took: started.elapsed() })
+    Ok(Finished { status, stdout: pages, stderr, took: started.elapsed(), timed_out: status.is_none() })
 }
 
 /// What the programs take for the person's browser.
@@ -140,7 +140,7 @@ impl Opener {
         std::fs::create_dir_all(folder)?;
         let noted = folder.join("address");
         let script = folder.join("xdg-open");
-        std::fs::write(&script, format!("#!/bin/sh\nprintf '%s' \"$1\" > '{}'\n", noted.display()))?;
+        std::fs::write(&script, format!("#!/bin/sh\nprintf '%s\\n' \"$1\" > '{}'\n", noted.display()))?;
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
         Ok(Self { folder: folder.to_path_buf(), script, noted })
     }
@@ -155,8 +155,8 @@ impl Opener {
         let deadline = Instant::now() + ADDRESS_LIMIT;
         while Instant::now() < deadline {
             let opened = std::fs::read_to_string(&self.noted).unwrap_or_default();
-            if !opened.is_empty() {
-                return Ok(opened);
+            if let Some(address) = whole_lines(&opened).lines().next() {
+                return Ok(address.to_owned());
             }
             let said = std::fs::read_to_string(log).unwrap_or_default();
             if let Some(printed) = device_address(&said) {
@@ -169,9 +169,15 @@ impl Opener {
     }
 }
 
+/// What was written up to the last line end: what follows may be half of something.
+pub(crate) fn whole_lines(said: &str) -> &str {
+    said.rfind('\n').and_then(|end| said.get(..=end)).unwrap_or_default()
+}
+
 /// The first address in what a program printed that leads to a device page.
 fn device_address(said: &str) -> Option<String> {
-    said.split_whitespace()
+    whole_lines(said)
+        .split_whitespace()
         .find(|word| word.starts_with("http") && word.contains("/device") && word.contains('='))
         .map(|word| word.trim_end_matches(['.', ',']).to_owned())
 }
@@ -185,6 +191,8 @@ mod tests {
         let said = "Enter the verification code ABCD in your browser at: \
             http://localhost:1/device?user_code=ABCD\nCode will be valid for 300 seconds";
         assert_eq!(device_address(said).as_deref(), Some("http://localhost:1/device?user_code=ABCD"));
-        assert_eq!(device_address("see http://localhost:1/auth?x=y"), None);
+        assert_eq!(device_address("see http://localhost:1/auth?x=y\n"), None);
+        // As far as it is written by now.
+        assert_eq!(device_address("go to\nhttp://localhost:1/device?user_code=AB"), None);
     }
 }

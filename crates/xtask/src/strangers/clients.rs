@@ -12,7 +12,7 @@ use crate::peers::Peers;
 use crate::process;
 
 /// The longest one signature or verification may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A program that signs, verifies, or both.
 pub(crate) trait Client {

@@ -11,7 +11,7 @@ use crate::dev::write_secret;
 use crate::process;
 
 /// The longest one call may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// The row of gRPC.
 pub(super) fn run(stage: &Stage<'_>, report: &mut Report) {

@@ -3,18 +3,20 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::report::{Check, Report};
 use super::{Kind, Outcome, Signed, Stage};
 use crate::House;
 use crate::dev::Dev;
-use crate::process;
+use crate::{http, process};
 
 /// The longest one reading may take, the growing log's included.
-const LIMIT: Duration = Duration::from_secs(110);
+const LIMIT: Duration = Duration::from_secs(600);
+/// How long files may take to follow a log that does not grow.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 /// Sizes at the edges of tiles, at which a growing log is read. It begins with one entry.
 const SIZES: [&str; 10] = ["1", "2", "3", "255", "256", "257", "511", "512", "513", "600"];
 /// How the checkpoints of a log of signatures are named on this machine.
@@ -127,8 +129,12 @@ fn certificates(stage: &Stage<'_>, signed: &[Signed<'_>], report: &mut Report) -
     submit.arg(url).arg(&key).arg(&origin);
     // The certificates of bundles have not been logged in their final form; each has the timestamp of its first.
     let bundles = signed.iter().filter(|signed| signed.kind == Kind::Blob).map(|signed| &signed.bundle);
-    report.accepts(check("logged again".to_owned()), process::run(submit.args(bundles), LIMIT));
-    report.accepts(check("from files".to_owned()), settled(&files, || read(&files)));
+    let again = process::run(submit.args(bundles), LIMIT);
+    let newest = newest(&again);
+    report.accepts(check("logged again".to_owned()), again);
+    let port = origin.rsplit(':').next().context("an address has a port")?.parse()?;
+    let read_files = || settled(&files, port, newest?).and_then(|()| read(&files));
+    report.accepts(check("from files".to_owned()), read_files());
     for (case, damage) in &CT_DAMAGES {
         let outcome = damaged(stage, &files, damage).and_then(|copy| read(&copy));
         report.refuses(check((*case).to_owned()), outcome, &[REFUSED]);
@@ -160,17 +166,31 @@ fn reader(stage: &Stage<'_>, mode: &str) -> Command {
     command
 }
 
-/// Asks once the files stand still: they follow the log at their own pace, tiles before the checkpoint.
-fn settled(files: &Path, ask: impl Fn() -> Outcome) -> Outcome {
-    let checkpoint = files.join("checkpoint");
-    let mut before = std::fs::read(&checkpoint)?;
+/// Where the newest of the entries stands that a program had logged, as it says itself.
+pub(super) fn newest(outcome: &Outcome) -> Result<u64> {
+    let said = outcome.as_ref().map(|finished| finished.stdout.as_str()).unwrap_or_default();
+    let newest = said.lines().find_map(|line| line.strip_prefix("newest "));
+    Ok(newest.context("nobody says where the newest entry stands")?.parse()?)
+}
+
+/// Waits until the files show all up to that entry, and are what the log itself, at that port, says: they follow it at
+/// their own pace, tiles before the checkpoint.
+pub(super) fn settled(files: &Path, port: u16, newest: u64) -> Result<()> {
+    let deadline = Instant::now() + SETTLE_LIMIT;
     loop {
-        std::thread::sleep(Duration::from_millis(500));
-        let now = std::fs::read(&checkpoint)?;
-        if now == before {
-            return ask();
+        let file = std::fs::read(files.join("checkpoint"))?;
+        let size = String::from_utf8_lossy(&file).lines().nth(1).map(str::to_owned).unwrap_or_default();
+        let says = http::ask(port, "GET", "/checkpoint", &[])?;
+        ensure!(says.status == 200, "the log's own checkpoint: {}", says.status);
+        if file == says.body && size.parse::<u64>()? > newest {
+            return Ok(());
         }
-        before = now;
+        ensure!(
+            Instant::now() < deadline,
+            "the files still have {size} entries {} s after entry {newest}",
+            SETTLE_LIMIT.as_secs()
+        );
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

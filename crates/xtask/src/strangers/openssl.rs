@@ -12,7 +12,7 @@ use super::{Outcome, Signed, Stage};
 use crate::{encoding, process};
 
 /// The longest one question may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The row of OpenSSL.
 pub(super) fn run(stage: &Stage<'_>, signed: &[Signed<'_>], report: &mut Report) {

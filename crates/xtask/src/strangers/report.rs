@@ -151,6 +151,7 @@ mod tests {
 
     fn finished(status: i32, said: &str) -> Outcome {
         Ok(Finished {
+            timed_out: false,
             status: Some(status),
             stdout: String::new(),
             stderr: said.to_owned(),

@@ -11,8 +11,8 @@ use super::report::{Check, Report};
 use super::{Kind, Outcome, Sealog, Stage};
 use crate::process::{self, Service};
 
-const LIMIT: Duration = Duration::from_secs(60);
-const START_LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(300);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// The row of SPIFFE.
 pub(super) fn run(stage: &Stage<'_>, ours: &Sealog, report: &mut Report) {

@@ -119,7 +119,7 @@ const SERVICES: [&str; 5] = ["rekor", "ctlog", "ca", "tsa", "oidc"];
 pub(super) fn metadata(house: &House) -> Result<Value> {
     let mut command = std::process::Command::new(env!("CARGO"));
     command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&house.root);
-    let limit = std::time::Duration::from_secs(60);
+    let limit = std::time::Duration::from_secs(300);
     let output = process::run(&mut command, limit)?.expect_success("cargo metadata")?;
     serde_json::from_str(&output).context("cargo metadata did not write JSON")
 }
@@ -128,7 +128,7 @@ pub(super) fn metadata(house: &House) -> Result<Value> {
 pub(super) fn resolved(house: &House) -> Result<Value> {
     let mut command = std::process::Command::new(env!("CARGO"));
     command.args(["metadata", "--locked", "--format-version", "1"]).current_dir(&house.root);
-    let limit = std::time::Duration::from_secs(60);
+    let limit = std::time::Duration::from_secs(300);
     let output = process::run(&mut command, limit)?.expect_success("cargo metadata")?;
     serde_json::from_str(&output).context("cargo metadata did not write JSON")
 }

@@ -311,6 +311,7 @@ func submit(ctx context.Context, words []string) error {
 		return fmt.Errorf("%d entries, then %d certificates, now %d entries", before, len(words[3:]), len(after.entries))
 	}
 	fmt.Printf("verified %d timestamps given again, %d of certificates\n", before, len(words[3:]))
+	fmt.Printf("newest %d\n", len(after.entries)-1)
 	return nil
 }
 

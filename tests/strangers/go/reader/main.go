@@ -24,7 +24,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-const limit = 100 * time.Second
+const limit = 9 * time.Minute
 
 func main() {
 	// What tessera's fsck has to say at length goes nowhere; its error comes back to us.

@@ -1,7 +1,7 @@
 // Asks a log of signatures over gRPC with the client that rekor-tiles' own module carries, and believes nothing of it.
 //
 //	rekor-grpc entries ADDRESS KEY_FILE     entries by key, by certificate, twice; then what the log serves of them
-//	rekor-grpc many ADDRESS COUNT           so many entries, over one connection, at once
+//	rekor-grpc many ADDRESS COUNT           so many entries, over one connection, at once; says where the newest stands
 //	rekor-grpc refuse ADDRESS CASE          one request that must be refused; says how it was
 package main
 
@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -68,7 +69,7 @@ func main() {
 }
 
 func run(mode, address, argument string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Minute)
 	defer cancel()
 	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -284,13 +285,18 @@ func width(name string, size uint64) string {
 // many logs so many entries.
 func (a *asker) many(count int) error {
 	numbers, failures := make(chan int), make(chan error, atOnce)
+	var newest atomic.Int64
 	for range atOnce {
 		go func() {
 			var first error
 			for number := range numbers {
 				request, err := a.signed(fmt.Appendf(nil, "entry %d", number))
+				var entry *rekor.TransparencyLogEntry
 				if err == nil {
-					_, err = a.log.CreateEntry(a.ctx, request)
+					entry, err = a.log.CreateEntry(a.ctx, request)
+				}
+				for old := newest.Load(); err == nil && entry.LogIndex > old; old = newest.Load() {
+					newest.CompareAndSwap(old, entry.LogIndex)
 				}
 				if err != nil && first == nil {
 					first = err
@@ -309,6 +315,7 @@ func (a *asker) many(count int) error {
 			first = err
 		}
 	}
+	fmt.Printf("newest %d\n", newest.Load())
 	return first
 }
 
