@@ -312,7 +312,8 @@ fn init_check_and_run_with_sealed_keys() {
 
     // A service that came later has no key before `init`.
     let more = dir.path().join("more.toml");
-    let table = "[oidc]\nlisten = '127.0.0.1:1'\nurl = 'http://localhost:1'\n";
+    let late = Reserved::new();
+    let table = format!("[oidc]\nlisten = '127.0.0.1:{0}'\nurl = 'http://localhost:{0}'\n", late.port());
     fs::write(&more, format!("{}{table}", fs::read_to_string(&config).unwrap())).unwrap();
     for command in ["check", "run"] {
         let text = said(&sealogd(&[command, "--config", more.to_str().unwrap()]), 2);

@@ -228,7 +228,9 @@ async fn instances_count_together() {
 #[test]
 fn a_shared_directory_is_there_and_nobody_elses() {
     let dir = tempfile::tempdir().unwrap();
-    let config = configured(dir.path(), "a", 5556, "http://localhost:5556", 25);
+    let [one, other]: [Reserved; 2] = Reserved::in_a_row();
+    let (port, url) = (one.port(), format!("http://localhost:{}", one.port()));
+    let config = configured(dir.path(), "a", port, &url, 25);
     let (state, config) = (dir.path().join("shared/state"), config.to_str().unwrap());
     said(&sealogd(&["init", "--config", config]), 0);
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
@@ -238,7 +240,7 @@ fn a_shared_directory_is_there_and_nobody_elses() {
     assert!(text.contains(&format!("oidc     remembers what waits in {}", state.display())), "{text}");
 
     // One more instance finds all but its own directory, which is no mistake; a second time it is.
-    let other = configured(dir.path(), "b", 5557, "http://localhost:5556", 25);
+    let other = configured(dir.path(), "b", other.port(), &url, 25);
     for (status, words) in [(0, "data     created"), (2, "nothing was changed")] {
         let told = said(&sealogd(&["init", "--config", other.to_str().unwrap()]), status);
         assert!(told.contains(words), "{told}");
