@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use sealog_testkit::Reserved;
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -371,10 +372,8 @@ fn a_service_that_is_not_there_is_named() {
     let home = Home::new();
     fs::create_dir(home.path().join("trust")).unwrap();
     home.write("trust/trusted_root.json", NOBODY.as_bytes());
-    let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let closed = Reserved::new();
+    let port = closed.port();
     home.write("trust/signing_config.json", services(&format!("http://127.0.0.1:{port}")).as_bytes());
     home.refuses(
         "sign app.txt --trust trust --no-browser",

@@ -10,6 +10,7 @@ use sealog_server::{
     run::{Running, Sockets},
     setup,
 };
+use sealog_testkit::Reserved;
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
 
@@ -50,7 +51,9 @@ async fn post(url: &str) -> u16 {
 async fn signatures_in_a_log_and_in_its_successor_verify() {
     let home = tempfile::tempdir().unwrap();
     let (home, dir) = (home.path(), home.path().join("dev"));
-    let (config, sockets) = dev::prepare(&dir, 0, Clock::system()).unwrap();
+    // Of `dev`, which comes back to them, and of the successor.
+    let ports: [Reserved; 6] = Reserved::in_a_row();
+    let (config, sockets) = dev::prepare(&dir, ports[0].port(), Clock::system()).unwrap();
     let running = Running::start(&config, Clock::system(), sockets).await.unwrap();
     let services = running.ready().services.clone();
     let (issuer, first) = (services["oidc"].to_string(), services["rekor"].to_string());
@@ -58,7 +61,7 @@ async fn signatures_in_a_log_and_in_its_successor_verify() {
     running.stop().await;
 
     // The first one ends now, and the other begins.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports[5].port();
     let now = sealog_bundle::UnixTime::from_seconds(Clock::system().unix_seconds()).to_string();
     let path = dev::config_path(&dir);
     let text =

@@ -10,6 +10,7 @@ use sealog_pki::{
     Certificate, ExtensionValues, San,
     issue::{AuthorityProfile, LeafProfile, Precert, Serial, precertificate, self_signed_root},
 };
+use sealog_testkit::Reserved;
 use sealog_tlog::{
     Checkpoint, Edge, Leaf, NoteSigner as _, SignedNote,
     ct::{CtEntry, CtLeaf, CtSubmission, log_id},
@@ -369,9 +370,9 @@ fn a_log_that_misbehaves_ends_the_watch_and_moves_nothing() {
 fn a_log_that_cannot_be_asked_is_not_accused() {
     let world = World::new();
     let root = world.directory.path().join("trusted_root.json");
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = Reserved::new();
     let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&root).unwrap()).unwrap();
-    document["ctlogs"][0]["baseUrl"] = format!("http://127.0.0.1:{closed}").into();
+    document["ctlogs"][0]["baseUrl"] = format!("http://127.0.0.1:{}", closed.port()).into();
     fs::write(&root, document.to_string()).unwrap();
     let output = world.once(&[]);
     ended(&output, 3);

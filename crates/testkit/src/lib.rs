@@ -23,6 +23,8 @@
 //! Keys follow from labels (RSA, P-521 and ML-DSA keys are drawn once in a process and label);
 //! serial numbers are counted. ECDSA signatures are drawn anew. The time is always an argument.
 //!
+//! For tests with real servers there are [`Reserved`] ports.
+//!
 //! Only tests may depend on this crate; nothing that is shipped does.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set its stage should stop at once")]
@@ -33,6 +35,8 @@ pub mod der;
 mod entry;
 mod log;
 mod person;
+#[cfg(unix)]
+mod reserved;
 mod seed;
 mod shape;
 mod sigstore;
@@ -44,6 +48,8 @@ pub use ct_log::{CtLog, SctForm};
 pub use entry::EntryForm;
 pub use log::{Log, LogKind};
 pub use person::{Person, Thing, content, set_signature, signature_of, statement};
+#[cfg(unix)]
+pub use reserved::Reserved;
 pub use seed::{key, serial};
 pub use shape::{KeyForm, Shape};
 pub use sigstore::{Signed, Signer, Sigstore};

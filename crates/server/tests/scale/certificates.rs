@@ -14,7 +14,7 @@ use sealog_tlog::ct::{CtEntry, DigitallySigned, Sct, leaf_index};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn sct(answer: &Value) -> Sct {
     let bytes = |name: &str| STANDARD.decode(answer[name].as_str().unwrap()).unwrap();

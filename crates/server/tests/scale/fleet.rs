@@ -2,18 +2,19 @@
 
 use super::s3::{BUCKET, credentials};
 use sealog_crypto::PublicKey;
+use sealog_testkit::Reserved;
 use sealog_tlog::note::KeyVerifier;
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-/// Short, for tests: three missed signs of life and the log is somebody else's.
-pub(crate) const LEASE: Duration = Duration::from_secs(2);
+/// Short, for tests, but no machine stands still for so long: three missed signs of life and the log is somebody else's.
+pub(crate) const LEASE: Duration = Duration::from_secs(6);
 /// The log's name.
 pub(crate) const HOST: &str = "localhost";
 /// That of the log which takes over from it.
@@ -25,6 +26,9 @@ pub(crate) struct Fleet {
     /// The log's table, and more of what stands in it.
     log: &'static str,
     more: String,
+    pub(crate) lease: Duration,
+    /// Its machines' ports: they are started late, and again.
+    ports: Mutex<Vec<Reserved>>,
 }
 
 /// How a machine is set up.
@@ -35,10 +39,6 @@ pub(crate) struct Machine {
     dir: PathBuf,
 }
 
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Fleet {
     pub(crate) fn new() -> Self {
         Self::of("rekor", String::new())
@@ -46,19 +46,31 @@ impl Fleet {
 
     /// Of the log of this table, with more in it.
     pub(crate) fn of(log: &'static str, more: String) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), log, more }
+        Self { dir: tempfile::tempdir().unwrap(), log, more, lease: LEASE, ports: Mutex::default() }
+    }
+
+    pub(crate) fn with_lease(lease: Duration) -> Self {
+        Self { lease, ..Self::new() }
+    }
+
+    /// A port that is kept for as long as this is.
+    fn port(&self) -> u16 {
+        let kept = Reserved::new();
+        let port = kept.port();
+        self.ports.lock().unwrap().push(kept);
+        port
     }
 
     fn machine(&self, name: &str, table: &str, s3: &str, store: &str, sequencer: bool) -> Machine {
         let dir = self.dir.path().join(name);
         fs::create_dir_all(&dir).unwrap();
-        let (port, internal) = (port(), port());
+        let (port, internal) = (self.port(), self.port());
         let (log, more) = (self.log, &self.more);
         let mut text = format!(
             "data_dir = \"data\"\nkeys_dir = \"keys\"\nplain_keys = true\n\n[{log}]\nlisten = \"127.0.0.1:{port}\"\n\
              url = \"http://{HOST}:1\"\n{more}\n{table}\n\n[{log}.store]\nurl = \"s3://{BUCKET}/{log}\"\nlease_seconds = {}\n{store}\n\
              options = {{ endpoint = \"{s3}\", allow_http = \"true\", region = \"us-east-1\" }}\n",
-            LEASE.as_secs()
+            self.lease.as_secs()
         );
         let internal_url = format!("http://127.0.0.1:{internal}");
         if sequencer {
@@ -100,14 +112,14 @@ impl Fleet {
 
     /// The log that takes over from the machine's, on that machine and in its role: a front end has the key of `like`.
     pub(crate) fn successor(&self, machine: &Machine, s3: &str, like: Option<&Machine>) -> Machine {
-        let (port, internal, log) = (port(), port(), self.log);
+        let (port, internal, log) = (self.port(), self.port(), self.log);
         let role = if like.is_some() { "role = \"front-end\"\n" } else { "" };
         let internal_url = format!("http://127.0.0.1:{internal}");
         let mut text = format!(
             "\n[[{log}.shards]]\nname = \"{log}-2\"\nstart = \"2026-01-01T00:00:00Z\"\nlisten = \"127.0.0.1:{port}\"\n\
              url = \"http://{SUCCESSOR}:1\"\n{role}\n[{log}.shards.store]\nurl = \"s3://{BUCKET}/{log}-2\"\nlease_seconds = {}\n\
              options = {{ endpoint = \"{s3}\", allow_http = \"true\", region = \"us-east-1\" }}\n",
-            LEASE.as_secs()
+            self.lease.as_secs()
         );
         match like {
             Some(like) => copy(&like.dir.join("keys"), &machine.dir.join("keys"), &[format!("{log}-2.pub")]),

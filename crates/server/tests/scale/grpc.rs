@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const CREATE: &str = "/dev.sigstore.rekor.v2.Rekor/CreateEntry";
 const CHECKPOINT: &str = "/dev.sigstore.rekor.v2.Rekor/GetCheckpoint";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A request nobody sent before, as a message and as JSON.
 fn request(key: &PrivateKey, what: &str) -> (Vec<u8>, String) {

@@ -185,7 +185,7 @@ impl Load {
             let begun = Instant::now();
             let mut size = 0;
             while size < newest {
-                assert!(begun.elapsed() < Duration::from_secs(20), "{size} of {newest} published");
+                assert!(begun.elapsed() < Duration::from_secs(60), "{size} of {newest} published");
                 size = checkpoint(&http, url, &self.key, &self.known).await;
             }
             let mut entries = Vec::new();

@@ -7,7 +7,7 @@ use super::{
 };
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(90);
 
 async fn works(s3: S3) {
     let fleet = Fleet::new();

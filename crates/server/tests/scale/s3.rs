@@ -1,8 +1,9 @@
 //! S3 servers of others, and a way to them that can be cut.
 #![allow(clippy::print_stderr, reason = "says why it was skipped")]
 
+use sealog_testkit::Reserved;
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -30,7 +31,7 @@ fn program(variable: &str, what: &str) -> Option<PathBuf> {
 /// A running S3 server with one empty bucket.
 pub(crate) struct S3 {
     child: Child,
-    port: u16,
+    port: Reserved,
     dir: tempfile::TempDir,
 }
 
@@ -43,7 +44,7 @@ impl S3 {
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let mut command = Command::new(program);
         command.args(["--access", KEY, "--secret", SECRET, "--quiet"]);
-        command.args(["--port", &format!("127.0.0.1:{port}"), "posix"]).arg(dir.path());
+        command.args(["--port", &format!("127.0.0.1:{}", port.port()), "posix"]).arg(dir.path());
         Some(Self::start(command, dir, port))
     }
 
@@ -58,7 +59,7 @@ impl S3 {
         let program = program("SEALOG_MOTO_SERVER", "moto's server (PyPI: moto[s3], flask, flask-cors)")?;
         let (dir, port) = Self::room();
         let mut command = Command::new(program.with_file_name("python"));
-        command.args(["-c", SERVE, &port.to_string()]);
+        command.args(["-c", SERVE, &port.port().to_string()]);
         let moto = Self::start(command, dir, port);
         let put = "import sys, urllib.request as r; r.urlopen(r.Request(sys.argv[1], method='PUT'))";
         let mut made = Command::new("python3");
@@ -78,28 +79,28 @@ impl S3 {
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let mut command = Command::new(program);
         command.args(["--access-key", KEY, "--secret-key", SECRET, "--host", "127.0.0.1"]);
-        command.args(["--port", &port.to_string()]).arg(dir.path());
+        command.args(["--port", &port.port().to_string()]).arg(dir.path());
         Some(Self::start(command, dir, port))
     }
 
-    fn room() -> (tempfile::TempDir, u16) {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        (tempfile::tempdir().unwrap(), port)
+    fn room() -> (tempfile::TempDir, Reserved) {
+        (tempfile::tempdir().unwrap(), Reserved::new())
     }
 
-    fn start(mut command: Command, dir: tempfile::TempDir, port: u16) -> Self {
+    fn start(mut command: Command, dir: tempfile::TempDir, port: Reserved) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let s3 = Self { child, port, dir };
+        let mut s3 = Self { child, port, dir };
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "the S3 server does not answer");
+        while TcpStream::connect(("127.0.0.1", s3.port())).is_err() {
+            assert!(s3.child.try_wait().unwrap().is_none(), "the S3 server has ended");
+            assert!(begun.elapsed() < Duration::from_secs(90), "the S3 server does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
         s3
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port())
     }
 
     /// An object, as versitygw keeps it.
@@ -108,7 +109,7 @@ impl S3 {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.port.port()
     }
 }
 

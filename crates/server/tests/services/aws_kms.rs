@@ -7,10 +7,11 @@ use super::{
     operator::{said, sealogd_in},
     pkcs11::{certificate_verifies, runtime, timestamp_verifies},
 };
+use sealog_testkit::Reserved;
 use serde_json::{Value, json};
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -23,7 +24,7 @@ const SERVICE: &str = "SEALOG_TEST_AWS";
 
 struct Moto {
     child: Child,
-    url: String,
+    port: Reserved,
 }
 
 impl Moto {
@@ -34,20 +35,25 @@ impl Moto {
             eprintln!("skipped: {PROGRAM} does not name moto's server (PyPI: moto[kms], flask, flask-cors)");
             return None;
         };
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Reserved::new();
         let child = Command::new(program)
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-H", "127.0.0.1", "-p", &port.port().to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let moto = Self { child, url: format!("http://127.0.0.1:{port}") };
+        let mut moto = Self { child, port };
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "moto does not answer");
+        while TcpStream::connect(("127.0.0.1", moto.port.port())).is_err() {
+            assert!(moto.child.try_wait().unwrap().is_none(), "moto has ended");
+            assert!(begun.elapsed() < Duration::from_secs(90), "moto does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(moto)
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port.port())
     }
 }
 
@@ -89,7 +95,7 @@ fn certificates_and_timestamps_are_signed_by_the_service() {
     let Ok(url) = std::env::var(SERVICE) else {
         let Some(moto) = Moto::start() else { return };
         let [id, secret] = credentials();
-        return again(test, &[id, secret, (SERVICE, PathBuf::from(&moto.url))]);
+        return again(test, &[id, secret, (SERVICE, PathBuf::from(moto.url()))]);
     };
     runtime().block_on(async {
         let (ca, tsa, ctlog) = (

@@ -53,26 +53,35 @@ impl Raw {
         true
     }
 
-    /// Frames that came back until the end of the connection, or a pause of a second.
-    async fn heard(&mut self) -> (Vec<(u8, Vec<u8>)>, bool) {
-        let mut bytes = Vec::new();
+    /// Frames that came back until they are what is waited for, or the connection's end, which is said, or too long.
+    async fn heard(&mut self, waited_for: impl Fn(&[Frame]) -> bool) -> (Vec<Frame>, bool) {
+        let (mut frames, mut bytes) = (Vec::new(), Vec::new());
         let mut chunk = vec![0; 64 * 1024];
-        let ended = loop {
-            match tokio::time::timeout(Duration::from_secs(1), self.0.read(&mut chunk)).await {
-                Err(_) => break false,
-                Ok(Err(_) | Ok(0)) => break true,
+        while !waited_for(&frames) {
+            match tokio::time::timeout(LONG, self.0.read(&mut chunk)).await {
+                Err(_) => break,
+                Ok(Err(_) | Ok(0)) => return (frames, true),
                 Ok(Ok(length)) => bytes.extend_from_slice(&chunk[..length]),
             }
-        };
-        let mut frames = Vec::new();
-        let mut rest = bytes.as_slice();
-        while rest.len() >= 9 {
-            let length = usize::from(rest[0]) << 16 | usize::from(rest[1]) << 8 | usize::from(rest[2]);
-            frames.push((rest[3], rest[9..(9 + length).min(rest.len())].to_vec()));
-            rest = &rest[(9 + length).min(rest.len())..];
+            while bytes.len() >= 9 {
+                let length = usize::from(bytes[0]) << 16 | usize::from(bytes[1]) << 8 | usize::from(bytes[2]);
+                if bytes.len() < 9 + length {
+                    break;
+                }
+                let rest = bytes.split_off(9 + length);
+                frames.push((bytes[3], bytes.split_off(9)));
+                bytes = rest;
+            }
         }
-        (frames, ended)
+        (frames, false)
     }
+}
+
+/// Its kind and what is in it.
+type Frame = (u8, Vec<u8>);
+
+fn ends(frame: &Frame) -> bool {
+    matches!(frame.0, RST_STREAM | GOAWAY)
 }
 
 async fn others_are_answered(sealog: &Sealog) {
@@ -107,7 +116,7 @@ async fn headers_without_end_end_the_connection() {
         let begun = frame(HEADERS, END_STREAM, 1, HEAD);
         let more = (0..100_000).map(|_| frame(CONTINUATION, 0, 1, &piece));
         let whole = raw.flood(std::iter::once(begun).chain(more)).await;
-        let (_, ended) = raw.heard().await;
+        let (_, ended) = raw.heard(|_| false).await;
         assert!(!whole || ended, "headers are read for ever");
     }
     // A list that ends, but is too long, is refused for itself.
@@ -115,13 +124,11 @@ async fn headers_without_end_end_the_connection() {
     let begun = frame(HEADERS, END_STREAM, 1, HEAD);
     let more = (0..5).map(|n| frame(CONTINUATION, if n == 4 { END_HEADERS } else { 0 }, 1, &one.repeat(100)));
     raw.flood(std::iter::once(begun).chain(more)).await;
-    let (frames, ended) = raw.heard().await;
     // `:status: 431`, in Huffman's code.
-    let status_431 = frames
-        .iter()
-        .any(|(kind, head)| *kind == HEADERS && head.starts_with(&[0x48, 0x83, 0x69, 0x90, 0xff]));
-    let refused = ended || status_431 || frames.iter().any(|(kind, _)| matches!(*kind, RST_STREAM | GOAWAY));
-    assert!(refused, "{frames:?}");
+    let is_431 = |(kind, head): &Frame| *kind == HEADERS && head.starts_with(&[0x48, 0x83, 0x69, 0x90, 0xff]);
+    let refused = |frames: &[Frame]| frames.iter().any(|frame| ends(frame) || is_431(frame));
+    let (frames, ended) = raw.heard(refused).await;
+    assert!(ended || refused(&frames), "{frames:?}");
     others_are_answered(&sealog).await;
 }
 
@@ -130,14 +137,19 @@ async fn streams_beyond_the_limit_are_refused() {
     const REFUSED: [u8; 4] = [0, 0, 0, 7];
     let sealog = Sealog::start().await;
     let mut raw = Raw::to(&sealog).await;
-    raw.flood((0..250).map(|n| frame(HEADERS, END_HEADERS, 2 * n + 1, &grpc_head()))).await;
-    let (frames, _) = raw.heard().await;
+    let many = (0..250).map(|n| frame(HEADERS, END_HEADERS, 2 * n + 1, &grpc_head()));
+    // Frames are answered one after the other: who hears this answered has heard all there is.
+    raw.flood(many.chain([frame(PING, 0, 0, &[7; 8])])).await;
+    let refusals = |frames: &[Frame]| {
+        frames.iter().filter(|(kind, code)| *kind == RST_STREAM && *code == REFUSED).count()
+    };
+    let answered = |frames: &[Frame]| frames.iter().any(|frame| *frame == (PING, vec![7; 8]));
+    let (frames, _) = raw.heard(|frames| answered(frames) && refusals(frames) >= 250 - 100).await;
     let settings = frames.iter().find(|(kind, payload)| *kind == SETTINGS && !payload.is_empty());
     // SETTINGS_MAX_CONCURRENT_STREAMS is 3.
     let told = settings.unwrap().1.chunks(6).any(|one| one == [0, 3, 0, 0, 0, 100]);
     assert!(told, "{settings:?}");
-    let refused = frames.iter().filter(|(kind, code)| *kind == RST_STREAM && *code == REFUSED).count();
-    assert_eq!(refused, 250 - 100);
+    assert_eq!(refusals(&frames), 250 - 100);
     others_are_answered(&sealog).await;
 }
 
@@ -162,8 +174,9 @@ async fn streams_opened_and_reset_at_once_end_the_connection() {
             [frame(HEADERS, END_HEADERS, stream, &head), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
         });
         let whole = raw.flood(floods).await;
-        let (frames, ended) = raw.heard().await;
-        let away = frames.iter().any(|(kind, _)| *kind == GOAWAY);
+        let away = |frames: &[Frame]| frames.iter().any(|(kind, _)| *kind == GOAWAY);
+        let (frames, ended) = raw.heard(away).await;
+        let away = away(&frames);
         assert!(!whole || ended || away, "resets are taken for ever");
         others_are_answered(&sealog).await;
     }

@@ -16,12 +16,13 @@ use sealog_server::{
     run::{Running, Sockets},
     setup,
 };
+use sealog_testkit::Reserved;
 use serde_json::{Value, json};
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A running instance.
 pub(crate) struct Sealog {
@@ -29,9 +30,32 @@ pub(crate) struct Sealog {
     pub(crate) dir: tempfile::TempDir,
     running: Option<Running>,
     admin: u16,
-    /// How much later it is for the services than for everyone else.
-    later_ms: Arc<AtomicU64>,
+    /// Of all of them, to come back to.
+    _ports: Vec<Reserved>,
+    time: Arc<Time>,
     pub(crate) client: reqwest::Client,
+}
+
+/// What time it is for the services.
+#[derive(Default)]
+struct Time {
+    /// How much later than for everyone else.
+    later_ms: AtomicU64,
+    /// When it stopped, if it did.
+    stopped_ms: AtomicU64,
+}
+
+impl Time {
+    fn clock(self: &Arc<Self>) -> Clock {
+        let this = Arc::clone(self);
+        Clock::of(move || {
+            let now = match this.stopped_ms.load(SeqCst) {
+                0 => Clock::system().unix_ms(),
+                stopped => stopped,
+            };
+            now + this.later_ms.load(SeqCst)
+        })
+    }
 }
 
 impl Sealog {
@@ -70,9 +94,11 @@ impl Sealog {
         prepare: impl FnOnce(&std::path::Path),
     ) -> Self {
         let issuer = Issuer::start("").await;
-        let mut sockets = Sockets::new();
+        let (mut sockets, mut ports) = (Sockets::new(), Vec::new());
         for name in ["ca", "rekor", "ctlog", "tsa", "admin"] {
-            sockets.insert(name, Bound::bind(Listen::Localhost(0)).unwrap());
+            let port = Reserved::new();
+            sockets.insert(name, Bound::bind(Listen::Localhost(port.port())).unwrap());
+            ports.push(port);
         }
         let admin = sockets["admin"].port();
         let path = dir.path().join("sealog.toml");
@@ -80,20 +106,27 @@ impl Sealog {
         prepare(&path);
         let config = Config::load(&path).unwrap();
         setup::init(&config, Clock::system()).unwrap();
-        let later_ms = Arc::new(AtomicU64::new(0));
-        let running = Running::start(&config, later(&later_ms), sockets).await.unwrap();
+        let time = Arc::<Time>::default();
+        let running = Running::start(&config, time.clock(), sockets).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { issuer, dir, running: Some(running), admin, later_ms, client }
+        Self { issuer, dir, running: Some(running), admin, _ports: ports, time, client }
     }
 
     /// Some time goes by for the services.
     pub(crate) fn wait(&self, time: Duration) {
-        self.later_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), SeqCst);
+        self.time.later_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), SeqCst);
     }
 
     /// The services' clock is right again.
     pub(crate) fn correct_clock(&self) {
-        self.later_ms.store(0, SeqCst);
+        self.time.later_ms.store(0, SeqCst);
+    }
+
+    /// From now on no time goes by for the services but what they [wait](Self::wait): nothing depends on how fast we are.
+    /// Says what time it is for them, in seconds.
+    pub(crate) fn stop_clock(&self) -> i64 {
+        self.time.stopped_ms.store(Clock::system().unix_ms(), SeqCst);
+        self.time.clock().unix_seconds()
     }
 
     pub(crate) fn url(&self, service: &str) -> String {
@@ -118,7 +151,7 @@ impl Sealog {
         line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }
 
-    /// Stops, and starts again from what is on disk, on other ports.
+    /// Stops, and starts again from what is on disk, on the same ports.
     pub(crate) async fn restart(&mut self) {
         let ports: Vec<(&'static str, u16)> = self
             .running
@@ -130,12 +163,12 @@ impl Sealog {
             .map(|(name, url)| (*name, url.authority().rsplit(':').next().unwrap().parse().unwrap()))
             .collect();
         self.running.take().unwrap().stop().await;
-        let sockets = ports
-            .into_iter()
-            .map(|(name, port)| (name, Bound::bind(Listen::Localhost(port)).unwrap()))
-            .collect();
+        let mut sockets = Sockets::new();
+        for (name, port) in ports {
+            sockets.insert(name, bound_again(port).await);
+        }
         let config = Config::load(&self.dir.path().join("sealog.toml")).unwrap();
-        self.running = Some(Running::start(&config, later(&self.later_ms), sockets).await.unwrap());
+        self.running = Some(Running::start(&config, self.time.clock(), sockets).await.unwrap());
     }
 
     pub(crate) fn client_dir(&self) -> std::path::PathBuf {
@@ -143,9 +176,20 @@ impl Sealog {
     }
 }
 
-fn later(by_ms: &Arc<AtomicU64>) -> Clock {
-    let by_ms = Arc::clone(by_ms);
-    Clock::of(move || Clock::system().unix_ms() + by_ms.load(SeqCst))
+/// A port that was listened on: programs that other tests start may hold our sockets for a moment before they begin.
+pub(crate) async fn bound_again(port: u16) -> Bound {
+    let begun = Instant::now();
+    loop {
+        match Bound::bind(Listen::Localhost(port)) {
+            Err(error)
+                if error.source.kind() == std::io::ErrorKind::AddrInUse
+                    && begun.elapsed() < Duration::from_secs(10) =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            bound => return bound.unwrap(),
+        }
+    }
 }
 
 fn configuration(sockets: &Sockets, issuer: &Issuer, top: &str, rekor: &str) -> String {

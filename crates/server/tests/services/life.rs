@@ -4,8 +4,9 @@ use super::{
     grpc::Grpc,
     harness::Sealog,
     openssl::Key,
-    operator::{Daemon, post, said, sealogd},
+    operator::{Daemon, DevPorts, post, said, sealogd},
 };
+use sealog_testkit::Reserved;
 use serde_json::Value;
 use std::{
     fs,
@@ -20,13 +21,17 @@ const FROZEN: &str = "This log has been frozen, please switch to the latest log.
 /// A `dev` instance that was stopped, with so many entries of ours.
 struct Stopped {
     dir: tempfile::TempDir,
+    /// Its services come back to them again and again.
+    _ports: DevPorts,
 }
 
 impl Stopped {
     fn with(entries: usize) -> Self {
-        let this = Self { dir: tempfile::tempdir().unwrap() };
-        this.running(|daemon| add(daemon, 0..entries));
-        this
+        let (dir, ports) = (tempfile::tempdir().unwrap(), Reserved::in_a_row());
+        let daemon = Daemon::dev_on(&ports, &dir.path().join("dev"));
+        add(&daemon, 0..entries);
+        stopped(daemon);
+        Self { dir, _ports: ports }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -45,9 +50,7 @@ impl Stopped {
     fn running<T>(&self, act: impl FnOnce(&Daemon) -> T) -> T {
         let daemon = Daemon::dev(&self.dev());
         let done = act(&daemon);
-        daemon.signal("-TERM");
-        let (code, _, text) = daemon.ended();
-        assert_eq!(code, Some(0), "{text}");
+        stopped(daemon);
         done
     }
 
@@ -61,6 +64,12 @@ impl Stopped {
         said(&output, 0);
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+fn stopped(daemon: Daemon) {
+    daemon.signal("-TERM");
+    let (code, _, text) = daemon.ended();
+    assert_eq!(code, Some(0), "{text}");
 }
 
 fn add(daemon: &Daemon, entries: std::ops::Range<usize>) -> Vec<Value> {
@@ -361,12 +370,9 @@ async fn a_log_takes_no_more_from_its_end_on() {
 fn a_successor_is_made_ahead_and_takes_over_at_its_start() {
     let stopped = Stopped::with(1);
     let plain = fs::read_to_string(stopped.config()).unwrap();
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = socket.local_addr().unwrap().port();
-    drop(socket);
-    let now = sealog_server::clock::Clock::system().unix_seconds();
-    let start = sealog_bundle::UnixTime::from_seconds(now + 6).to_string();
-    let shard = |name: &str, url: &str| {
+    let kept = Reserved::new();
+    let port = kept.port();
+    let shard = |name: &str, url: &str, start: &str| {
         format!(
             "\n[[rekor.shards]]\nname = \"{name}\"\nstart = \"{start}\"\nlisten = \"127.0.0.1:{port}\"\nurl = \"{url}\"\n"
         )
@@ -378,11 +384,14 @@ fn a_successor_is_made_ahead_and_takes_over_at_its_start() {
         ("rekor-../2", own.as_str(), "`name` must be `rekor-` and letters"),
         ("rekor-2", "http://localhost:9", "have one origin, localhost"),
     ] {
-        fs::write(stopped.config(), format!("{plain}{}", shard(name, url))).unwrap();
+        fs::write(stopped.config(), format!("{plain}{}", shard(name, url, "2100-01-01T00:00:00Z"))).unwrap();
         let words = said(&stopped.sealogd("check", &[]), 2);
         assert!(words.contains(expected), "{words}");
     }
-    fs::write(stopped.config(), format!("{plain}{}", shard("rekor-2", &own))).unwrap();
+    // Far enough away that a slow start is over by then.
+    let now = sealog_server::clock::Clock::system().unix_seconds();
+    let start = sealog_bundle::UnixTime::from_seconds(now + 10).to_string();
+    fs::write(stopped.config(), format!("{plain}{}", shard("rekor-2", &own, &start))).unwrap();
     let made = said(&stopped.sealogd("init", &[]), 0);
     assert!(made.contains("rekor-2  created") && made.contains("rekor    exists, left untouched"), "{made}");
 
@@ -414,7 +423,7 @@ fn a_successor_is_made_ahead_and_takes_over_at_its_start() {
         if second != first {
             break second;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "no other log has taken over");
+        assert!(begun.elapsed() < Duration::from_secs(30), "no other log has taken over");
         std::thread::sleep(Duration::from_millis(100));
     };
     assert_eq!(

@@ -1,6 +1,7 @@
 //! `sealogd` as an operator meets it: the real program, its words and its exit status.
 
 use super::openssl::{self, Key};
+use sealog_testkit::Reserved;
 use serde_json::Value;
 use std::{
     fs,
@@ -29,6 +30,9 @@ pub(crate) fn said(output: &Output, status: i32) -> String {
     text
 }
 
+/// One for each service of `dev`.
+pub(crate) type DevPorts = [Reserved; 5];
+
 /// A running `sealogd`, killed if a test fails.
 pub(crate) struct Daemon {
     child: Child,
@@ -55,6 +59,12 @@ impl Daemon {
 
     pub(crate) fn dev(dir: &Path) -> Self {
         Self::start(&["dev", "--dir", dir.to_str().unwrap()])
+    }
+
+    /// A new one on these ports, which it comes back to whenever it is started again.
+    pub(crate) fn dev_on(ports: &DevPorts, dir: &Path) -> Self {
+        let base = ports[0].port().to_string();
+        Self::start(&["dev", "--dir", dir.to_str().unwrap(), "--base-port", &base])
     }
 
     pub(crate) fn url(&self, service: &str) -> String {
@@ -98,9 +108,10 @@ fn what_was_acknowledged_survives_every_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("dev");
     let key = Key::p256();
+    let ports = Reserved::in_a_row();
     let mut urls = None;
     for signal in ["-TERM", "-KILL", "-KILL", "-TERM"] {
-        let daemon = Daemon::dev(&path);
+        let daemon = if urls.is_none() { Daemon::dev_on(&ports, &path) } else { Daemon::dev(&path) };
         assert_eq!(daemon.ready["event"], "ready");
         // URLs never change.
         assert_eq!(urls.get_or_insert(daemon.ready["services"].clone()), &daemon.ready["services"]);
@@ -110,7 +121,7 @@ fn what_was_acknowledged_survives_every_end() {
         assert_eq!(status, 201);
         daemon.signal(signal);
         let (code, took, text) = daemon.ended();
-        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(took < Duration::from_secs(15), "{took:?}");
         if signal == "-TERM" {
             assert_eq!(code, Some(0), "{text}");
         }
@@ -177,7 +188,8 @@ fn tokens_of_a_running_dev_instance_become_certificates() {
 fn a_directory_in_use_and_a_port_taken_are_said() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("dev");
-    let daemon = Daemon::dev(&path);
+    let ports = Reserved::in_a_row();
+    let daemon = Daemon::dev_on(&ports, &path);
     let text = said(&sealogd(&["dev", "--dir", path.to_str().unwrap()]), 3);
     assert!(text.contains("already in use by another process") && text.contains("hint: "), "{text}");
     daemon.signal("-TERM");
@@ -194,14 +206,14 @@ fn a_directory_in_use_and_a_port_taken_are_said() {
     assert!(text.contains("has format 99, this program knows formats up to 1"), "{text}");
 }
 
-/// A configuration with sealed keys and no identity provider.
-pub(crate) fn configured(dir: &Path) -> String {
-    let sockets: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+/// A configuration with sealed keys and no identity provider, and its ports.
+pub(crate) fn configured(dir: &Path) -> (String, [Reserved; 5]) {
+    let ports = [(); 5].map(|()| Reserved::new());
     let mut text = String::from(
         "data_dir = \"data\"\nkeys_dir = \"keys\"\nclient_dir = \"client\"\npassphrase_file = \"passphrase\"\n",
     );
-    for (name, socket) in ["rekor", "ctlog", "ca", "tsa"].iter().zip(&sockets) {
-        let port = socket.local_addr().unwrap().port();
+    for (name, port) in ["rekor", "ctlog", "ca", "tsa"].iter().zip(&ports) {
+        let port = port.port();
         text.push_str(&format!(
             "[{name}]\nlisten = \"127.0.0.1:{port}\"\nurl = \"https://{name}.example.com\"\n"
         ));
@@ -209,21 +221,21 @@ pub(crate) fn configured(dir: &Path) -> String {
             text.push_str("[[ca.issuers]]\nissuer = \"https://accounts.example.com\"\ntype = \"email\"\n");
         }
     }
-    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let admin = format!("127.0.0.1:{}", ports[4].port());
     text.push_str(&format!("[admin]\nlisten = \"{admin}\"\n"));
     let path = dir.join("sealog.toml");
     fs::write(&path, text).unwrap();
-    fs::write(dir.join("admin"), admin.to_string()).unwrap();
+    fs::write(dir.join("admin"), admin).unwrap();
     let passphrase = dir.join("passphrase");
     fs::write(&passphrase, "correct horse battery staple\n").unwrap();
     fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
-    path.to_str().unwrap().to_owned()
+    (path.to_str().unwrap().to_owned(), ports)
 }
 
 #[test]
 fn check_says_where_any_upstream_vouches_for_anybody() {
     let dir = tempfile::tempdir().unwrap();
-    let config = configured(dir.path());
+    let (config, _ports) = configured(dir.path());
     let plain = fs::read_to_string(&config).unwrap();
     let upstream = "[[oidc.upstreams]]\nname = 'corp'\ntype = 'keycloak'\nissuer = 'https://a.example/realms/corp'\n\
                     client_id = 'sealog'\n";
@@ -257,7 +269,7 @@ fn check_says_where_any_upstream_vouches_for_anybody() {
 #[test]
 fn init_check_and_run_with_sealed_keys() {
     let dir = tempfile::tempdir().unwrap();
-    let config = configured(dir.path());
+    let (config, _ports) = configured(dir.path());
     let text = said(&sealogd(&["run", "--config", &config]), 2);
     assert!(text.contains("there is no instance in") && text.contains("sealogd init"), "{text}");
     assert!(!dir.path().join("data").exists(), "run makes nothing");
@@ -300,7 +312,8 @@ fn init_check_and_run_with_sealed_keys() {
 
     // A service that came later has no key before `init`.
     let more = dir.path().join("more.toml");
-    let table = "[oidc]\nlisten = '127.0.0.1:1'\nurl = 'http://localhost:1'\n";
+    let late = Reserved::new();
+    let table = format!("[oidc]\nlisten = '127.0.0.1:{0}'\nurl = 'http://localhost:{0}'\n", late.port());
     fs::write(&more, format!("{}{table}", fs::read_to_string(&config).unwrap())).unwrap();
     for command in ["check", "run"] {
         let text = said(&sealogd(&[command, "--config", more.to_str().unwrap()]), 2);
@@ -405,24 +418,39 @@ fn a_request_half_sent_is_answered_before_the_end() {
     let authority = daemon.url("rekor").strip_prefix("http://").unwrap().to_owned();
     let body = Key::p256().log_request(b"an artifact").to_string();
     let (first, second) = body.split_at(body.len() / 2);
-    let mut stream = TcpStream::connect(&authority).unwrap();
-    let head = format!(
-        "POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
+    let mut stream = begun(&authority, body.len());
     stream.write_all(first.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
     daemon.signal("-TERM");
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(TcpStream::connect(&authority).is_err(), "nobody new is let in");
+    let asked = Instant::now();
+    while TcpStream::connect(&authority).is_ok() {
+        assert!(asked.elapsed() < Duration::from_secs(5), "somebody new is let in");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     stream.write_all(second.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     let (code, took, text) = daemon.ended();
     assert_eq!(code, Some(0), "{text}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(!text.contains(CUT), "{text}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+/// What is said of connections that would have to be waited for too long.
+const CUT: &str = "connections still busy after 7s were cut";
+
+/// A request of which the service has read the head, and waits for the body.
+fn begun(authority: &str, length: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(authority).unwrap();
+    let head = format!(
+        "POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\nexpect: 100-continue\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = vec![0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
 }
 
 #[test]
@@ -430,13 +458,12 @@ fn a_client_that_never_ends_does_not_hold_up_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = Daemon::dev(&dir.path().join("dev"));
     let authority = daemon.url("rekor").strip_prefix("http://").unwrap().to_owned();
-    let mut stream = TcpStream::connect(&authority).unwrap();
-    let head =
-        format!("POST /api/v2/log/entries HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\n{{");
-    stream.write_all(head.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    let mut stream = begun(&authority, 100);
+    stream.write_all(b"{").unwrap();
     daemon.signal("-TERM");
     let (code, took, text) = daemon.ended();
     assert_eq!(code, Some(0), "{text}");
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(text.contains(CUT), "{text}");
+    // Bodies alone have 20 seconds.
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }

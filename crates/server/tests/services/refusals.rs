@@ -9,17 +9,17 @@ use super::{
 use serde_json::json;
 use std::{
     io::Write,
-    sync::{Mutex, OnceLock},
+    sync::{Mutex, Once},
 };
 
 /// Everything that any test of this process had logged since the first asked for it.
-static LOG: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 struct ToLog;
 
 impl Write for ToLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOG.get().unwrap().lock().unwrap().extend_from_slice(bytes);
+        LOG.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
@@ -29,19 +29,19 @@ impl Write for ToLog {
 
 /// The lines that name this issuer.
 fn logged(issuer: &str) -> String {
-    let log = LOG.get().unwrap().lock().unwrap();
+    let log = LOG.lock().unwrap();
     let text = String::from_utf8_lossy(&log).into_owned();
     text.lines().filter(|line| line.contains(issuer)).collect::<Vec<_>>().join("\n")
 }
 
 fn listen() {
-    LOG.get_or_init(|| {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
         let _ = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::INFO)
             .with_ansi(false)
             .with_writer(|| ToLog)
             .try_init();
-        Mutex::default()
     });
 }
 

@@ -7,6 +7,7 @@ use sealog_server::{
     run::{Running, Sockets},
     setup::{self, Made},
 };
+use sealog_testkit::Reserved;
 use serde_json::Value;
 use std::{
     fs,
@@ -17,7 +18,10 @@ use std::{
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::operator::{said, sealogd};
+use super::{
+    harness::bound_again,
+    operator::{said, sealogd},
+};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -57,7 +61,7 @@ async fn mail_server() -> (u16, Mailbox) {
 
 /// The code in the newest letter, once there are so many.
 async fn code(mailbox: &Mailbox, letters: usize) -> String {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if let Some(letter) = mailbox.lock().unwrap().get(letters - 1) {
             return letter
                 .lines()
@@ -76,6 +80,8 @@ async fn code(mailbox: &Mailbox, letters: usize) -> String {
 struct One {
     config: PathBuf,
     port: u16,
+    /// The same, to come back to.
+    _port: Reserved,
     running: Option<Running>,
     client: reqwest::Client,
 }
@@ -93,10 +99,10 @@ fn configured(dir: &Path, name: &str, port: u16, url: &str, mail: u16) -> PathBu
 }
 
 impl One {
-    async fn start(config: PathBuf, bound: Bound) -> Self {
-        let port = bound.port();
+    async fn start(config: PathBuf, port: Reserved) -> Self {
+        let bound = Bound::bind(Listen::Localhost(port.port())).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut one = Self { config, port, running: None, client };
+        let mut one = Self { config, port: port.port(), _port: port, running: None, client };
         one.run(bound).await;
         one
     }
@@ -109,7 +115,7 @@ impl One {
 
     async fn restart(&mut self) {
         self.running.take().unwrap().stop().await;
-        self.run(Bound::bind(Listen::Localhost(self.port)).unwrap()).await;
+        self.run(bound_again(self.port).await).await;
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
@@ -148,7 +154,7 @@ impl One {
 
 async fn both(dir: &Path) -> (One, One, Mailbox) {
     let (mail, mailbox) = mail_server().await;
-    let [first, second] = [(); 2].map(|()| Bound::bind(Listen::Localhost(0)).unwrap());
+    let [first, second] = [(); 2].map(|()| Reserved::new());
     let url = format!("http://localhost:{}", first.port());
     let configs = [("a", first.port()), ("b", second.port())]
         .map(|(name, port)| configured(dir, name, port, &url, mail));
@@ -222,7 +228,9 @@ async fn instances_count_together() {
 #[test]
 fn a_shared_directory_is_there_and_nobody_elses() {
     let dir = tempfile::tempdir().unwrap();
-    let config = configured(dir.path(), "a", 5556, "http://localhost:5556", 25);
+    let [one, other]: [Reserved; 2] = Reserved::in_a_row();
+    let (port, url) = (one.port(), format!("http://localhost:{}", one.port()));
+    let config = configured(dir.path(), "a", port, &url, 25);
     let (state, config) = (dir.path().join("shared/state"), config.to_str().unwrap());
     said(&sealogd(&["init", "--config", config]), 0);
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
@@ -232,7 +240,7 @@ fn a_shared_directory_is_there_and_nobody_elses() {
     assert!(text.contains(&format!("oidc     remembers what waits in {}", state.display())), "{text}");
 
     // One more instance finds all but its own directory, which is no mistake; a second time it is.
-    let other = configured(dir.path(), "b", 5557, "http://localhost:5556", 25);
+    let other = configured(dir.path(), "b", other.port(), &url, 25);
     for (status, words) in [(0, "data     created"), (2, "nothing was changed")] {
         let told = said(&sealogd(&["init", "--config", other.to_str().unwrap()]), status);
         assert!(told.contains(words), "{told}");
