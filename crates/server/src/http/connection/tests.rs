@@ -1,4 +1,5 @@
-//! Both protocols on one connection, and those that stop half way.
+//! Both protocols on one connection, and those that stop half way. Nothing here waits for anything but time, which goes on
+//! when there is nothing left to do: how busy the machine is changes nothing.
 
 use super::*;
 use bytes::Bytes;
@@ -81,7 +82,7 @@ async fn get(send: &SendRequest<Bytes>, path: &str) -> Result<String, h2::Error>
     Ok(String::from_utf8(text).unwrap())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_protocol_is_answered_in_its_own() {
     for both in [true, false] {
         let mut one = served(both);
@@ -101,7 +102,7 @@ async fn each_protocol_is_answered_in_its_own() {
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 "), "{said:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_stops_half_way_is_let_go() {
     let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     // The head of a HEADERS frame of 16 bytes, and four of them.
@@ -122,7 +123,7 @@ async fn who_stops_half_way_is_let_go() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_idler_is_told_to_go_and_a_worker_is_not() {
     let two = served(true);
     let send = http2(two.client).await;
@@ -135,7 +136,7 @@ async fn an_idler_is_told_to_go_and_a_worker_is_not() {
     assert!(ends(two.task).await >= SHORT.head / 2, "cut off right after its answer");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_never_takes_an_answer_is_let_go() {
     let two = served(true);
     let (send, connection) =
@@ -151,7 +152,7 @@ async fn who_never_takes_an_answer_is_let_go() {
     drop(body);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_being_answered_is_answered_before_the_stop() {
     let answered = Arc::new(AtomicBool::new(false));
     let two = served(true);
@@ -175,7 +176,7 @@ async fn what_is_being_answered_is_answered_before_the_stop() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_takes_back_what_was_asked_is_cut_off() {
     let two = served(true);
     let send = http2(two.client).await;
