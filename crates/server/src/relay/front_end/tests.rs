@@ -296,7 +296,7 @@ async fn no_more_wait_than_may() {
         assert!(std::future::poll_fn(|cx| Poll::Ready(appended.as_mut().poll(cx).is_pending())).await);
         waiting.push(appended);
         let taken = async {
-            while n <= SLOTS && front_end.queue.capacity() < 2 {
+            while n <= SLOTS && front_end.queue.capacity() < front_end.queue.max_capacity() {
                 tokio::task::yield_now().await;
             }
         };
