@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use hyper::rt::Timer as _;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn each_rings_in_its_time_and_not_before() {
         const STEP: Duration = Duration::from_millis(50);
         let deadlines = Deadlines::default();
@@ -73,13 +73,13 @@ mod tests {
         drop(first);
         // Later than the one that was dropped, which the timer is still set for.
         deadlines.sleep(3 * STEP).await;
-        assert!(begun.elapsed() >= 3 * STEP);
+        assert_eq!(begun.elapsed(), 3 * STEP);
         let mut late = deadlines.sleep(1000 * STEP);
         assert!(once(late.as_mut()).await.is_pending());
         drop(late);
         // Sooner.
         tokio::time::timeout(100 * STEP, deadlines.sleep(STEP)).await.expect("the sooner one is kept");
-        assert!(begun.elapsed() >= 4 * STEP);
+        assert_eq!(begun.elapsed(), 4 * STEP);
     }
 
     async fn once(mut sleep: Pin<&mut dyn hyper::rt::Sleep>) -> Poll<()> {

@@ -108,7 +108,15 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    #[tokio::test]
+    /// Until it is given up, in time that stands still while anything is done.
+    async fn given_up<T: AsyncWrite + Unpin>(ours: &mut Impatient<T>, bytes: usize) -> Duration {
+        let begun = Instant::now();
+        let error = ours.write_all(&vec![7; bytes]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_reader_that_stops_is_given_up_and_a_slow_one_is_not() {
         const PATIENCE: Duration = Duration::from_millis(300);
         let (ours, mut theirs) = tokio::io::duplex(10);
@@ -122,12 +130,12 @@ mod tests {
         });
         let mut ours = Impatient::new(ours, PATIENCE);
         ours.write_all(&[7; 18]).await.unwrap();
+        ours.flush().await.unwrap();
         let _theirs = reading.await.unwrap();
-        let error = ours.write_all(&[7; 18]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(given_up(&mut ours, 18).await, PATIENCE);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_takes_byte_by_byte_is_given_up_in_the_end() {
         const PATIENCE: Duration = Duration::from_millis(100);
         let (ours, mut theirs) = tokio::io::duplex(10);
@@ -138,13 +146,12 @@ mod tests {
             }
         });
         let mut ours = Impatient::new(ours, PATIENCE);
-        let error = ours.write_all(&[7; 10_000]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(given_up(&mut ours, 10_000).await, PATIENCE * PATIENCE_FACTOR);
         drop(ours);
         reading.await.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_has_taken_all_begins_anew() {
         const PATIENCE: Duration = Duration::from_millis(300);
         let (ours, mut theirs) = tokio::io::duplex(10);

@@ -1,6 +1,8 @@
-//! Both protocols on one connection, and those that stop half way.
+//! Both protocols on one connection, and those that stop half way. Nothing here waits for anything but time, which goes on
+//! when there is nothing left to do: how busy the machine is changes nothing.
 
 use super::*;
+use crate::http::stall::{LEAST_RATE, PATIENCE_FACTOR};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use std::sync::atomic::AtomicBool;
@@ -26,7 +28,10 @@ struct Served {
     task: JoinHandle<()>,
 }
 
-/// `/slow` answers after a second, `/never` never, the rest at once.
+/// Bytes of an answer that is counted while it is under way, and that fits into no window.
+const LARGE: usize = 100_000;
+
+/// `/slow` answers after a second, `/never` never, the rest at once, `/large` with many bytes.
 fn served(both: bool) -> Served {
     let (client, server) = duplex(64 * 1024);
     let stop = watch::Sender::new(false);
@@ -35,6 +40,7 @@ fn served(both: bool) -> Served {
         match request.uri().path() {
             "/slow" => tokio::time::sleep(Duration::from_secs(1)).await,
             "/never" => std::future::pending().await,
+            "/large" => return Response::new(Body::from(vec![b'a'; LARGE])),
             _ => {}
         }
         Response::new(Body::from(format!("{:?}", request.version())))
@@ -63,7 +69,12 @@ async fn said(client: &mut DuplexStream) -> String {
 }
 
 async fn http2(client: DuplexStream) -> SendRequest<Bytes> {
-    let (send, connection) = h2::client::handshake(client).await.unwrap();
+    // An answer that waits holds up no other: the window of them all is larger than that of one.
+    let (send, connection) = h2::client::Builder::new()
+        .initial_connection_window_size(1 << 20)
+        .handshake::<_, Bytes>(client)
+        .await
+        .unwrap();
     tokio::spawn(async move {
         let _ = connection.await;
     });
@@ -76,12 +87,14 @@ async fn get(send: &SendRequest<Bytes>, path: &str) -> Result<String, h2::Error>
     let mut body = answer.await?.into_body();
     let mut text = Vec::new();
     while let Some(data) = body.data().await {
-        text.extend_from_slice(&data?);
+        let data = data?;
+        body.flow_control().release_capacity(data.len())?;
+        text.extend_from_slice(&data);
     }
     Ok(String::from_utf8(text).unwrap())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_protocol_is_answered_in_its_own() {
     for both in [true, false] {
         let mut one = served(both);
@@ -101,7 +114,7 @@ async fn each_protocol_is_answered_in_its_own() {
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 "), "{said:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_stops_half_way_is_let_go() {
     let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     // The head of a HEADERS frame of 16 bytes, and four of them.
@@ -122,7 +135,7 @@ async fn who_stops_half_way_is_let_go() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_idler_is_told_to_go_and_a_worker_is_not() {
     let two = served(true);
     let send = http2(two.client).await;
@@ -135,7 +148,7 @@ async fn an_idler_is_told_to_go_and_a_worker_is_not() {
     assert!(ends(two.task).await >= SHORT.head / 2, "cut off right after its answer");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_never_takes_an_answer_is_let_go() {
     let two = served(true);
     let (send, connection) =
@@ -151,7 +164,35 @@ async fn who_never_takes_an_answer_is_let_go() {
     drop(body);
 }
 
-#[tokio::test]
+/// Whatever else it asks for meanwhile. An answer that was taken counts no more.
+#[tokio::test(start_paused = true)]
+async fn who_takes_half_of_an_answer_is_let_go_and_who_takes_all_is_not() {
+    let all = SHORT.reader * PATIENCE_FACTOR + Duration::from_secs(LARGE as u64 / LEAST_RATE);
+    for takes_all in [true, false] {
+        let two = served(true);
+        let send = http2(two.client).await;
+        let begun = Instant::now();
+        let held = if takes_all {
+            assert_eq!(get(&send, "/large").await.unwrap().len(), LARGE);
+            None
+        } else {
+            let request = Request::get("http://localhost/large").body(()).unwrap();
+            let (answer, _) = send.clone().ready().await.unwrap().send_request(request, true).unwrap();
+            Some(answer.await.unwrap())
+        };
+        while begun.elapsed() < all * 2 && get(&send, "/").await.is_ok() {
+            tokio::time::sleep(SHORT.head / 2).await;
+        }
+        let took = begun.elapsed();
+        match takes_all {
+            true => assert!(took >= all * 2, "cut off after {took:?}"),
+            false => assert!(took >= all && took <= all + SHORT.head * 2, "{took:?}"),
+        }
+        drop(held);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_being_answered_is_answered_before_the_stop() {
     let answered = Arc::new(AtomicBool::new(false));
     let two = served(true);
@@ -175,7 +216,7 @@ async fn what_is_being_answered_is_answered_before_the_stop() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_takes_back_what_was_asked_is_cut_off() {
     let two = served(true);
     let send = http2(two.client).await;

@@ -144,7 +144,7 @@ impl World {
 
     /// The code in the newest letter, once there are so many.
     async fn code(&self, letters: usize) -> String {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if let Some(letter) = self.mailbox.lock().unwrap().get(letters - 1) {
                 let line = letter.lines().skip_while(|line| *line != "Your code is").nth(2).unwrap();
                 return line.trim().to_owned();
