@@ -15,6 +15,8 @@
 //! A swap whose answer was lost is settled by reading the head again: it is ours, or still the old one (then the same
 //! swap is tried again: of the same bytes it does not matter which attempt arrives), or another's.
 
+#[cfg(test)]
+mod between;
 pub(crate) mod head;
 mod objects;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Instant;
 use sealog_tlog::{EntryLeaf, Leaf as _};
 use tokio::sync::oneshot;
 
+use super::between::{Asked, Between};
 use super::*;
 use crate::Log;
 use crate::assembly::{Parts, assemble};
@@ -16,66 +17,25 @@ use crate::sequencer::Item;
 use crate::sim::bucket::SimBucket;
 use crate::support::{Owner, entry, runtime};
 
-/// A way to a bucket on which something happens just before an object is asked for the `nth` time.
-struct Meanwhile {
-    bucket: SimBucket,
-    key: String,
+/// A way to the bucket on which something happens just before an object is asked for the `nth` time, and whether it has.
+fn meanwhile(
+    bucket: &SimBucket,
+    key: &str,
     nth: usize,
-    asked: AtomicUsize,
-    what: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Meanwhile {
-    fn new(bucket: &SimBucket, key: &str, nth: usize, what: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        let (bucket, key) = (bucket.clone(), key.to_owned());
-        Arc::new(Self {
-            bucket,
-            key,
-            nth,
-            asked: AtomicUsize::new(0),
-            what: Mutex::new(Some(Box::new(what))),
-        })
-    }
-}
-
-impl Bucket for Meanwhile {
-    fn get(&self, key: &str) -> io::Result<Option<Object>> {
-        if key == self.key && self.asked.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
-            let what = self.what.lock().unwrap().take().unwrap();
-            what();
+    what: impl FnOnce() + Send + 'static,
+) -> (Arc<dyn Bucket>, Arc<AtomicBool>) {
+    let (key, asked, what) = (key.to_owned(), AtomicUsize::new(0), Mutex::new(Some(what)));
+    let happened = Arc::<AtomicBool>::default();
+    let happens = Arc::clone(&happened);
+    let look = move |asking: Asked<'_>| {
+        let it_is = matches!(asking, Asked::Get(name) if name == key);
+        if it_is && asked.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+            what.lock().unwrap().take().unwrap()();
+            happens.store(true, Ordering::SeqCst);
         }
-        self.bucket.get(key)
-    }
-
-    fn get_many(&self, keys: &[String]) -> io::Result<Vec<Option<Bytes>>> {
-        keys.iter().map(|key| Ok(self.get(key)?.map(|object| object.bytes))).collect()
-    }
-
-    fn is_there(&self, key: &str) -> io::Result<bool> {
-        self.bucket.is_there(key)
-    }
-
-    fn put_many(&self, objects: &[(String, Bytes)]) -> io::Result<()> {
-        self.bucket.put_many(objects)
-    }
-
-    fn put_if(&self, key: &str, bytes: &Bytes, state: Option<&Version>) -> Result<Version, PutError> {
-        self.bucket.put_if(key, bytes, state)
-    }
-
-    fn delete_many(&self, keys: &[String]) -> io::Result<()> {
-        self.bucket.delete_many(keys)
-    }
-
-    fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        self.bucket.list(prefix)
-    }
-
-    fn name(&self) -> String {
-        self.bucket.name()
-    }
-
-    fn wait(&self, _: Duration) {}
+        Ok(())
+    };
+    (Arc::new(Between { bucket: bucket.clone(), look }), happened)
 }
 
 fn place(bucket: Arc<dyn Bucket>, local: &Path) -> Place {
@@ -137,10 +97,10 @@ fn who_is_overtaken_before_it_has_published_stands_by() {
         log.close().unwrap();
     };
     // Read to be compared, to see whether there is something to publish, and to be replaced.
-    let way = Meanwhile::new(&bucket, "public/checkpoint", 3, overtake);
+    let (way, happened) = meanwhile(&bucket, "public/checkpoint", 3, overtake);
     let place = place(Arc::clone(&way) as _, &owner.home.path().join("local"));
     let opened = Log::<EntryLeaf>::open(place, owner.settings());
-    assert!(way.what.lock().unwrap().is_none());
+    assert!(happened.load(Ordering::SeqCst));
     assert!(matches!(opened, Err(OpenError::Held { .. })), "{opened:?}");
 }
 
@@ -161,10 +121,10 @@ fn a_tile_that_is_filled_meanwhile_is_found() {
             running.flusher.step(Instant::now());
             running.flusher.step(later);
         };
-        let way = Meanwhile::new(&bucket, &format!("public/{path}"), 1, flush);
+        let (way, happened) = meanwhile(&bucket, &format!("public/{path}"), 1, flush);
         let place = place(Arc::clone(&way) as _, &owner.home.path().join("local"));
         let log = Log::<EntryLeaf>::open(place, owner.settings()).unwrap();
-        assert!(way.what.lock().unwrap().is_none(), "{path}");
+        assert!(happened.load(Ordering::SeqCst), "{path}");
         assert!(bucket.look(&format!("public/{path}")).is_none(), "{path}");
         assert_eq!(log.view().size(), 301);
         log.close().unwrap();

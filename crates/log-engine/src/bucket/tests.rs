@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::between::{Asked, Between};
 use super::*;
 use crate::disk::RealDisk;
 use crate::place::BucketPlace;
@@ -104,54 +105,23 @@ fn a_head_of_too_many_records_takes_no_more() {
     assert_eq!(Head::parse(&bucket.look(HEAD).unwrap()).unwrap().segments.len(), 2);
 }
 
-/// A bucket that can be told not to write.
-struct Stubborn {
-    bucket: SimBucket,
-    refuses: AtomicBool,
-}
-
-impl Bucket for Stubborn {
-    fn get(&self, key: &str) -> io::Result<Option<Object>> {
-        self.bucket.get(key)
-    }
-    fn get_many(&self, keys: &[String]) -> io::Result<Vec<Option<Bytes>>> {
-        self.bucket.get_many(keys)
-    }
-    fn is_there(&self, key: &str) -> io::Result<bool> {
-        self.bucket.is_there(key)
-    }
-    fn put_many(&self, objects: &[(String, Bytes)]) -> io::Result<()> {
-        match self.refuses.load(Ordering::Relaxed) {
-            true => Err(io::Error::other("no")),
-            false => self.bucket.put_many(objects),
-        }
-    }
-    fn put_if(&self, key: &str, bytes: &Bytes, state: Option<&Version>) -> Result<Version, PutError> {
-        self.bucket.put_if(key, bytes, state)
-    }
-    fn delete_many(&self, keys: &[String]) -> io::Result<()> {
-        self.bucket.delete_many(keys)
-    }
-    fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        self.bucket.list(prefix)
-    }
-    fn name(&self) -> String {
-        self.bucket.name()
-    }
-}
-
 /// Each write is paid for; but only what is there for certain is left out.
 #[test]
 fn a_partial_is_written_once_and_one_that_may_be_missing_again() {
-    let refuses = AtomicBool::new(true);
-    let bucket = Arc::new(Stubborn { bucket: SimBucket::new(1), refuses });
+    let refuses = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&refuses);
+    let look = move |asked: Asked<'_>| match asked {
+        Asked::PutMany if told.load(Ordering::Relaxed) => Err(io::Error::other("no")),
+        _ => Ok(()),
+    };
+    let bucket = Arc::new(Between { bucket: SimBucket::new(1), look });
     let objects = BucketObjects::new(Arc::clone(&bucket) as _);
     let file = |path: &str| FullFile { path: path.to_owned(), bytes: Bytes::from_static(b"hashes") };
     let (partial, full) = ("tile/1/000.p/7", "tile/1/000");
     let key = |path: &str| format!("public/{path}");
 
     objects.write(&[file(partial)]).unwrap_err();
-    bucket.refuses.store(false, Ordering::Relaxed);
+    refuses.store(false, Ordering::Relaxed);
     objects.write(&[file(partial)]).unwrap();
     assert!(bucket.is_there(&key(partial)).unwrap());
 
