@@ -18,7 +18,7 @@ use sealog_log_engine::{
     Copied, Identity, OpenError, Place, PublicFiles, Restoring, TransferError, back_up, inspect,
     public_files, restore, transfer,
 };
-use sealog_tlog::{EntryLeaf, Leaf, NoteVerifier as _, ct::CtLeaf, tile::CHECKPOINT_PATH};
+use sealog_tlog::{EntryLeaf, Leaf, NoteVerifier as _, SignedCheckpoint, ct::CtLeaf, tile::CHECKPOINT_PATH};
 use std::path::{Path, PathBuf};
 
 /// A file with a checkpoint, or a bundle, is shorter.
@@ -212,29 +212,28 @@ fn found_elsewhere(
     let mut found = Vec::new();
     for (name, at) in given {
         let absent = || NotNewest::Absent { origin: log.key.name().to_owned(), given: name.clone() };
-        match at {
+        let content = match at {
             Some(at) => {
                 let read =
                     at.read(&[CHECKPOINT_PATH.to_owned()]).with_context(|| format!("reading {name}"))?;
-                found.push((name.clone(), read.into_iter().next().flatten().with_context(absent)?));
+                read.into_iter().next().flatten().with_context(absent)?
             }
-            None => {
-                let content = files::read_bounded(Path::new(name), MAX_EVIDENCE);
-                let content = content.map_err(|source| NotNewest::Unread { given: name.clone(), source })?;
-                let before = found.len();
-                let checkpoints = checkpoints_in(content, log.key.name());
-                found.extend(checkpoints.into_iter().map(|bytes| (name.clone(), bytes)));
-                anyhow::ensure!(found.len() > before, absent());
-            }
-        }
+            None => files::read_bounded(Path::new(name), MAX_EVIDENCE)
+                .map_err(|source| NotNewest::Unread { given: name.clone(), source })?
+                .into(),
+        };
+        let checkpoints = checkpoints_in(content, log.key.name());
+        let are_some = checkpoints.iter().all(|bytes| SignedCheckpoint::parse(bytes).is_ok());
+        anyhow::ensure!(are_some && !checkpoints.is_empty(), absent());
+        found.extend(checkpoints.into_iter().map(|bytes| (name.clone(), bytes)));
     }
     Ok(found)
 }
 
 /// A file with a checkpoint is one; in a bundle there is one with each entry.
-fn checkpoints_in(content: Vec<u8>, origin: &str) -> Vec<Bytes> {
+fn checkpoints_in(content: Bytes, origin: &str) -> Vec<Bytes> {
     let Ok(bundle) = serde_json::from_slice::<serde_json::Value>(&content) else {
-        return vec![content.into()];
+        return vec![content];
     };
     let entries = bundle.pointer("/verificationMaterial/tlogEntries").and_then(|entries| entries.as_array());
     let checkpoints = entries.into_iter().flatten().filter_map(|entry| {

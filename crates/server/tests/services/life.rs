@@ -183,8 +183,9 @@ fn after_a_kill_a_restore_asks_what_others_have_seen() {
     let words = said(&with(&lost, &stopped.dev().join("data/ctlog/public/checkpoint")), 1);
     assert!(words.contains("restoring rekor"), "{words}");
     fs::write(stopped.path("no.json"), "{}").unwrap();
-    for (given, expected) in [("no.json", "there is no checkpoint of localhost in "), ("no.file", "reading ")]
-    {
+    fs::write(stopped.path("no.text"), "my release\n").unwrap();
+    let none = "there is no checkpoint of localhost in ";
+    for (given, expected) in [("no.json", none), ("no.text", none), ("no.file", "reading ")] {
         let words = said(&with(&lost, &stopped.path(given)), 2);
         assert!(
             words.contains(expected) && words.contains("hint: give a file with the log's checkpoint"),
